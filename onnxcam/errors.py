@@ -1,0 +1,90 @@
+"""Everything that onnxcam raises on purpose, as one tree.
+
+    OnnxcamError
+      ModelError            the file is no model that can be loaded           exit code 3
+      UnsupportedError      an operator without a rule, a head without CAM    exit code 4
+      NameNotFoundError     no layer, score, method or target of that name    exit code 5
+      DependencyError       the score does not depend on the layer            exit code 6
+      TargetError           a class out of range                              exit code 7
+      ImageError            the image cannot be read or does not fit          exit code 8
+      InputError            an array that the model does not take             exit code 9
+      ProviderError         the requested provider does not load or fails     exit code 10
+
+    OnnxcamWarning          a map that should not be trusted as it stands
+
+Exit codes 1 and 2 stay with Python (an unexpected failure) and click (wrong usage).
+Every message is one line that says what, where, and what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class OnnxcamError(Exception):
+    """Root of the tree; ``exit_code`` is what the command line returns."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class ModelError(OnnxcamError):
+    """The file is not an ONNX model, or not one that can be read safely."""
+
+    exit_code = 3
+
+
+class UnsupportedError(OnnxcamError):
+    """The graph holds something that cannot be differentiated or explained in the way asked for."""
+
+    exit_code = 4
+
+
+class NameNotFoundError(OnnxcamError):
+    """A layer, score, method or label of that name does not exist."""
+
+    exit_code = 5
+
+
+class DependencyError(OnnxcamError):
+    """The score does not depend on the value whose gradient is asked for."""
+
+    exit_code = 6
+
+
+class TargetError(OnnxcamError):
+    """The target to explain does not exist in the scores."""
+
+    exit_code = 7
+
+
+class ImageError(OnnxcamError):
+    """An image cannot be read, or does not fit the model's input."""
+
+    exit_code = 8
+
+
+class InputError(OnnxcamError):
+    """An array has a shape, type or name that the model does not take."""
+
+    exit_code = 9
+
+
+class ProviderError(OnnxcamError):
+    """An execution provider does not load, or fails while it runs."""
+
+    exit_code = 10
+
+
+class OnnxcamWarning(UserWarning):
+    """A result that should not be trusted as it stands: blank, constant or not finite."""
+
+
+def did_you_mean(name: str, known: Iterable[str], limit: int = 3) -> str:
+    """Return ``"; did you mean ...?"`` for the nearest known names, or an empty string when none is near."""
+    near = difflib.get_close_matches(name, list(known), n=limit, cutoff=0.5)
+    return f"; did you mean {', '.join(near)}?" if near else ""

@@ -1,0 +1,26 @@
+"""HiResCAM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from onnxcam.methods.base import Array, GradientMethod
+
+
+@dataclass(frozen=True)
+class HiResCAM(GradientMethod):
+    """Only places that the model used: gradient times activation, place by place.
+
+    ``L = sum_k g_k * A_k``. Where one linear layer follows, ``sum(L) + bias`` is the score itself.
+
+    Source: Draelos & Carin 2021, eq. 4. The raw map keeps its sign; only the display form applies relu.
+    """
+
+    name: ClassVar[str] = "hires-cam"
+    paper: ClassVar[str] = "draelos2021"
+
+    def __call__(self, a: Array, g: Array) -> Array:
+        """Return ``[N, *spatial]``, signed, in units of the score."""
+        xp = a.__array_namespace__()
+        return xp.sum(g * a, axis=1)
