@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_origin, get_type_hints
+
+from onnxcam.errors import InputError
 
 # An object of any array library that follows the Python array API; there is no nominal type for these.
 Array: TypeAlias = Any
@@ -25,14 +27,23 @@ class Method(ABC):
         at: the value that is combined: a ``layer`` of the network or its ``input``.
         head: what must follow the layer: ``any`` network, or global average pooling and at most one linear layer
             (``gap-linear``).
-        signed: whether the raw map can be negative; the display map of a signed one shows its positive part.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
     at: ClassVar[Literal["layer", "input"]] = "layer"
     head: ClassVar[Literal["any", "gap-linear"]] = "any"
-    signed: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Refuse a field of the wrong type here, where its name is known, rather than inside a formula."""
+        types = get_type_hints(type(self))
+        for field in fields(self):
+            _check_field(self.name, field.name, types[field.name], getattr(self, field.name))
+
+    @property
+    def signed(self) -> bool:
+        """Whether the raw map can be negative; the display map of a signed one shows its positive part."""
+        return True
 
     def describe(self) -> dict[str, Any]:
         """Return the name and all fields, enough to build the same method again."""
@@ -63,3 +74,29 @@ class GradientMethod(Method):
 def spatial(a: Array) -> tuple[int, ...]:
     """Return the axes of ``a`` after batch and channels."""
     return tuple(range(2, a.ndim))
+
+
+def relu(x: Array) -> Array:
+    """Return ``x`` where it is positive, else 0; NaN stays NaN."""
+    xp = x.__array_namespace__()
+    return xp.maximum(x, xp.zeros_like(x))
+
+
+def safe_divide(x: Array, y: Array) -> Array:
+    """Return ``x / y``, and 0 where ``y`` is 0. Both have the same shape."""
+    xp = y.__array_namespace__()
+    zero = y == 0
+    return xp.where(zero, xp.zeros_like(y), x / xp.where(zero, xp.ones_like(y), y))
+
+
+def _check_field(method: str, field: str, expected: Any, value: object) -> None:
+    """Raise InputError unless ``value`` suits its annotation; only plain types and Literal are judged."""
+    if get_origin(expected) is Literal:
+        choices = get_args(expected)
+        if value not in choices:
+            wanted = " or ".join(repr(choice) for choice in choices)
+            raise InputError(f"field {field} of {method} is {value!r}; it must be {wanted}")
+    elif isinstance(expected, type):
+        accepted = (float, int) if expected is float else (expected,)
+        if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
+            raise InputError(f"field {field} of {method} is {value!r}; it must be of type {expected.__name__}")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnxcam.methods
 from onnxcam.errors import InputError, NameNotFoundError, did_you_mean
 from onnxcam.methods.base import Method
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def _concrete(cls: type[Method]) -> Iterator[type[Method]]:

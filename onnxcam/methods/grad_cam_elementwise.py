@@ -1,0 +1,32 @@
+"""Grad-CAM, element by element."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from onnxcam.methods.base import Array, GradientMethod, relu
+
+
+@dataclass(frozen=True)
+class GradCAMElementwise(GradientMethod):
+    """Positive products of gradient and activation only: offered for parity, not faithful.
+
+    ``L = sum_k relu(g_k * A_k)``. What speaks against the target is dropped in each channel before the channels meet,
+    so that a place can be lit although its channels cancel. HiResCAM is the faithful form.
+
+    Source: ``GradCAMElementWise`` of pytorch-grad-cam; no paper defines it.
+    """
+
+    name: ClassVar[str] = "grad-cam-elementwise"
+    paper: ClassVar[str] = "gildenblat2021"
+
+    @property
+    def signed(self) -> bool:
+        """Never negative."""
+        return False
+
+    def __call__(self, a: Array, g: Array) -> Array:
+        """Return ``[N, *spatial]``, never negative, in units of the score."""
+        xp = a.__array_namespace__()
+        return xp.sum(relu(g * a), axis=1)

@@ -1,0 +1,39 @@
+"""Grad-CAM++."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from onnxcam.methods.base import Array, GradientMethod, relu, safe_divide, spatial
+
+
+@dataclass(frozen=True)
+class GradCAMPlusPlus(GradientMethod):
+    """Feature maps weighted by their positive gradients, each place by its own coefficient.
+
+    ``L = sum_k w_k A_k``, ``w_k = sum_xy alpha relu(g_k)``, ``alpha = g^2 / (2 g^2 + (sum_xy A_k) g^3 + eps)``, and 0
+    where the denominator is 0.
+
+    Source: Chattopadhay et al. 2018, eq. 7 and 19. The second and third derivatives are powers of the gradient when the
+    score is passed through an exponential, whose positive factor is left out. The authors' code also scales alpha to
+    sum 1 over the places of positive gradient; the paper, and this, do not.
+
+    Attributes:
+        eps: added to the denominator; pytorch-grad-cam has 1e-6. More than 0 lets small gradients fade, so that the map
+            depends on the score's unit.
+    """
+
+    name: ClassVar[str] = "grad-cam++"
+    paper: ClassVar[str] = "chattopadhay2018"
+    eps: float = 0.0
+
+    def __call__(self, a: Array, g: Array) -> Array:
+        """Return ``[N, *spatial]``, signed where activations are."""
+        xp = a.__array_namespace__()
+        total = xp.sum(a, axis=spatial(a), keepdims=True)
+        # With eps = 0 the square cancels, and left in it would underflow to 0/0 on small float32 gradients.
+        square = g * g if self.eps else xp.ones_like(g)
+        alpha = safe_divide(square, square * (2.0 + total * g) + self.eps)
+        w = xp.sum(alpha * relu(g), axis=spatial(g), keepdims=True)
+        return xp.sum(w * a, axis=1)
