@@ -1,0 +1,1 @@
+"""White-box visual explanations for the ONNX file that you deploy."""

@@ -1,0 +1,71 @@
+"""Add gradients to a graph as outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import onnx_ir as ir
+import onnx_ir.passes.common as passes
+
+from onnxcam.autodiff.builder import Builder, Var
+from onnxcam.autodiff.driver import Walk
+from onnxcam.autodiff.registry import Table, gradient_table
+from onnxcam.autodiff.seed import class_seed, cotangent_seed
+from onnxcam.errors import UnsupportedError
+from onnxcam.graph.values import find_value
+
+Seed: TypeAlias = Literal["cotangent", "class"]
+
+
+def gradient_name(value: str) -> str:
+    """Return the name of the output that holds the gradient of a value."""
+    return f"grad/{value}"
+
+
+def add_gradients(
+    model: ir.Model, of: str, wrt: Sequence[str], seed: Seed = "cotangent", *, table: Table | None = None
+) -> ir.Model:
+    """Return a copy of a canonical model with the gradient of one value with respect to others as outputs.
+
+    The outputs are the model's own, then for each value ``v`` in ``wrt`` both ``v`` and its gradient ``grad/v``, of the
+    shape of ``v``, in float32 (float64 where ``v`` is).
+
+    Args:
+        model: in canonical form; it is not changed.
+        of: name of the value that is differentiated.
+        wrt: names of the values to differentiate with respect to.
+        seed: ``cotangent`` adds an input ``cotangent`` of the shape of ``of``; ``class`` adds an int64 input
+            ``class_index`` of shape [N], negative for the predicted class.
+        table: rules; ONNX's gradients if not given.
+
+    Raises:
+        NameNotFoundError: no value has such a name.
+        DependencyError: ``of`` does not depend on one of ``wrt``.
+        UnsupportedError: operators without a rule, all listed.
+    """
+    if seed not in ("cotangent", "class"):
+        raise UnsupportedError(f"seed is 'cotangent' or 'class', not '{seed}'")
+    model = model.clone()
+    graph = model.graph
+    score = find_value(graph, of)
+    values = [find_value(graph, name) for name in wrt]
+    walk = Walk(graph, score, values, gradient_table() if table is None else table)
+    start = class_seed(walk.op, score) if seed == "class" else cotangent_seed(walk.op, score)
+    for value, gradient in zip(values, walk.run(start), strict=True):
+        _expose(graph, value)
+        graph.outputs.append(_named(walk.op, gradient, value))
+    return passes.RemoveUnusedNodesPass()(model).model
+
+
+def _expose(graph: ir.Graph, value: ir.Value) -> None:
+    if value not in graph.outputs:
+        graph.outputs.append(value)
+
+
+def _named(op: Builder, gradient: Var, value: ir.Value) -> ir.Value:
+    """Give the gradient its own node and name: two values may share one cotangent."""
+    output = op.Identity(gradient).value
+    output.name = gradient_name(str(value.name))
+    output.shape = value.shape
+    return output

@@ -1,0 +1,147 @@
+"""The walk backwards: prune, call rules, undo broadcasting, sum what arrives, name what leaves.
+
+Everything that all rules would have to do is done here once, so that a rule is only its derivative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import onnx_ir as ir
+
+from onnxcam.autodiff import shapes
+from onnxcam.autodiff.builder import Builder, Var, shape_of
+from onnxcam.autodiff.node import NodeView, UnknownShapeError, cotangent_type
+from onnxcam.autodiff.registry import Rule, Table, find_rule, zero_gradients
+from onnxcam.errors import DependencyError, UnsupportedError
+
+_FLOATS = {ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
+
+
+def label(node: ir.Node) -> str:
+    """Return how messages call a node: its operator and its name."""
+    domain = f"{node.domain}:" if node.domain else ""
+    return f"{domain}{node.op_type} '{node.name or node.outputs[0].name}'"
+
+
+def carries_gradient(value: ir.Value) -> bool:
+    """Whether a value is of a type that a gradient can belong to."""
+    return value.dtype is None or value.dtype in _FLOATS
+
+
+def influenced(graph: ir.Graph, sources: Iterable[ir.Value]) -> set[ir.Value]:
+    """Return every value that changes smoothly with one of the sources, the sources included."""
+    zero = zero_gradients()
+    found = set(sources)
+    for node in graph:
+        if (node.domain, node.op_type) not in zero and any(value in found for value in node.inputs):
+            found.update(value for value in node.outputs if carries_gradient(value))
+    return found
+
+
+def between(graph: ir.Graph, sources: Sequence[ir.Value], score: ir.Value) -> tuple[list[ir.Node], set[ir.Value]]:
+    """Return the nodes that lead from a source to the score, in order, and the values on those ways.
+
+    Raises:
+        DependencyError: the score does not depend on one of the sources.
+    """
+    forward = influenced(graph, sources)
+    needed, nodes = {score}, []
+    for node in reversed(graph):
+        if any(value in needed and value in forward for value in node.outputs):
+            nodes.append(node)
+            needed.update(value for value in node.inputs if value is not None)
+    for source in sources:
+        if source not in needed or score not in forward:
+            raise DependencyError(
+                f"'{score.name}' does not depend smoothly on '{source.name}', so there is no gradient to explain with; "
+                "choose a layer on the way to the score (onnxcam inspect lists them)"
+            )
+    return nodes[::-1], forward & needed
+
+
+def _opset(graph: ir.Graph, domain: str) -> int:
+    return graph.opset_imports.get(domain, 1)
+
+
+def find_rules(graph: ir.Graph, nodes: Iterable[ir.Node], table: Table) -> dict[ir.Node, Rule]:
+    """Return the rule of each node.
+
+    Raises:
+        UnsupportedError: operators without a rule, all of them in one message.
+    """
+    rules: dict[ir.Node, Rule] = {}
+    missing: dict[str, list[str]] = {}
+    for node in nodes:
+        rule = find_rule(table, node.domain, node.op_type, _opset(graph, node.domain))
+        if rule is not None:
+            rules[node] = rule
+            continue
+        kind = f"{node.domain}:{node.op_type}" if node.domain else node.op_type
+        missing.setdefault(kind, []).append(node.name or str(node.outputs[0].name))
+    if missing:
+        listed = "; ".join(f"{kind} (at {', '.join(names[:3])})" for kind, names in sorted(missing.items()))
+        raise UnsupportedError(
+            f"no gradient rule for {len(missing)} operator(s) between the layer and the score: {listed}; "
+            "choose a layer behind them, or a method that needs no gradient such as eigen-cam"
+        )
+    return rules
+
+
+class Walk:
+    """Writes the backward pass of one score with respect to some values."""
+
+    def __init__(self, graph: ir.Graph, score: ir.Value, wrt: Sequence[ir.Value], table: Table) -> None:
+        """Find the nodes in between and their rules; nothing is written yet."""
+        self.op = Builder(graph)
+        self.graph = graph
+        self.score = score
+        self.wrt = wrt
+        self.nodes, self.wanted = between(graph, wrt, score)
+        self.rules = find_rules(graph, self.nodes, table)
+        self._arrived: dict[ir.Value, list[Var]] = {}
+
+    def run(self, seed: Var) -> list[Var]:
+        """Write the walk from the score's cotangent and return one gradient for each value asked for."""
+        self._arrived[self.score] = [seed]
+        for node in reversed(self.nodes):
+            cotangents = [self.cotangent(value) for value in node.outputs]
+            if any(c is not None for c in cotangents):
+                self._differentiate(node, cotangents)
+        gradients = []
+        for value in self.wrt:
+            gradient = self.cotangent(value)
+            if gradient is None:
+                raise DependencyError(f"no gradient reaches '{value.name}'; choose another layer")
+            gradients.append(gradient)
+        return gradients
+
+    def cotangent(self, value: ir.Value) -> Var | None:
+        """Return the sum of all that has arrived at a value, or None."""
+        arrived = self._arrived.get(value)
+        if not arrived:
+            return None
+        if len(arrived) > 1:
+            self._arrived[value] = [self.op.Sum(*arrived)]
+        return self._arrived[value][0]
+
+    def _differentiate(self, node: ir.Node, cotangents: list[Var | None]) -> None:
+        rule = self.rules[node]
+        if not rule.all_outputs and any(c is not None for c in cotangents[1:]):
+            raise UnsupportedError(f"{label(node)}: the gradient of its further outputs is not supported")
+        view = NodeView(self.op, node, self.wanted.__contains__)
+        try:
+            results = rule.function(self.op, view, cotangents if rule.all_outputs else cotangents[0])
+        except UnknownShapeError as error:
+            raise UnsupportedError(
+                f"{label(node)}: {error}; run shape inference on the model, or export it with fixed sizes"
+            ) from error
+        for index, value in enumerate(node.inputs):
+            if value is None or value not in self.wanted:
+                continue
+            result = results[index] if index < len(results) else None
+            if result is None:
+                raise UnsupportedError(f"{label(node)}: no gradient for its input {index} ('{value.name}')")
+            if rule.broadcasts:
+                result = shapes.unbroadcast(self.op, result, shape_of(node.outputs[0]), self.op.var(value))
+            self._arrived.setdefault(value, []).append(self.op.cast(result, cotangent_type(value)))

@@ -1,0 +1,97 @@
+"""The table of derivatives: which rule differentiates which operator, from which opset on."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from onnxcam.autodiff.builder import Builder, Var
+from onnxcam.autodiff.node import NodeView
+
+# One cotangent per input; None where the operator has no gradient for it. Trailing inputs may be left out.
+Cotangents: TypeAlias = Sequence[Var | None]
+RuleFunction: TypeAlias = Callable[[Builder, NodeView, Any], Cotangents]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the cotangents of one operator's inputs follow from those of its outputs.
+
+    Attributes:
+        function: writes the nodes. It receives the cotangent of the first output, or with ``all_outputs`` a list of the
+            cotangents of all of them, None where an output has none.
+        domain: operator set; empty for ONNX's main one.
+        op_type: operator name.
+        since: first opset whose operator the rule is right for.
+        broadcasts: inputs are broadcast against each other; the driver undoes that in the cotangents.
+        all_outputs: the rule handles cotangents of every output.
+    """
+
+    function: RuleFunction
+    domain: str
+    op_type: str
+    since: int
+    broadcasts: bool = False
+    all_outputs: bool = False
+
+
+Table: TypeAlias = MappingProxyType[tuple[str, str], tuple[Rule, ...]]
+
+_RULES: dict[tuple[str, str], list[Rule]] = {}
+_ZERO: dict[tuple[str, str], str] = {}
+
+
+def vjp(
+    *op_types: str, domain: str = "", since: int = 1, broadcasts: bool = False, all_outputs: bool = False
+) -> Callable[[RuleFunction], RuleFunction]:
+    """Register a rule for one or more operators; a second rule for the same operator and opset is an error."""
+
+    def register(function: RuleFunction) -> RuleFunction:
+        for op_type in op_types:
+            rules = _RULES.setdefault((domain, op_type), [])
+            if any(rule.since == since for rule in rules):
+                raise RuntimeError(f"two rules for {op_type} since opset {since}")
+            rules.append(Rule(function, domain, op_type, since, broadcasts, all_outputs))
+            rules.sort(key=lambda rule: -rule.since)
+        return function
+
+    return register
+
+
+def zero_gradient(*op_types: str, domain: str = "", reason: str) -> None:
+    """Declare operators through which no gradient flows, and why."""
+    for op_type in op_types:
+        if (domain, op_type) in _ZERO:
+            raise RuntimeError(f"{op_type} is declared to have no gradient twice")
+        _ZERO[domain, op_type] = reason
+
+
+@cache
+def _load() -> None:
+    package = importlib.import_module("onnxcam.autodiff.rules")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    if both := _RULES.keys() & _ZERO.keys():
+        raise RuntimeError(f"operators with a rule and without a gradient: {sorted(both)}")
+
+
+def gradient_table() -> Table:
+    """Return every rule by (domain, operator), newest first; lay another table over it to change the walk."""
+    _load()
+    return MappingProxyType({key: tuple(rules) for key, rules in _RULES.items()})
+
+
+def zero_gradients() -> MappingProxyType[tuple[str, str], str]:
+    """Return the operators through which no gradient flows, with the reason."""
+    _load()
+    return MappingProxyType(_ZERO)
+
+
+def find_rule(table: Table, domain: str, op_type: str, opset: int) -> Rule | None:
+    """Return the newest rule that is not newer than the model's opset."""
+    return next((rule for rule in table.get((domain, op_type), ()) if rule.since <= opset), None)

@@ -1,0 +1,1 @@
+"""Derivatives, one file a family of operators; importing a file registers its rules."""

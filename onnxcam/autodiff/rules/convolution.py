@@ -1,0 +1,121 @@
+"""Convolutions. A stride of 1 is differentiated by a convolution too: onnxruntime has its fastest kernels for those."""
+
+from __future__ import annotations
+
+from onnxcam.autodiff import shapes
+from onnxcam.autodiff.builder import Builder, Var
+from onnxcam.autodiff.node import NodeView, UnknownShapeError
+from onnxcam.autodiff.registry import Cotangents, vjp
+from onnxcam.autodiff.windows import Window, scatter_windows, window
+
+
+def _kernel(node: NodeView) -> tuple[int, ...]:
+    kernel = node.integers("kernel_shape")
+    if kernel is None:
+        sizes = shapes.static((node.shape(1) or (None,))[2:])
+        if sizes is None:
+            raise UnknownShapeError("the size of its kernel is not known")
+        return sizes
+    return tuple(kernel)
+
+
+@vjp("Conv")
+def conv(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """y = W * x + b: dx = flipped W * dy for stride 1, else the transposed convolution; db = sum of dy."""
+    dx = None
+    if node.needs(0):
+        win, group, weight = window(node, _kernel(node)), node.integer("group", 1), node.input(1)
+        dx = (
+            op.Conv(dy, flipped(op, weight, group), pads=_full_pads(win), dilations=list(win.dilations), group=group)
+            if flips(win)
+            else scatter_windows(op, dy, weight, win, node.raw(0), node.y, group)
+        )
+    db = op.ReduceSum(dy, [0, *range(2, node.rank())], keepdims=0) if node.needs(2) else None
+    return dx, None, db
+
+
+def flips(win: Window) -> bool:
+    """Whether a plain convolution with the flipped kernel does it: stride 1 and no padding past the kernel's reach."""
+    return all(s == 1 for s in win.strides) and min(_full_pads(win)) >= 0
+
+
+def _full_pads(win: Window) -> list[int]:
+    """Return the padding that gives the input's size back: the kernel's reach less the padding of the forward pass."""
+    return [e - 1 - p for e, p in zip(win.extents * 2, win.pads, strict=True)]
+
+
+def flipped(op: Builder, weight: Var, group: int) -> Var:
+    """Return ``[M, C/g, *k]`` as ``[C, M/g, *k]``, every kernel turned around; onnxruntime folds this when it loads."""
+    sizes = shapes.static(weight.shape)
+    if sizes is None:
+        raise UnknownShapeError("the size of its weight is not known")
+    out, inner, kernel = sizes[0], sizes[1], sizes[2:]
+    rank = len(sizes)
+    if group == 1:
+        weight = shapes.transpose(op, weight, 0, 1, rank)
+    elif not (inner == 1 and out == group):
+        split = op.Reshape(weight, [group, out // group, inner, *kernel])
+        weight = op.Reshape(shapes.transpose(op, split, 1, 2, rank + 1), [group * inner, out // group, *kernel])
+    axes = [axis for axis in range(2, rank) if sizes[axis] > 1]
+    if not axes:
+        return weight
+    lowest = -(2**62)
+    return op.Slice(weight, [-1] * len(axes), [lowest] * len(axes), axes, [-1] * len(axes))
+
+
+@vjp("ConvTranspose")
+def conv_transpose(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """y = transposed convolution of x: dx = convolution of dy with the same kernel, strides and padding."""
+    dx = None
+    if node.needs(0):
+        win = transposed_window(node)
+        dx = op.Conv(
+            dy,
+            node.input(1),
+            pads=win.pads,
+            strides=list(win.strides),
+            dilations=list(win.dilations),
+            group=node.integer("group", 1),
+        )
+    db = op.ReduceSum(dy, [0, *range(2, node.rank())], keepdims=0) if node.needs(2) else None
+    return dx, None, db
+
+
+def transposed_window(node: NodeView) -> Window:
+    """Return the window whose adjoint a ConvTranspose node is.
+
+    ``out = stride (in - 1) + output_padding + extent - begin - end``; where ``output_shape`` or SAME padding is given,
+    that equation fixes the padding instead.
+    """
+    kernel = _kernel(node)
+    rank = len(kernel)
+    strides = tuple(node.integers("strides") or [1] * rank)
+    dilations = tuple(node.integers("dilations") or [1] * rank)
+    extra = node.integers("output_padding") or [0] * rank
+    pads = node.integers("pads") or [0] * (2 * rank)
+    auto, wanted = node.text("auto_pad", "NOTSET"), node.integers("output_shape")
+    plain = Window(kernel, strides, dilations, tuple(pads[:rank]), tuple(pads[rank:]))
+    if wanted is None and auto in ("NOTSET", "VALID"):
+        begin, end = list(plain.pads_begin), list(plain.pads_end)
+    else:
+        begin, end = _padding_for_size(node, plain, extra, wanted, auto)
+    # A stride swallows an output padding below it; a larger one would make the convolution read one window more.
+    end = [e - x if x >= s else e for e, x, s in zip(end, extra, strides, strict=True)]
+    return Window(kernel, strides, dilations, tuple(begin), tuple(end))
+
+
+def _padding_for_size(
+    node: NodeView, plain: Window, extra: list[int], wanted: list[int] | None, auto: str
+) -> tuple[list[int], list[int]]:
+    sizes = shapes.static((node.shape() or (None,))[2:])
+    if sizes is None:
+        raise UnknownShapeError("its padding depends on a size that is not known")
+    wanted = wanted or [size * stride for size, stride in zip(sizes, plain.strides, strict=True)]
+    begin, end = [], []
+    for axis, size in enumerate(sizes):
+        total = plain.strides[axis] * (size - 1) + extra[axis] + plain.extents[axis] - wanted[axis]
+        small, large = total // 2, total - total // 2
+        # ONNX puts the larger half at the end for SAME_UPPER and at the beginning otherwise.
+        begin.append(small if auto == "SAME_UPPER" else large)
+        end.append(large if auto == "SAME_UPPER" else small)
+    return begin, end

@@ -1,0 +1,142 @@
+"""Normalisations: subtract a mean, divide by a deviation, scale and shift."""
+
+from __future__ import annotations
+
+from onnxcam.autodiff import shapes
+from onnxcam.autodiff.builder import Builder, Var
+from onnxcam.autodiff.node import NodeView, UnknownShapeError
+from onnxcam.autodiff.registry import Cotangents, vjp
+
+
+def per_channel(op: Builder, parameter: Var, rank: int) -> Var:
+    """Return ``[C]`` in a shape that broadcasts over ``[N, C, *spatial]``."""
+    return op.Reshape(parameter, [1, -1, *[1] * (rank - 2)])
+
+
+def normalized_vjp(op: Builder, x: Var, dz: Var, axes: list[int], epsilon: float, *, centred: bool = True) -> Var:
+    """Return dx for ``z = (x - mean) / sqrt(var + epsilon)`` over ``axes``; without ``centred``, of ``x / rms``.
+
+    ``dx = r (dz - mean(dz) - z mean(dz z))`` with ``r = 1 / sqrt(var + epsilon)``; the first mean falls away without
+    ``centred``.
+    """
+    if centred:
+        x = x - op.ReduceMean(x, axes, keepdims=1)
+    deviation = op.Sqrt(op.ReduceMean(x * x, axes, keepdims=1) + epsilon)
+    z = x / deviation
+    along = z * op.ReduceMean(dz * z, axes, keepdims=1)
+    if centred:
+        dz = dz - op.ReduceMean(dz, axes, keepdims=1)
+    return (dz - along) / deviation
+
+
+@vjp("BatchNormalization", since=9)
+def batch_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """y = scale (x - mean) / sqrt(var + eps) + b with stored statistics: one factor a channel."""
+    scale, var = op.cast(node.input(1), dy.dtype), op.cast(node.input(4), dy.dtype)
+    factor = scale / op.Sqrt(var + node.number("epsilon", 1e-5))
+    return (dy * per_channel(op, factor, node.rank()),)
+
+
+@vjp("InstanceNormalization", since=6)
+def instance_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """Normalised over the places of each channel of each sample."""
+    rank = node.rank()
+    dz = dy * per_channel(op, node.input(1), rank)
+    return (normalized_vjp(op, node.x, dz, list(range(2, rank)), node.number("epsilon", 1e-5)),)
+
+
+@vjp("LayerNormalization", since=17)
+def layer_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """Normalised over the last axes, from ``axis`` on."""
+    dz = dy * node.input(1)
+    return (normalized_vjp(op, node.x, dz, _from_axis(node), node.number("epsilon", 1e-5)),)
+
+
+@vjp("RMSNormalization", since=23)
+def rms_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """Divided by the root of the mean square over the last axes."""
+    dz = dy * node.input(1)
+    return (normalized_vjp(op, node.x, dz, _from_axis(node), node.number("epsilon", 1e-5), centred=False),)
+
+
+def _from_axis(node: NodeView) -> list[int]:
+    rank, axis = node.rank(), node.integer("axis", -1)
+    return list(range(axis % rank, rank))
+
+
+@vjp("GroupNormalization", since=21)
+def group_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """Normalised over the channels and places of each group; one scale a channel."""
+    dz = dy * per_channel(op, node.input(1), node.rank())
+    return (_grouped(op, node, dz),)
+
+
+@vjp("GroupNormalization", since=18)
+def group_normalization_18(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """As later, with one scale a group."""
+    groups, channels = node.integer("num_groups", 1), (node.shape() or (None, None))[1]
+    if not isinstance(channels, int):
+        raise UnknownShapeError("its number of channels is not known")
+    scale = op.Reshape(op.Expand(op.Reshape(node.input(1), [-1, 1]), [groups, channels // groups]), [-1])
+    return (_grouped(op, node, dy * per_channel(op, scale, node.rank())),)
+
+
+def _grouped(op: Builder, node: NodeView, dz: Var) -> Var:
+    split = [0, node.integer("num_groups", 1), -1]
+    x, dz = op.Reshape(node.x, split), op.Reshape(dz, split)
+    dx = normalized_vjp(op, x, dz, [2], node.number("epsilon", 1e-5))
+    return shapes.reshape_like(op, dx, node.raw(0))
+
+
+@vjp("MeanVarianceNormalization", since=9)
+def mean_variance_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """y = (x - mean) / (deviation + 1e-9) over ``axes``."""
+    axes = node.integers("axes") or [0, 2, 3]
+    x = node.x - op.ReduceMean(node.x, axes, keepdims=1)
+    deviation = op.Sqrt(op.ReduceMean(x * x, axes, keepdims=1))
+    z = x / (deviation + 1e-9)
+    along = op.ReduceMean(dy * z, axes, keepdims=1) * x / op.Where(op.Equal(deviation, 0), 1, deviation)
+    return ((dy - op.ReduceMean(dy, axes, keepdims=1) - along) / (deviation + 1e-9),)
+
+
+@vjp("LRN")
+def lrn(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """y = x d^-beta with d = bias + alpha/size sum of x^2 over neighbouring channels."""
+    x, beta = node.x, node.number("beta", 0.75)
+    size, alpha, bias = node.integer("size", 1), node.number("alpha", 1e-4), node.number("bias", 1.0)
+    before, after = (size - 1) // 2, size // 2
+    d = _channel_mean(op, x * x, size, before, after) * alpha + bias
+    # The neighbours of a neighbour lie mirrored.
+    spread = _channel_mean(op, dy * x * op.Pow(d, -beta - 1), size, after, before)
+    return (dy * op.Pow(d, -beta) - x * spread * (2 * alpha * beta),)
+
+
+def _channel_mean(op: Builder, x: Var, size: int, before: int, after: int) -> Var:
+    """Return the sum over neighbouring channels divided by ``size``, channels outside counting as zero."""
+    flat = op.Reshape(x, op.Concat(op.ints([0, 1]), op.Shape(x, start=1, end=2), op.ints([-1]), axis=0))
+    pooled = op.AveragePool(flat, kernel_shape=[size, 1], pads=[before, 0, after, 0], count_include_pad=1)
+    return op.Reshape(pooled, op.Shape(x))
+
+
+@vjp("LpNormalization")
+def lp_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """y = x / n with n the 1- or 2-norm along ``axis``: dx = (dy - dn' sum(dy y)) / n, where dn' = sign(x) or y."""
+    axis, p = [node.integer("axis", -1)], node.integer("p", 2)
+    x, y = node.x, node.y
+    norm = op.ReduceL1(x, axis, keepdims=1) if p == 1 else op.ReduceL2(x, axis, keepdims=1)
+    direction = op.Sign(x) if p == 1 else y
+    along = op.ReduceSum(dy * y, axis, keepdims=1)
+    return (op.Where(op.Equal(norm, 0), 0, (dy - direction * along) / op.Where(op.Equal(norm, 0), 1, norm)),)
+
+
+@vjp("Softmax", since=13)
+def softmax(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """dx = y (dy - sum(dy y))."""
+    scaled = dy * node.y
+    return (scaled - node.y * op.ReduceSum(scaled, [node.integer("axis", -1)], keepdims=1),)
+
+
+@vjp("LogSoftmax", since=13)
+def log_softmax(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """dx = dy - e^y sum(dy)."""
+    return (dy - op.Exp(node.y) * op.ReduceSum(dy, [node.integer("axis", -1)], keepdims=1),)

