@@ -20,8 +20,8 @@ class GradCAMPlusPlus(GradientMethod):
     sum 1 over the places of positive gradient; the paper, and this, do not.
 
     Attributes:
-        eps: added to the denominator; pytorch-grad-cam has 1e-6. More than 0 lets small gradients fade, so that the map
-            depends on the score's unit.
+        eps: added to the denominator; pytorch-grad-cam has 1e-6. Gradients well below its root, 1e-3 there, then count
+            by their cube and not by half their value: another map wherever the score is flat.
     """
 
     name: ClassVar[str] = "grad-cam++"

@@ -1,0 +1,68 @@
+"""What every test of formulas shares: the methods with their fields varied, arrays, and one way of comparing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import numpy.typing as npt
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from onnxcam.methods.base import ActivationMethod, GradientMethod, Method
+from onnxcam.methods.registry import method, methods
+
+if TYPE_CHECKING:
+    from tests.methods.oracles import Floats
+
+# Each field of each method away from its default; test_registry.py sees to it that none is forgotten.
+VARIANTS = (
+    method("grad-cam++", eps=1e-6),
+    method("xgrad-cam", eps=0.0),
+    method("random-cam", seed=7),
+    method("gradient", reduce="sum"),
+)
+SAMPLES = (*(method(name) for name in methods()), *VARIANTS)
+
+
+def raw_map(sample: Method, a: Any, g: Any) -> Any:
+    """Return the raw map, whichever arrays the method asks for."""
+    if isinstance(sample, ActivationMethod):
+        return sample(a)
+    assert isinstance(sample, GradientMethod)
+    return sample(a, g)
+
+
+def assert_agree(found: npt.ArrayLike, wanted: npt.ArrayLike, tolerance: float = 1e-10) -> None:
+    """Compare arrays of one shape, with the tolerance relative to the largest wanted value."""
+    found, wanted = np.asarray(found), np.asarray(wanted)
+    assert found.shape == wanted.shape
+    scale = np.abs(wanted).max(initial=0)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance * scale)
+
+
+def fixed_pair(seed: int = 0, shape: tuple[int, ...] = (2, 5, 4, 3)) -> tuple[Floats, Floats]:
+    """Return activations of a ReLU (a third of them 0) and a signed gradient."""
+    draw = np.random.default_rng(seed)
+    return np.maximum(draw.normal(0.4, 1, shape), 0), draw.normal(0, 1, shape)
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[Floats, Floats]:
+    """Activations and gradient of 1 to 3 spatial axes, in quarters: sums are exact, zeros and negatives frequent."""
+    shape = draw(hnp.array_shapes(min_dims=3, max_dims=5, max_side=3))
+    quarters = st.integers(-8, 8).map(lambda value: value / 4)
+    arrays = hnp.arrays(np.float64, shape, elements=quarters)
+    return draw(arrays), draw(arrays)
+
+
+def assume_one_component(sample: Method, a: Floats, g: Floats) -> None:
+    """Pass over arrays whose first principal component, or its sign, is not determined."""
+    if not sample.name.startswith("eigen"):
+        return
+    x = a if sample.name == "eigen-cam" else a * g
+    for image in x.reshape(*x.shape[:2], -1):
+        direction, scale, _ = np.linalg.svd(image - image.mean(axis=1, keepdims=True), full_matrices=False)
+        second = scale[1] if len(scale) > 1 else 0
+        assume(scale[0] < 1e-12 or (scale[0] > 1.1 * second and abs(direction[:, 0].sum()) > 1e-3))

@@ -1,0 +1,116 @@
+"""Closed forms that maps must meet exactly, on heads small enough to write by hand. All in float64."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from onnxcam.methods.cam import CAM
+from onnxcam.methods.grad_cam import GradCAM
+from onnxcam.methods.grad_cam_plus_plus import GradCAMPlusPlus
+from onnxcam.methods.hires_cam import HiResCAM
+from onnxcam.methods.layer_cam import LayerCAM
+from onnxcam.methods.xgrad_cam import XGradCAM
+from tests.methods.heads import PLACES, SHAPE, Head, activations, flattened, pooled, relu_mlp
+from tests.methods.samples import assert_agree
+
+if TYPE_CHECKING:
+    from tests.methods.oracles import Floats
+
+SPACE = (1, 2)
+TOLERANCE = 1e-12
+XGRAD = XGradCAM(eps=0.0)  # its eps bends the identities by about 1e-7
+
+every_seed = pytest.mark.parametrize("seed", range(5))
+
+
+def total(cam: Floats) -> Floats:
+    return np.asarray(cam.sum(axis=SPACE))
+
+
+def heads(seed: int) -> dict[str, Head]:
+    return {"pooled": pooled(seed)[0], "flattened": flattened(seed), "relu mlp": relu_mlp(seed)}
+
+
+@every_seed
+def test_gradients_of_the_heads_are_right(seed: int) -> None:
+    a = activations(seed)
+    step = 1e-6 * np.random.default_rng(seed + 100).normal(size=SHAPE)
+    for name, head in heads(seed).items():
+        difference = (head.score(a + step) - head.score(a - step)) / 2e-6
+        slope = (head.gradient(a) * step).sum(axis=(1, 2, 3)) / 1e-6
+        np.testing.assert_allclose(difference, slope, rtol=1e-6, atol=1e-7, err_msg=name)
+
+
+@every_seed
+def test_1_behind_pooling_and_a_linear_layer_the_family_is_one_map(seed: int) -> None:
+    a, (head, w) = activations(seed), pooled(seed)
+    g = head.gradient(a)
+    by_hand = (w * a).sum(axis=1)
+    assert_agree(CAM()(a, g), by_hand, TOLERANCE)
+    for method in (GradCAM(), HiResCAM(), XGRAD):
+        assert_agree(PLACES * method(a, g), by_hand, TOLERANCE)
+
+
+@every_seed
+def test_2_behind_one_linear_layer_a_map_sums_to_the_logit(seed: int) -> None:
+    a = activations(seed)
+    for head in (pooled(seed)[0], flattened(seed)):
+        for method in (HiResCAM(), XGRAD):
+            assert_agree(total(method(a, head.gradient(a))) + head.bias, head.score(a), TOLERANCE)
+
+
+@every_seed
+def test_2_grad_cam_does_not_on_a_flatten_head(seed: int) -> None:
+    a, head = activations(seed), flattened(seed)
+    missing = total(GradCAM()(a, head.gradient(a))) + head.bias - head.score(a)
+    assert np.abs(missing).max() > 0.1
+
+
+@every_seed
+def test_3_xgrad_cam_and_hires_cam_have_one_sum_behind_any_head(seed: int) -> None:
+    a = activations(seed)
+    assert (a.sum(axis=(2, 3)) != 0).all()
+    for head in heads(seed).values():
+        g = head.gradient(a)
+        assert_agree(total(XGRAD(a, g)), total(HiResCAM()(a, g)), TOLERANCE)
+
+
+@every_seed
+def test_4_what_hires_cam_leaves_of_a_logit_is_the_share_of_later_biases(seed: int) -> None:
+    a, head = activations(seed), relu_mlp(seed)
+    left = head.score(a) - total(HiResCAM()(a, head.gradient(a)))
+    share = sum((slope * bias).sum(axis=1) for slope, bias in zip(head.unit_gradients(a), head.biases, strict=True))
+    assert np.abs(share).min() > 1e-3
+    assert_agree(left, share, TOLERANCE)
+
+
+@every_seed
+def test_5_xgrad_cam_has_sensitivity_behind_a_linear_head(seed: int) -> None:
+    a = activations(seed)
+    for head in (pooled(seed)[0], flattened(seed)):
+        g = head.gradient(a)
+        for k in range(SHAPE[1]):
+            without = a.copy()
+            without[:, k] = 0
+            drop = head.score(a) - head.score(without)
+            channel = slice(k, k + 1)
+            assert_agree(total(XGRAD(a[:, channel], g[:, channel])), drop, TOLERANCE)
+
+
+@every_seed
+def test_7_grad_cam_plus_plus_has_a_closed_form_behind_pooling(seed: int) -> None:
+    a, (head, w) = activations(seed), pooled(seed)
+    weights = np.maximum(w, 0) / (2 + w * a.mean(axis=(2, 3), keepdims=True))
+    assert_agree(GradCAMPlusPlus()(a, head.gradient(a)), (weights * a).sum(axis=1), TOLERANCE)
+
+
+@every_seed
+def test_8_layer_cam_behind_pooling_is_grad_cam_without_negative_weights(seed: int) -> None:
+    a, (head, w) = activations(seed), pooled(seed)
+    g = head.gradient(a)
+    kept = w[:, 0, 0] > 0
+    assert 0 < kept.sum() < SHAPE[1]
+    assert_agree(LayerCAM()(a, g), GradCAM()(a[:, kept], g[:, kept]), TOLERANCE)
