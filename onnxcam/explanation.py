@@ -1,0 +1,225 @@
+"""What an explainer returns: maps, what they explain, and everything needed to make them again."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from onnxcam.errors import InputError
+from onnxcam.images import Frame, label_of
+from onnxcam.report import caption, colourise, display_size, for_display, grid, overlay
+from onnxcam.report.files import make_folder, plain, slug
+from onnxcam.report.saving import FORMAT, Saved, Writer
+
+_SHEET = 16
+
+
+class Prediction(NamedTuple):
+    """One class and how strongly the model believes in it.
+
+    Attributes:
+        class_index: the class.
+        label: its name.
+        value: a probability from 0 to 1 where the explanation knows the activation, else the bare score.
+    """
+
+    class_index: int
+    label: str
+    value: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Explanation:
+    """The maps of ``N`` images and their story; ``result[i]`` is that of one image.
+
+    Attributes:
+        maps: float32 ``[N, H, W]`` from 0 to 1, at the input's size.
+        raw: float32 ``[N, h, w]``, signed, at the layer's size, in the method's own units.
+        scores: float32 ``[N, classes]``, as the score tensor gives them.
+        targets: int64 ``[N]``, the classes that are explained.
+        layer: the value whose activations the maps are made of.
+        method: the method's name and fields.
+        score: the name of the score tensor.
+        provider: what ran the model.
+        warnings: for every image, what makes its map doubtful.
+        labels: the names of the classes.
+        activation: what turns scores into probabilities.
+        names: where each image came from.
+        photos: the upright photographs, if there were any.
+        frames: where the input lies in each photograph.
+        provenance: what else is needed to repeat this: the model file and its hash, preprocessing, versions.
+    """
+
+    maps: npt.NDArray[np.float32]
+    raw: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    targets: npt.NDArray[np.int64]
+    layer: str
+    method: Mapping[str, Any]
+    score: str
+    provider: str
+    warnings: tuple[tuple[str, ...], ...]
+    labels: tuple[str, ...] | None = None
+    activation: Literal["softmax", "sigmoid"] | None = None
+    names: tuple[str, ...] = ()
+    photos: tuple[Image.Image, ...] | None = None
+    frames: tuple[Frame, ...] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        images = len(self.maps)
+        counts = {name: len(part) for name, part in self._per_image().items()}
+        if wrong := {name: count for name, count in counts.items() if count != images}:
+            raise InputError(f"an explanation of {images} images has {wrong}; give one of each for every image")
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def __getitem__(self, index: int) -> Explanation:
+        """Return the explanation of one image, still with a batch axis, of length 1."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"image {index} of an explanation of {len(self)}")
+        index %= len(self)
+        parts: dict[str, Any] = {name: part[index : index + 1] for name, part in self._per_image().items()}
+        return replace(self, **parts)
+
+    def __iter__(self) -> Iterator[Explanation]:
+        return (self[index] for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        images = f"{len(self)} image{'s' * (len(self) != 1)}"
+        shape = "x".join(str(side) for side in self.maps.shape[1:])
+        doubtful = sum(bool(texts) for texts in self.warnings)
+        warned = f", {doubtful} with warnings" if doubtful else ""
+        return f"<Explanation of {images} by {self.method.get('name', '?')} at {self.layer}, maps {shape}{warned}>"
+
+    def _per_image(self) -> dict[str, Any]:
+        """Return the fields that hold one part an image, without those that are not there."""
+        always = ("maps", "raw", "scores", "targets", "warnings")
+        sometimes = ("names", "photos", "frames")
+        parts = {name: getattr(self, name) for name in always}
+        return parts | {name: getattr(self, name) for name in sometimes if getattr(self, name)}
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float64]:
+        """``[N, classes]``: scores through the activation, or as they are where none is known."""
+        scores = self.scores.astype(np.float64)
+        # Infinite scores are the business of warnings, not of a second complaint from here.
+        with np.errstate(invalid="ignore", over="ignore"):
+            if self.activation == "sigmoid":
+                return 1 / (1 + np.exp(-scores))
+            if self.activation == "softmax":
+                powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+                return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        return scores
+
+    def top(self, k: int = 5) -> list[list[Prediction]]:
+        """Return for every image its ``k`` strongest classes, strongest first; ties go to the lower index."""
+        order = np.argsort(-self.scores, axis=1, kind="stable")[:, : max(k, 0)]
+        values = self.probabilities
+        return [
+            [self._prediction(row[index], index) for index in best] for row, best in zip(values, order, strict=True)
+        ]
+
+    @property
+    def explained(self) -> list[Prediction]:
+        """For every image the class that its map explains."""
+        return [self._prediction(row[i], i) for row, i in zip(self.probabilities, self.targets, strict=True)]
+
+    def _prediction(self, value: np.float64, index: np.integer) -> Prediction:
+        return Prediction(int(index), label_of(int(index), self.labels), float(value))
+
+    def overlay(self, index: int = 0, captioned: bool = True) -> Image.Image:
+        """Return the map of one image over its photograph, where the model did not look dimmed.
+
+        Without a photograph the map stands alone in its colours.
+
+        Args:
+            index: which image.
+            captioned: whether to write the explained class and its probability or score below.
+        """
+        one = self[index]
+        picture = one._picture()
+        if not captioned:
+            return picture
+        target = one.explained[0]
+        value = f"{target.value:.1%}" if self.activation else f"{target.value:.3g}"
+        return caption(picture, target.label.split(",")[0], f"{self.method.get('name', '')}  {value}")
+
+    def _picture(self) -> Image.Image:
+        map = self.maps[0]
+        size = (map.shape[1], map.shape[0])
+        if not self.photos:
+            return Image.fromarray(colourise(map)).resize(display_size(size), Image.Resampling.BILINEAR)
+        photo = for_display(self.photos[0])
+        frame = self.frames[0] if self.frames else Frame.whole(self.photos[0].size, size)
+        return overlay(photo, frame.place(map, photo.size, outside=np.nan))
+
+    def _repr_png_(self) -> bytes | None:
+        """Notebooks show this."""
+        if not self.photos:
+            return None
+        shown = [self.overlay(index) for index in range(min(len(self), _SHEET))]
+        file = io.BytesIO()
+        (shown[0] if len(shown) == 1 else grid(shown)).save(file, "PNG")
+        return file.getvalue()
+
+    def record(self, index: int = 0, k: int = 5) -> dict[str, Any]:
+        """Return what is needed to repeat the explanation of one image, in terms of JSON; NaN becomes None."""
+        one = self[index]
+        found: dict[str, Any] = {
+            "format": FORMAT,
+            "source": one.names[0] if one.names else None,
+            "method": one.method,
+            "layer": one.layer,
+            "score": one.score,
+            "activation": one.activation,
+            "provider": one.provider,
+            "target": one.explained[0]._asdict(),
+            "predictions": [prediction._asdict() for prediction in one.top(k)[0]],
+            "warnings": one.warnings[0],
+            "raw": {"shape": one.raw.shape[1:], "sum": one.raw.sum(dtype=np.float64)},
+            "input": asdict(one.frames[0]) if one.frames else None,
+            "provenance": one.provenance,
+        }
+        return dict(plain(found))
+
+    def save(self, folder: str | Path, stem: str | None = None) -> list[Saved]:
+        """Write an overlay (PNG), the raw map (NPY) and a record (JSON) for every image.
+
+        Names are made of the image's, the method's and the class's. The same explanation saved again replaces its
+        files; another one of an equal name (two photographs ``a/cat.jpg`` and ``b/cat.jpg``, another layer) gets a
+        number behind it, and so does one whose name belongs to files that are not onnxcam's.
+
+        Args:
+            folder: where to; made if it is missing.
+            stem: file name without suffix to use instead, numbered where there are several images. It replaces whatever
+                explanation has that name.
+
+        Returns:
+            The three paths of every image.
+
+        Raises:
+            InputError: the folder cannot be made or written.
+        """
+        writer = Writer(make_folder(folder), replace=stem is not None)
+        return [
+            writer.save(self._stem(i, stem), self.overlay(i), self.raw[i], self.record(i)) for i in range(len(self))
+        ]
+
+    def _stem(self, index: int, stem: str | None) -> str:
+        if stem is not None:
+            return stem if len(self) == 1 else f"{stem}-{index + 1}"
+        image = slug(Path(self.names[index]).stem) if self.names else ""
+        target = self.explained[index]
+        shown = target.label.split(",")[0] if self.labels else str(target.class_index)
+        return "-".join(
+            [image or "image", str(self.method.get("name", "map")), slug(shown, 40) or str(target.class_index)]
+        )

@@ -1,0 +1,27 @@
+"""Photographs in, arrays out: reading, preprocessing, geometry and class names."""
+
+from onnxcam.images.defaults import METADATA_KEY, default_for
+from onnxcam.images.frame import Frame
+from onnxcam.images.labels import check_labels, find_label, label_of, load_labels
+from onnxcam.images.prepare import Prepared, prepare
+from onnxcam.images.preprocess import PRESETS, Preprocess
+from onnxcam.images.read import ImageSource, expand, read_image
+from onnxcam.images.spec import ImageInput
+
+__all__ = [
+    "METADATA_KEY",
+    "PRESETS",
+    "Frame",
+    "ImageInput",
+    "ImageSource",
+    "Prepared",
+    "Preprocess",
+    "check_labels",
+    "default_for",
+    "expand",
+    "find_label",
+    "label_of",
+    "load_labels",
+    "prepare",
+    "read_image",
+]
