@@ -7,6 +7,7 @@ where they are older, and operators in training mode are put into inference mode
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import onnx
 import onnx_ir as ir
@@ -14,10 +15,14 @@ import onnx_ir.passes.common as passes
 
 from onnxcam.errors import ModelError
 
+Model: TypeAlias = ir.Model
+
 # The oldest version whose reductions take their axes as an input and whose scatter operators add: rules need both.
 MINIMUM_OPSET = 18
 # The first file format in which an initializer need not be an input too.
 _FREE_INITIALIZERS_IR = 4
+# Weights above this many numbers are none of the shapes, axes and scales that the converter reads.
+_LARGEST_CONSTANT = 1024
 # The oldest file format that may carry opset 18.
 _MINIMUM_IR = 8
 
@@ -53,6 +58,7 @@ def _raise_opset(model: ir.Model) -> ir.Model:
     if opset >= MINIMUM_OPSET:
         return model
     model.ir_version = max(model.ir_version, _MINIMUM_IR)
+    weights = _detach_weights(model.graph)
     try:
         raised = onnx.version_converter.convert_version(ir.to_proto(model), MINIMUM_OPSET)
     except Exception as error:
@@ -61,7 +67,27 @@ def _raise_opset(model: ir.Model) -> ir.Model:
             "export the model again with a newer opset"
         ) from error
     # The adapters of the converter write Constant nodes of their own.
-    return _lift_constants(ir.from_proto(raised))
+    return _lift_constants(_attach_weights(ir.from_proto(raised), weights))
+
+
+def _detach_weights(graph: ir.Graph) -> dict[str, ir.TensorProtocol]:
+    """Turn large weights into inputs: the converter needs small constants only, and copies what it is given."""
+    weights: dict[str, ir.TensorProtocol] = {}
+    for name, value in list(graph.initializers.items()):
+        if value.const_value is not None and value.const_value.size > _LARGEST_CONSTANT:
+            weights[name] = value.const_value
+            del graph.initializers[name]
+            graph.inputs.append(value)
+    return weights
+
+
+def _attach_weights(model: ir.Model, weights: dict[str, ir.TensorProtocol]) -> ir.Model:
+    graph = model.graph
+    for value in [value for value in graph.inputs if value.name in weights]:
+        graph.inputs.remove(value)
+        value.const_value = weights[str(value.name)]
+        graph.register_initializer(value)
+    return model
 
 
 def _leave_training_mode(model: ir.Model) -> ir.Model:

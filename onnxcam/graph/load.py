@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 
 from onnxcam.errors import ModelError
 
+ModelProto: TypeAlias = onnx.ModelProto
 ModelSource: TypeAlias = str | Path | bytes | onnx.ModelProto
 
 

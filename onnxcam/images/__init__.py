@@ -3,6 +3,7 @@
 from onnxcam.images.defaults import METADATA_KEY, default_for
 from onnxcam.images.frame import Frame
 from onnxcam.images.labels import check_labels, find_label, label_of, load_labels
+from onnxcam.images.photograph import Photograph, list_sources, read_photograph
 from onnxcam.images.prepare import Prepared, prepare
 from onnxcam.images.preprocess import PRESETS, Preprocess
 from onnxcam.images.read import ImageSource, expand, read_image
@@ -14,6 +15,7 @@ __all__ = [
     "Frame",
     "ImageInput",
     "ImageSource",
+    "Photograph",
     "Prepared",
     "Preprocess",
     "check_labels",
@@ -21,7 +23,9 @@ __all__ = [
     "expand",
     "find_label",
     "label_of",
+    "list_sources",
     "load_labels",
     "prepare",
     "read_image",
+    "read_photograph",
 ]

@@ -9,7 +9,6 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import onnxcam.methods
 from onnxcam.errors import InputError, NameNotFoundError, did_you_mean
 from onnxcam.methods.base import Method
 
@@ -27,7 +26,8 @@ def _concrete(cls: type[Method]) -> Iterator[type[Method]]:
 @cache
 def methods() -> MappingProxyType[str, type[Method]]:
     """Return every method class by name, in alphabetical order."""
-    for module in pkgutil.iter_modules(onnxcam.methods.__path__):
+    package = importlib.import_module("onnxcam.methods")
+    for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"onnxcam.methods.{module.name}")
     found: dict[str, type[Method]] = {}
     for cls in _concrete(Method):

@@ -1,0 +1,374 @@
+"""Model, method and layer make an explainer; arrays or photographs make explanations."""
+
+from __future__ import annotations
+
+import json
+import platform
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxcam.autodiff.differentiate import add_gradients, gradient_name
+from onnxcam.errors import InputError, ModelError, OnnxcamWarning, TargetError, UnsupportedError
+from onnxcam.explanation import Explanation
+from onnxcam.graph.head import is_gap_linear
+from onnxcam.graph.inputs import ModelInput, image_input
+from onnxcam.graph.layers import Layer, find_layer
+from onnxcam.graph.layout import channels_first
+from onnxcam.graph.load import ModelSource
+from onnxcam.graph.serialize import bytes_per_sample, to_bytes
+from onnxcam.graph.values import expose
+from onnxcam.images import (
+    ImageInput,
+    ImageSource,
+    Photograph,
+    Preprocess,
+    check_labels,
+    default_for,
+    find_label,
+    list_sources,
+    read_photograph,
+)
+from onnxcam.methods.base import GradientMethod, Method
+from onnxcam.methods.display import display
+from onnxcam.methods.registry import method as find_method
+from onnxcam.network import Network, read_network
+from onnxcam.runtime.providers import Provider
+from onnxcam.runtime.session import Session
+
+Tensor: TypeAlias = npt.NDArray[Any]
+Targets: TypeAlias = int | str | Sequence[int | str] | npt.NDArray[np.integer[Any]] | None
+
+_LABELS_KEY = "onnxcam.labels"
+_PREDICTED = -1
+# What the values of one run may take together: enough to keep any machine busy, little enough for all of them.
+_MEMORY = 2**30
+_LARGEST_BATCH = 64
+
+
+class Explainer:
+    """Explains one model by one method at one layer.
+
+    Attributes:
+        network: the model as it is explained.
+        method: how activations and gradients become a map.
+        layer: where they are read.
+        labels: names of the classes, from the model's metadata if not given.
+    """
+
+    def __init__(
+        self,
+        model: ModelSource,
+        method: str | Method = "hires-cam",
+        layer: str | int | None = None,
+        score: str | None = None,
+        providers: Sequence[Provider] | None = None,
+        *,
+        preprocess: Preprocess | str | None = None,
+        labels: Sequence[str] | None = None,
+        batch_size: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Read the model and find everything that the method needs; nothing runs yet.
+
+        Args:
+            model: path, bytes or onnx ``ModelProto``.
+            method: a name from ``onnxcam methods``, or ``onnxcam.method(name, **fields)``.
+            layer: name of a value or node, or an index into the layers that ``onnxcam inspect`` lists. Default: the
+                last one with spatial extent on the way to the score.
+            score: name of the tensor to explain. Default: the one before a final Softmax, Sigmoid or LogSoftmax.
+            providers: of onnxruntime, best first ("cuda", "cpu" or full names). Default: CUDA where it works, else the
+                CPU; the result says which.
+            preprocess: for photographs: a preset's name, a JSON file or text, or ``Preprocess``. Default: what the
+                model's metadata says, or an assumption that warns.
+            labels: class names. Default: what the model's metadata says.
+            batch_size: samples a run. Default: as many as fit about 1 GiB of values.
+            threads: of onnxruntime, for one operator. Default: all cores.
+
+        Raises:
+            ModelError: no ONNX model.
+            NameNotFoundError: no such method, layer or score; near names are suggested.
+            UnsupportedError: the method does not apply to this network, or the layer has nothing to locate.
+        """
+        self.method = find_method(method)
+        self.network: Network = read_network(model, score)
+        self.layer = self._find_layer(layer)
+        self.labels = tuple(labels) if labels is not None else _own_labels(self.network)
+        self._preprocess = Preprocess.parse(preprocess) if isinstance(preprocess, str) else preprocess
+        self._providers = providers
+        self._threads = threads
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"the batch size is at least 1, not {batch_size}")
+        self._batch_size = batch_size
+
+    def _find_layer(self, wanted: str | int | None) -> Layer:
+        graph, score = self.network.model.graph, self.network.score.name
+        if self.method.at == "input":
+            if wanted is not None:
+                raise UnsupportedError(f"{self.method.name} explains at the input; leave the layer out")
+            entry = image_input(graph)
+            return Layer(entry.value, "", "", entry.shape, entry.axes)
+        layer = find_layer(graph, score, wanted)
+        if self.method.head == "gap-linear" and not is_gap_linear(graph, layer.name, score):
+            raise UnsupportedError(
+                f"{self.method.name} needs global average pooling and at most one linear layer behind '{layer.name}', "
+                "which this network does not have; use hires-cam or grad-cam, which work with any network"
+            )
+        return layer
+
+    @cached_property
+    def image(self) -> ModelInput:
+        """The input that holds the image."""
+        return image_input(self.network.model.graph)
+
+    @cached_property
+    def image_spec(self) -> ImageInput:
+        """What the image input takes of a photograph.
+
+        Raises:
+            UnsupportedError: the input is no two-dimensional image.
+        """
+        entry = self.image
+        if sorted(entry.axes) != sorted("NCHW"):
+            raise UnsupportedError(
+                f"input '{entry.name}' of shape {entry.shape} takes no photograph; pass arrays instead"
+            )
+        height, width = entry.extent
+        layout: Literal["NCHW", "NHWC"] = "NHWC" if entry.axes.endswith("C") else "NCHW"
+        return ImageInput(entry.name, height, width, entry.channels, layout, entry.dtype)
+
+    @cached_property
+    def preprocessing(self) -> tuple[Preprocess, str]:
+        """How photographs become inputs, and where that comes from: a note that says so if it is only assumed."""
+        if self._preprocess is not None:
+            return self._preprocess, "as asked for"
+        return default_for(self.image_spec, self.network.file.metadata)
+
+    @cached_property
+    def session(self) -> Session:
+        """The graph that computes scores, activations and gradients, loaded."""
+        network, wanted = self.network, [self.network.score.name, self.layer.name]
+        model = network.model
+        if isinstance(self.method, GradientMethod):
+            model = add_gradients(model, network.score.name, [self.layer.name], "class")
+            wanted.append(gradient_name(self.layer.name))
+        model = expose(model, list(dict.fromkeys(wanted)))
+        self._sample_bytes = bytes_per_sample(model)
+        return Session(to_bytes(model), self._providers, threads=self._threads, folder=network.folder)
+
+    @property
+    def batch_size(self) -> int:
+        """Samples a run."""
+        if self.network.batch is not None:
+            return self.network.batch
+        if self._batch_size is not None:
+            return self._batch_size
+        _ = self.session
+        return max(1, min(_LARGEST_BATCH, _MEMORY // max(self._sample_bytes, 1)))
+
+    def __call__(self, inputs: Tensor | Mapping[str, Tensor], targets: Targets = None) -> Explanation:
+        """Explain arrays that are ready for the model.
+
+        Args:
+            inputs: array as the model takes it, or one for each input's name. The first axis counts samples.
+            targets: the class to explain: None for the predicted one, an index or a label, or one for each sample.
+
+        Returns:
+            The explanation: maps at the input's size, raw maps at the layer's, scores and what else there is to know.
+
+        Raises:
+            InputError: the model does not take such arrays.
+            TargetError: there is no such class.
+            ProviderError: the provider fails.
+        """
+        feeds = self._feeds(inputs)
+        count = len(next(iter(feeds.values())))
+        wanted = self._targets(targets, count)
+        if isinstance(self.method, GradientMethod):
+            feeds["class_index"] = wanted
+        found = self.session.run_batched(feeds, size=self.batch_size, fixed=self.network.batch is not None)
+        scores = found[self.network.score.name].astype(np.float32).reshape(count, -1)
+        _check_targets(wanted, scores.shape[1])
+        if self.labels is not None:
+            check_labels(self.labels, scores.shape[1])
+        raw = self._formula(found[self.layer.name], found.get(gradient_name(self.layer.name)))
+        maps, doubts = display(raw, self._map_size(feeds, raw), self.method.signed)
+        return Explanation(
+            maps=maps,
+            raw=raw,
+            scores=scores,
+            targets=np.where(wanted < 0, scores.argmax(axis=1), wanted),
+            layer=self.layer.name,
+            method=self.method.describe(),
+            score=self.network.score.name,
+            provider=self.session.provider,
+            warnings=tuple(tuple(texts) for texts in doubts),
+            labels=self.labels,
+            activation=self.network.score.activation,
+            provenance=self.provenance,
+        )
+
+    def read(self, source: ImageSource) -> Photograph:
+        """Read one photograph and prepare it for the model.
+
+        Raises:
+            ImageError: it cannot be read, or the model takes no such image.
+        """
+        return read_photograph(source, self.image_spec, self.preprocessing[0])
+
+    def explain(self, photographs: Sequence[Photograph], targets: Targets = None) -> Explanation:
+        """Explain photographs that ``read`` has prepared.
+
+        Args:
+            photographs: of one size as the model sees them.
+            targets: as for arrays.
+
+        Raises:
+            InputError: there are none, or the model sees them in different sizes.
+        """
+        if len({photograph.array.shape for photograph in photographs}) != 1:
+            raise InputError("photographs of one size are explained together; explain these one by one")
+        arrays = np.concatenate([photograph.array for photograph in photographs])
+        explanation = self({self.image.name: arrays}, targets)
+        return replace(
+            explanation,
+            names=tuple(photograph.name for photograph in photographs),
+            photos=tuple(photograph.image for photograph in photographs),
+            frames=tuple(photograph.frame for photograph in photographs),
+            provenance={**explanation.provenance, "preprocessing": self.preprocessing[0].to_dict()},
+        )
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """What is needed beside the explanation itself to repeat it."""
+        file = self.network.file
+        return {
+            "model": file.name,
+            "sha256": file.sha256,
+            "exporter": file.exporter,
+            "opset": file.opset,
+            "layer": {"name": self.layer.name, "node": self.layer.node, "axes": self.layer.axes},
+            "score_passed": self.network.score.passed,
+            "versions": {
+                "onnxcam": version("onnxcam"),
+                "onnxruntime": Session.version(),
+                "onnx": version("onnx"),
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+        }
+
+    def _feeds(self, inputs: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if not isinstance(inputs, Mapping):
+            names = [entry.name for entry in self.network.inputs]
+            if len(names) != 1:
+                raise InputError(f"the model has the inputs {names}; give a dictionary with an array for each")
+            inputs = {names[0]: inputs}
+        feeds = {name: np.asarray(array) for name, array in inputs.items()}
+        counts = {array.shape[:1] for array in feeds.values()}
+        if len(counts) != 1 or () in counts:
+            raise InputError("every input needs the same number of samples along its first axis")
+        return feeds
+
+    def _targets(self, targets: Targets, count: int) -> npt.NDArray[np.int64]:
+        """Return one class a sample, -1 where the predicted one is meant."""
+        if targets is None:
+            return np.full(count, _PREDICTED, np.int64)
+        given = [targets] * count if isinstance(targets, (int, str, np.integer)) else list(targets)
+        if len(given) != count:
+            raise TargetError(f"{len(given)} targets for {count} samples; give one, or one for each")
+        chosen = np.array([self._class_index(target) for target in given], np.int64)
+        if self.network.score.classes is not None:
+            _check_targets(chosen, self.network.score.classes)
+        if (chosen < 0).any():
+            raise TargetError(f"class {chosen.min()} does not exist; classes count from 0 (None is the predicted one)")
+        return chosen
+
+    def _class_index(self, target: object) -> int:
+        if isinstance(target, (int, np.integer)) and not isinstance(target, bool):
+            return int(target)
+        if isinstance(target, str):
+            if self.labels is None:
+                raise TargetError(
+                    f"target '{target}' is a name, but the model has no labels; give --labels or an index"
+                )
+            return find_label(target, self.labels)
+        raise TargetError(f"a target is a class index or a label, not {target!r}")
+
+    def _formula(self, a: Tensor, g: Tensor | None) -> npt.NDArray[np.float32]:
+        order = channels_first(self.layer.axes)
+        a = a.astype(np.float32, copy=False).transpose(order)
+        # Infinite activations are told of by the display map, in words.
+        with np.errstate(all="ignore"):
+            raw = self.method(a) if g is None else self.method(a, g.transpose(order))  # type: ignore[operator]
+        result: npt.NDArray[np.float32] = np.asarray(raw, np.float32)
+        return result
+
+    def _map_size(self, feeds: Mapping[str, Tensor], raw: Tensor) -> tuple[int, ...]:
+        """Return the input's spatial size, or the map's own where the input has another number of axes."""
+        entry = self.image
+        shape = feeds[entry.name].shape
+        size = tuple(shape[axis] for axis in channels_first(entry.axes)[2:])
+        return size if len(size) == raw.ndim - 1 else raw.shape[1:]
+
+
+def _check_targets(targets: npt.NDArray[np.int64], classes: int) -> None:
+    if targets.size and targets.max() >= classes:
+        raise TargetError(f"class {targets.max()} does not exist: the model has {classes} classes, 0 to {classes - 1}")
+
+
+def _own_labels(network: Network) -> tuple[str, ...] | None:
+    """Return the class names that the file carries.
+
+    Raises:
+        ModelError: they are no list of names.
+    """
+    text = network.file.metadata.get(_LABELS_KEY)
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise ModelError(f"metadata entry {_LABELS_KEY} of the model is no JSON list of names; give --labels instead")
+    return tuple(found)
+
+
+def explain(
+    model: ModelSource,
+    images: ImageSource | Sequence[ImageSource],
+    method: str | Method = "hires-cam",
+    layer: str | int | None = None,
+    targets: Targets = None,
+    **options: Any,
+) -> Explanation:
+    """Explain photographs: read, prepare, run and put the maps back over them.
+
+    Args:
+        model: path, bytes or onnx ``ModelProto``.
+        images: path, folder, glob pattern, Pillow image or uint8 array ``[H, W, 3]``, or a list of those.
+        method: a name from ``onnxcam methods``, or ``onnxcam.method(name, **fields)``.
+        layer: name of a value or node, or an index into the layers that ``onnxcam inspect`` lists.
+        targets: None for the predicted class, a class index or label, or one for each image.
+        **options: as of ``Explainer``.
+
+    Raises:
+        ImageError: a path matches nothing, or is no image.
+        OnnxcamError: as of ``Explainer``.
+
+    Example:
+        >>> result = onnxcam.explain("model.onnx", "photo.jpg", preprocess="imagenet")
+        >>> result.save("maps")
+    """
+    explainer = Explainer(model, method, layer, **options)
+    note = explainer.preprocessing[1]
+    if note.startswith("assumed"):
+        warnings.warn(f"preprocessing {note}", OnnxcamWarning, stacklevel=2)
+    return explainer.explain([explainer.read(source) for source in list_sources(images)], targets)

@@ -1,0 +1,54 @@
+"""What follows a layer on the way to the score."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from onnxcam.graph.layout import axis_meanings, spatial_axes
+from onnxcam.graph.values import find_value
+
+_AVERAGES = {"GlobalAveragePool", "ReduceMean", "AveragePool"}
+_LINEAR = {"Gemm", "MatMul", "Conv"}
+_SAME_NUMBERS = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout", "Transpose"}
+
+
+def is_gap_linear(graph: ir.Graph, layer: str, score: str) -> bool:
+    """Whether the score is a linear function of the mean of each channel of the layer, and of nothing else.
+
+    Then ``dS/dA`` is the same at every place, and CAM is defined: global average pooling and at most one linear layer.
+    """
+    value, end = find_value(graph, layer), find_value(graph, score)
+    averaged, linear = False, 0
+    while value is not end:
+        consumers = value.consumers()
+        if len(consumers) != 1:
+            return False
+        node = consumers[0]
+        if node.op_type in _AVERAGES and not averaged and _averages_all(graph, node):
+            averaged = True
+        elif node.op_type in _LINEAR and averaged and _constant_but(node, value):
+            linear += 1
+        elif not (node.op_type in _SAME_NUMBERS or (node.op_type == "Add" and _constant_but(node, value))):
+            return False
+        value = node.outputs[0]
+    return averaged and linear <= 1
+
+
+def _constant_but(node: ir.Node, value: ir.Value) -> bool:
+    return all(entry is None or entry is value or entry.const_value is not None for entry in node.inputs)
+
+
+def _averages_all(graph: ir.Graph, node: ir.Node) -> bool:
+    """Whether a pooling or averaging node leaves one place a channel."""
+    source, result = node.inputs[0], node.outputs[0]
+    if node.op_type == "GlobalAveragePool" or source is None or result.shape is None:
+        return node.op_type == "GlobalAveragePool"
+    if node.op_type == "AveragePool":
+        # Padding would weigh the places differently.
+        padded = any(node.attributes.get_ints("pads", []))
+        return not padded and all(size == 1 for size in result.shape.dims[2:])
+    meaning = axis_meanings(graph).get(source, "")
+    axes = node.inputs[1].const_value if len(node.inputs) > 1 and node.inputs[1] is not None else None
+    if not meaning or axes is None:
+        return False
+    return sorted(int(axis) % len(meaning) for axis in axes.numpy()) == spatial_axes(meaning)

@@ -1,0 +1,104 @@
+"""What a model is fed: names, types, and which axis is which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxcam.errors import UnsupportedError
+from onnxcam.graph.layout import AXES_BY_RANK, TAKE_CHANNELS_FIRST, spatial_axes
+from onnxcam.graph.values import data_inputs
+
+# An image has few channels; a size above this along the second axis is a height.
+_MOST_CHANNELS = 4
+_FLOATS = {ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
+_TO_FLOAT = {"Cast", "DequantizeLinear"}
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """One input of a model.
+
+    Attributes:
+        name: in the graph.
+        dtype: NumPy type.
+        shape: numbers, or None where any size goes.
+        axes: one letter an axis (N batch, C channels, D H W space), or empty if it is no image.
+        value: the first floating-point value that it becomes: itself, or what an integer input is converted to.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | None, ...]
+    axes: str
+    value: str
+
+    @property
+    def extent(self) -> tuple[int | None, ...]:
+        """Sizes of the spatial axes."""
+        return tuple(self.shape[axis] for axis in spatial_axes(self.axes))
+
+    @property
+    def channels(self) -> int | None:
+        """Number of channels."""
+        return self.shape[self.axes.index("C")]
+
+
+def model_inputs(graph: ir.Graph) -> list[ModelInput]:
+    """Return what a user feeds, in order."""
+    return [_describe(value) for value in data_inputs(graph)]
+
+
+def image_input(graph: ir.Graph) -> ModelInput:
+    """Return the input that holds the image: the first one that has spatial axes.
+
+    Raises:
+        UnsupportedError: no input has.
+    """
+    found = next((entry for entry in model_inputs(graph) if entry.axes), None)
+    if found is None:
+        raise UnsupportedError(
+            "no input of the model looks like an image or a signal: [N, C, *space] or [N, *space, C]"
+        )
+    return found
+
+
+def _describe(value: ir.Value) -> ModelInput:
+    dims = () if value.shape is None else tuple(d if isinstance(d, int) else None for d in value.shape)
+    dtype = np.dtype(np.float32) if value.dtype is None else value.dtype.numpy()
+    return ModelInput(str(value.name), dtype, dims, _axes(value, dims), str(_first_float(value).name))
+
+
+def _first_float(value: ir.Value) -> ir.Value:
+    while value.dtype not in _FLOATS:
+        consumers = value.consumers()
+        if len(consumers) != 1 or consumers[0].op_type not in _TO_FLOAT:
+            break
+        value = consumers[0].outputs[0]
+    return value
+
+
+def _axes(value: ir.Value, shape: tuple[int | None, ...]) -> str:
+    """Return the axes that the first convolution expects, or what the sizes suggest where none is near."""
+    natural = AXES_BY_RANK.get(len(shape))
+    if natural is None:
+        return ""
+    order = list(range(len(shape)))
+    while consumers := value.consumers():
+        node = consumers[0]
+        if node.op_type in TAKE_CHANNELS_FIRST:
+            letters = dict(zip(order, natural, strict=True))
+            return "".join(letters[axis] for axis in range(len(shape)))
+        if node.op_type == "Transpose":
+            perm = node.attributes.get_ints("perm", None) or list(range(len(order)))[::-1]
+            order = [order[axis] for axis in perm]
+        value = node.outputs[0]
+        if value.shape is None or len(value.shape) != len(shape):
+            break
+    last = shape[-1]
+    few_last = last is not None and last <= _MOST_CHANNELS
+    few_second = shape[1] is not None and shape[1] <= _MOST_CHANNELS
+    return natural if few_second or not few_last else f"N{natural[2:]}C"

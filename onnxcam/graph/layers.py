@@ -1,0 +1,189 @@
+"""Layers that a map can be read from: values that all of the computation passes through and that span space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import onnx_ir as ir
+
+from onnxcam.errors import NameNotFoundError, UnsupportedError
+from onnxcam.graph.layout import axis_meanings, spatial_axes
+from onnxcam.graph.values import data_inputs, find_value
+
+# Types that hold sizes, positions and conditions, not what the network has seen.
+_NO_SIGNAL = {ir.DataType.INT64, ir.DataType.BOOL}
+# Operators that treat every place alike: a layer is what comes after them.
+_POINTWISE = {
+    "Relu",
+    "LeakyRelu",
+    "PRelu",
+    "Elu",
+    "Selu",
+    "Celu",
+    "Gelu",
+    "Mish",
+    "Swish",
+    "Clip",
+    "Sigmoid",
+    "HardSigmoid",
+    "HardSwish",
+    "Tanh",
+    "Softplus",
+    "BatchNormalization",
+    "Identity",
+    "Dropout",
+    "Cast",
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Transpose",
+}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A value that a map can be read from.
+
+    Attributes:
+        name: of the value.
+        node: name of the node that makes it.
+        op_type: operator of that node.
+        shape: symbols by name, None where unknown.
+        axes: one letter an axis: N batch, C channels, D H W space.
+    """
+
+    name: str
+    node: str
+    op_type: str
+    shape: tuple[int | str | None, ...]
+    axes: str
+
+    @property
+    def extent(self) -> tuple[int | str | None, ...]:
+        """Sizes of the spatial axes."""
+        return tuple(self.shape[axis] for axis in spatial_axes(self.axes))
+
+    @property
+    def has_extent(self) -> bool:
+        """Whether there is more than one place, as far as the file tells."""
+        sizes = [size for size in self.extent if isinstance(size, int)]
+        return len(sizes) < len(self.extent) or prod(sizes) > 1
+
+
+def candidates(graph: ir.Graph, score: str) -> list[Layer]:
+    """Return the layers on the way to the score, first to last; the last one is the default.
+
+    A layer is a value that every path from the inputs to the score passes through, of known axes and with more than one
+    place. Of a convolution with its normalisation and activation, the result counts. A network without such a value
+    (parallel branches up to the score) offers every spatial value on the way.
+    """
+    axes = axis_meanings(graph)
+    nodes, on_way = _way(graph, find_value(graph, score))
+    narrow = _bottlenecks(nodes, on_way)
+    for values in (narrow, [value for node in nodes for value in node.outputs if value in on_way]):
+        spatial = [v for v in values if v in axes and str(v.name) != score and _layer(v, axes[v]).has_extent]
+        if spatial:
+            chosen = set(spatial)
+            return [_layer(v, axes[v]) for v in spatial if not _passed_on(v, chosen)]
+    return []
+
+
+def find_layer(graph: ir.Graph, score: str, wanted: str | int | None = None) -> Layer:
+    """Return the layer to explain at.
+
+    Args:
+        graph: canonical.
+        score: name of the score tensor.
+        wanted: name of a value or node, or an index into the candidates (-1 is the last); None for the default.
+
+    Raises:
+        NameNotFoundError: no value or node has that name, or there is no such index.
+        UnsupportedError: the value has no known spatial axes, or only one place.
+    """
+    offered = candidates(graph, score)
+    if wanted is None or isinstance(wanted, int) or _is_index(wanted):
+        return _by_index(offered, -1 if wanted is None else int(wanted))
+    value = find_value(graph, wanted)
+    axes = axis_meanings(graph).get(value)
+    if axes is None:
+        raise UnsupportedError(
+            f"layer '{wanted}' of shape {value.shape} has no axes that are known to span space; "
+            "choose one that onnxcam inspect lists"
+        )
+    layer = _layer(value, axes)
+    if not layer.has_extent:
+        raise UnsupportedError(
+            f"layer '{wanted}' of shape {value.shape} has one place only, so there is nothing to locate; "
+            "choose an earlier layer (onnxcam inspect lists them)"
+        )
+    return layer
+
+
+def _is_index(text: str) -> bool:
+    return text.lstrip("-").isdigit()
+
+
+def _by_index(offered: Sequence[Layer], index: int) -> Layer:
+    if not offered:
+        raise UnsupportedError(
+            "no layer with spatial extent lies on the way to the score; "
+            "use a method that works on the input, such as gradient-x-input"
+        )
+    if not -len(offered) <= index < len(offered):
+        raise NameNotFoundError(f"there is no layer {index}: the model offers {len(offered)} (onnxcam inspect)")
+    return offered[index]
+
+
+def _layer(value: ir.Value, axes: str) -> Layer:
+    node = value.producer()
+    shape = () if value.shape is None else tuple(d if isinstance(d, int) else d.value for d in value.shape)
+    return Layer(
+        name=str(value.name),
+        node="" if node is None else node.name or "",
+        op_type="" if node is None else node.op_type,
+        shape=shape,
+        axes=axes,
+    )
+
+
+def _way(graph: ir.Graph, score: ir.Value) -> tuple[list[ir.Node], set[ir.Value]]:
+    """Return the nodes between inputs and score in order, and the values on the way."""
+    seen = set(data_inputs(graph))
+    for node in graph:
+        if any(value in seen for value in node.inputs):
+            seen.update(value for value in node.outputs if value.dtype not in _NO_SIGNAL)
+    needed, nodes = {score}, []
+    for node in reversed(graph):
+        if any(value in needed and value in seen for value in node.outputs):
+            nodes.append(node)
+            needed.update(value for value in node.inputs if value is not None)
+    return nodes[::-1], seen & needed
+
+
+def _bottlenecks(nodes: Sequence[ir.Node], on_way: set[ir.Value]) -> list[ir.Value]:
+    """Return the values that every path passes: where one of them is made, nothing else is still awaited."""
+    last_use = {v: step for step, node in enumerate(nodes) for v in node.inputs if v is not None and v in on_way}
+    made = {v: step for step, node in enumerate(nodes) for v in node.outputs if v in on_way}
+    bottlenecks = []
+    waiting = {v for v in on_way if v not in made and v in last_use}
+    for step, node in enumerate(nodes):
+        waiting = {v for v in waiting if last_use[v] > step}
+        waiting |= {v for v in node.outputs if v in on_way and last_use.get(v, -1) > step}
+        if len(waiting) == 1:
+            bottlenecks += [v for v in node.outputs if v in waiting]
+    return bottlenecks
+
+
+def _passed_on(value: ir.Value, chosen: set[ir.Value]) -> bool:
+    """Whether a pointwise operator with one incoming signal makes another candidate out of this one."""
+    consumers = value.consumers()
+    return (
+        len(consumers) == 1
+        and consumers[0].op_type in _POINTWISE
+        and any(output in chosen for output in consumers[0].outputs)
+    )

@@ -1,0 +1,130 @@
+"""The score that is explained: the tensor before a final Softmax, Sigmoid, LogSoftmax or ArgMax."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import onnx_ir as ir
+
+from onnxcam.errors import UnsupportedError
+from onnxcam.graph.values import find_value
+
+Activation: TypeAlias = Literal["softmax", "sigmoid"] | None
+
+_ACTIVATIONS: dict[str, Activation] = {
+    "Softmax": "softmax",
+    "LogSoftmax": "softmax",
+    "Sigmoid": "sigmoid",
+    "ArgMax": "softmax",
+}
+# Operators that leave every score what it is, perhaps in another shape or type.
+_TRANSPARENT = {
+    "Reshape",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+    "Identity",
+    "Cast",
+    "Dropout",
+    "QuantizeLinear",
+    "DequantizeLinear",
+}
+_FLOATS = {ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
+
+
+@dataclass(frozen=True)
+class Score:
+    """The value that is explained.
+
+    Attributes:
+        name: its name in the graph.
+        activation: what the model makes of it to get probabilities, or None.
+        shape: its shape, symbols by name.
+        passed: operators between the value and the model's output, from the output on.
+    """
+
+    name: str
+    activation: Activation
+    shape: tuple[int | str | None, ...]
+    passed: tuple[str, ...]
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes where the file tells it."""
+        size = self.shape[1] if len(self.shape) > 1 else None
+        return size if isinstance(size, int) else None
+
+
+def find_score(graph: ir.Graph, name: str | None = None) -> Score:
+    """Return the score tensor.
+
+    Args:
+        graph: canonical.
+        name: a value or node to use as it stands; without it, the first output that holds scores is followed back
+            through what changes only its shape or type, and through one final activation.
+
+    Raises:
+        NameNotFoundError: nothing has that name.
+        UnsupportedError: no output holds floating-point scores.
+    """
+    if name is not None:
+        value = find_value(graph, name)
+        return _score(value, _following_activation(value), ())
+    for output in graph.outputs:
+        found = _peel(output)
+        if found is not None:
+            return found
+    raise UnsupportedError("no output of the model is computed from floating-point scores; name the score with --score")
+
+
+def _peel(value: ir.Value) -> Score | None:
+    """Walk back from an output; stop before the first operator that computes scores."""
+    passed: list[str] = []
+    activation: Activation = None
+    best = value if value.dtype in _FLOATS else None
+    while (node := value.producer()) is not None and node.domain == "" and node.inputs and node.inputs[0] is not None:
+        if node.op_type in _ACTIVATIONS and activation is None:
+            activation = _ACTIVATIONS[node.op_type]
+            value = node.inputs[0]
+            passed.append(node.op_type)
+            best = value if value.dtype in _FLOATS else None
+        elif node.op_type in _TRANSPARENT:
+            value = node.inputs[0]
+            passed.append(node.op_type)
+            # Behind an activation the converter may have put a Reshape of its own: go on to what the file calls scores.
+            if value.dtype in _FLOATS and (best is None or (activation is not None and _same_classes(value, best))):
+                best = value
+        else:
+            break
+    return None if best is None else _score(best, activation, _until(best, passed))
+
+
+def _same_classes(value: ir.Value, other: ir.Value) -> bool:
+    """Whether both hold one score a class along axis 1 and nothing else beside the batch."""
+    if value.shape is None or other.shape is None or min(len(value.shape), len(other.shape)) < 2:
+        return False
+    return value.shape[1] == other.shape[1] and all(
+        dim == 1 for shape in (value.shape, other.shape) for dim in shape.dims[2:]
+    )
+
+
+def _until(value: ir.Value, passed: list[str]) -> tuple[str, ...]:
+    """Return those operators that lie behind the value."""
+    behind, consumers = 0, value.consumers()
+    while consumers and behind < len(passed):
+        behind += 1
+        consumers = consumers[0].outputs[0].consumers()
+    return tuple(passed[:behind])
+
+
+def _following_activation(value: ir.Value) -> Activation:
+    for node in value.consumers():
+        if node.op_type in _ACTIVATIONS:
+            return _ACTIVATIONS[node.op_type]
+    return None
+
+
+def _score(value: ir.Value, activation: Activation, passed: tuple[str, ...]) -> Score:
+    shape = () if value.shape is None else tuple(d if isinstance(d, int) else d.value for d in value.shape)
+    return Score(str(value.name), activation, shape, passed)

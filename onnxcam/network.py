@@ -1,0 +1,102 @@
+"""A model made ready to be explained: canonical, its score known, its batch axis open where that is safe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxcam.errors import OnnxcamError
+from onnxcam.graph.batch import batch_size, open_batch
+from onnxcam.graph.canonical import Model, canonicalize
+from onnxcam.graph.inputs import ModelInput, model_inputs
+from onnxcam.graph.load import ModelFile, ModelSource, load
+from onnxcam.graph.score import Score, find_score
+from onnxcam.graph.serialize import to_bytes
+from onnxcam.graph.values import expose
+from onnxcam.runtime.providers import CPU
+from onnxcam.runtime.session import Session
+
+# Rounding differs a little between one run of two samples and two runs of one.
+_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model file, and the canonical graph that is explained in its place.
+
+    Attributes:
+        file: as it was given.
+        model: canonical; takes any number of samples unless ``batch`` says otherwise.
+        score: the tensor that is explained.
+        batch: None where any number of samples goes; else the number that the file insists on.
+    """
+
+    file: ModelFile
+    model: Model
+    score: Score
+    batch: int | None
+
+    @property
+    def inputs(self) -> list[ModelInput]:
+        """What the model is fed."""
+        return model_inputs(self.model.graph)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where external weights lie."""
+        return None if self.file.path is None else self.file.path.parent
+
+
+def read_network(source: ModelSource, score: str | None = None) -> Network:
+    """Load a model, bring it into canonical form and open its batch axis where that is safe.
+
+    Args:
+        source: path, bytes or onnx ``ModelProto``.
+        score: name of the tensor to explain; without it, what lies before a final activation.
+
+    Raises:
+        ModelError: no ONNX model, or one that onnxruntime does not take.
+        NameNotFoundError: no value has the score's name.
+        UnsupportedError: no output holds scores.
+    """
+    file = load(source)
+    model = canonicalize(file.ir)
+    found = find_score(model.graph, score)
+    size = batch_size(model.graph)
+    if size == 1:
+        opened = open_batch(model)
+        if _samples_stay_apart(model, opened, found.name, file):
+            return Network(file, opened, find_score(opened.graph, score), None)
+    return Network(file, model, found, size)
+
+
+def _samples_stay_apart(fixed: Model, opened: Model, score: str, file: ModelFile) -> bool:
+    """Run two samples at once and one by one: where the scores are equal, the batch axis is a batch axis."""
+    folder = None if file.path is None else file.path.parent
+    samples = _random_inputs(model_inputs(fixed.graph), 2)
+    alone = Session(to_bytes(expose(fixed, [score])), [CPU], folder=folder)
+    expected = alone.run_batched(samples, size=1, fixed=True)[score]
+    try:
+        together = Session(to_bytes(expose(opened, [score])), [CPU], folder=folder).run(samples)[score]
+    except OnnxcamError:
+        # Not a failure: the file has its batch of one built in, and single images are explained one by one.
+        return False
+    scale = float(np.abs(expected).max()) or 1.0
+    return together.shape == expected.shape and bool(np.abs(together - expected).max() <= _TOLERANCE * scale)
+
+
+def _random_inputs(inputs: Sequence[ModelInput], count: int) -> dict[str, npt.NDArray[Any]]:
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for entry in inputs:
+        shape = [count, *(32 if size is None else size for size in entry.shape[1:])]
+        if entry.dtype.kind in "iu":
+            arrays[entry.name] = rng.integers(0, 127, shape).astype(entry.dtype)
+        else:
+            arrays[entry.name] = rng.standard_normal(shape).astype(entry.dtype)
+    return arrays

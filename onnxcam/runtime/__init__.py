@@ -1,0 +1,1 @@
+"""Running graphs: the only importer of onnxruntime, which knows nothing of maps."""

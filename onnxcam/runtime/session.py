@@ -1,0 +1,194 @@
+"""One class that runs a graph: types brought into line, batches within memory, errors in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from onnxcam.errors import InputError, ModelError, ProviderError
+from onnxcam.runtime.providers import CPU, Provider, preferred, quiet, require_loaded
+
+Tensor = npt.NDArray[Any]
+
+_TYPES = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(uint16)": np.uint16,
+    "tensor(int16)": np.int16,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
+_FATAL_ONLY = 4
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a graph takes under one name.
+
+    Attributes:
+        name: of the input.
+        dtype: NumPy type.
+        shape: numbers, or None where any size goes.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | None, ...]
+
+
+class Session:
+    """A graph, ready to run.
+
+    Attributes:
+        provider: the execution provider that runs it, by onnxruntime's name.
+        inputs: what it takes, by name.
+        outputs: names of its outputs, in order.
+    """
+
+    def __init__(
+        self,
+        model: bytes | Path,
+        providers: Sequence[Provider] | None = None,
+        *,
+        threads: int | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        """Load a graph.
+
+        Args:
+            model: serialised graph, or its file.
+            providers: execution providers, best first; None for CUDA where it works, else the CPU. If the first of them
+                does not load, that is an error.
+            threads: for one operator; None for all cores.
+            folder: where external weights lie.
+
+        Raises:
+            ModelError: onnxruntime rejects the graph.
+            ProviderError: a requested provider is not there or does not load.
+        """
+        asked = preferred(providers)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _FATAL_ONLY
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        if folder is not None:
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+        try:
+            with quiet():
+                self._session = onnxruntime.InferenceSession(
+                    str(model) if isinstance(model, Path) else model, options, providers=asked
+                )
+        except Exception as error:  # onnxruntime's errors share no public base class
+            raise ModelError(f"onnxruntime rejects the model: {error}; check that it runs by itself") from error
+        loaded = self._session.get_providers()
+        if providers is not None:
+            require_loaded(asked, loaded)
+        self.provider: str = loaded[0]
+        self.inputs = {entry.name: _input(entry) for entry in self._session.get_inputs()}
+        self.outputs = [entry.name for entry in self._session.get_outputs()]
+
+    @staticmethod
+    def version() -> str:
+        """Version of onnxruntime."""
+        return str(onnxruntime.__version__)
+
+    def run(self, feeds: Mapping[str, Tensor], outputs: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Run once.
+
+        Args:
+            feeds: an array for each input; its type is brought into line where that loses nothing of meaning.
+            outputs: names to return; all if not given.
+
+        Raises:
+            InputError: a name, type or shape that the graph does not take.
+            ProviderError: the provider fails while running, for instance for want of memory.
+        """
+        names = list(outputs or self.outputs)
+        arrays = self._check(feeds)
+        try:
+            values = self._session.run(names, arrays) if self.provider == CPU else self._run_bound(names, arrays)
+        except Exception as error:  # onnxruntime's errors share no public base class
+            raise ProviderError(
+                f"{self.provider} failed while running the model: {error}; try a smaller --batch or --provider cpu"
+            ) from error
+        return dict(zip(names, values, strict=True))
+
+    def _run_bound(self, names: Sequence[str], arrays: Mapping[str, Tensor]) -> list[Tensor]:
+        """Run on a device: all inputs go there in one go and only what is asked for comes back."""
+        binding = self._session.io_binding()
+        for name, array in arrays.items():
+            binding.bind_cpu_input(name, array)
+        for name in names:
+            binding.bind_output(name)
+        self._session.run_with_iobinding(binding)
+        return list(binding.copy_outputs_to_cpu())
+
+    def run_batched(
+        self, feeds: Mapping[str, Tensor], outputs: Sequence[str] | None = None, *, size: int, fixed: bool = False
+    ) -> dict[str, Tensor]:
+        """Run in pieces along the first axis and join the results.
+
+        Args:
+            feeds: arrays whose first axis counts samples, all equally many.
+            outputs: names to return; all if not given. Their first axis counts samples too.
+            size: samples a run.
+            fixed: the graph takes exactly ``size`` samples: a last piece is filled up by repeating its last sample.
+        """
+        count = len(next(iter(feeds.values())))
+        if count == 0:
+            raise InputError("there are no samples: the first axis of the input is empty")
+        if count == size or (count < size and not fixed):
+            return self.run(feeds, outputs)
+        pieces = []
+        for start in range(0, count, size):
+            rows = np.minimum(np.arange(start, start + size), count - 1) if fixed else slice(start, start + size)
+            pieces.append(self.run({name: array[rows] for name, array in feeds.items()}, outputs))
+        return {name: np.concatenate([piece[name] for piece in pieces])[:count] for name in pieces[0]}
+
+    def _check(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        unknown, missing = feeds.keys() - self.inputs.keys(), self.inputs.keys() - feeds.keys()
+        if unknown or missing:
+            problem = f"has no input {sorted(unknown)}" if unknown else f"needs the input {sorted(missing)}"
+            raise InputError(f"the model {problem}; its inputs are {sorted(self.inputs)}")
+        return {name: _fit(np.asarray(array), self.inputs[name]) for name, array in feeds.items()}
+
+
+def _input(entry: Any) -> Input:
+    if entry.type not in _TYPES:
+        raise ModelError(f"input '{entry.name}' is of type {entry.type}, which cannot be fed; explain another model")
+    shape = tuple(size if isinstance(size, int) else None for size in entry.shape)
+    return Input(entry.name, np.dtype(_TYPES[entry.type]), shape)
+
+
+def _fit(array: Tensor, expected: Input) -> Tensor:
+    """Return the array in the type that is expected.
+
+    Floats of another width are converted; so are integers where floats are wanted. Floats for an integer input must be
+    whole numbers in its range: anything else is a forgotten or a wrong preprocessing.
+    """
+    wanted = "x".join("?" if size is None else str(size) for size in expected.shape)
+    if array.ndim != len(expected.shape) or any(
+        size is not None and size != have for size, have in zip(expected.shape, array.shape, strict=True)
+    ):
+        raise InputError(f"input '{expected.name}' takes shape {wanted}, not {'x'.join(map(str, array.shape))}")
+    if array.dtype == expected.dtype:
+        return np.ascontiguousarray(array)
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+        raise InputError(f"input '{expected.name}' takes numbers of type {expected.dtype}, not {array.dtype}")
+    converted = np.ascontiguousarray(array, dtype=expected.dtype)
+    if expected.dtype.kind in "iu" and not np.array_equal(converted, array):
+        raise InputError(
+            f"input '{expected.name}' takes {expected.dtype}: the given numbers are not whole or not in its range; "
+            "check the preprocessing"
+        )
+    return converted
