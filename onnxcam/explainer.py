@@ -22,7 +22,7 @@ from onnxcam.graph.inputs import ModelInput, image_input
 from onnxcam.graph.layers import Layer, find_layer
 from onnxcam.graph.layout import channels_first
 from onnxcam.graph.load import ModelSource
-from onnxcam.graph.serialize import bytes_per_sample, to_bytes
+from onnxcam.graph.serialize import bytes_per_sample
 from onnxcam.graph.values import expose
 from onnxcam.images import (
     ImageInput,
@@ -38,7 +38,7 @@ from onnxcam.images import (
 from onnxcam.methods.base import GradientMethod, Method
 from onnxcam.methods.display import display
 from onnxcam.methods.registry import method as find_method
-from onnxcam.network import Network, read_network
+from onnxcam.network import Network, open_session, read_network
 from onnxcam.runtime.providers import Provider
 from onnxcam.runtime.session import Session
 
@@ -160,7 +160,7 @@ class Explainer:
             wanted.append(gradient_name(self.layer.name))
         model = expose(model, list(dict.fromkeys(wanted)))
         self._sample_bytes = bytes_per_sample(model)
-        return Session(to_bytes(model), self._providers, threads=self._threads, folder=network.folder)
+        return open_session(model, self._providers, threads=self._threads, folder=network.folder)
 
     @property
     def batch_size(self) -> int:

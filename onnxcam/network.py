@@ -16,9 +16,9 @@ from onnxcam.graph.canonical import Model, canonicalize
 from onnxcam.graph.inputs import ModelInput, model_inputs
 from onnxcam.graph.load import ModelFile, ModelSource, load
 from onnxcam.graph.score import Score, find_score
-from onnxcam.graph.serialize import to_bytes
+from onnxcam.graph.serialize import to_parts
 from onnxcam.graph.values import expose
-from onnxcam.runtime.providers import CPU
+from onnxcam.runtime.providers import CPU, Provider
 from onnxcam.runtime.session import Session
 
 # Rounding differs a little between one run of two samples and two runs of one.
@@ -75,14 +75,22 @@ def read_network(source: ModelSource, score: str | None = None) -> Network:
     return Network(file, model, found, size)
 
 
+def open_session(
+    model: Model, providers: Sequence[Provider] | None, *, threads: int | None = None, folder: Path | None = None
+) -> Session:
+    """Load a graph of this process into onnxruntime, its weights where they are."""
+    parts = to_parts(model)
+    return Session(parts.data, providers, threads=threads, folder=folder, weights=parts.weights)
+
+
 def _samples_stay_apart(fixed: Model, opened: Model, score: str, file: ModelFile) -> bool:
     """Run two samples at once and one by one: where the scores are equal, the batch axis is a batch axis."""
     folder = None if file.path is None else file.path.parent
     samples = _random_inputs(model_inputs(fixed.graph), 2)
-    alone = Session(to_bytes(expose(fixed, [score])), [CPU], folder=folder)
+    alone = open_session(expose(fixed, [score]), [CPU], folder=folder)
     expected = alone.run_batched(samples, size=1, fixed=True)[score]
     try:
-        together = Session(to_bytes(expose(opened, [score])), [CPU], folder=folder).run(samples)[score]
+        together = open_session(expose(opened, [score]), [CPU], folder=folder).run(samples)[score]
     except OnnxcamError:
         # Not a failure: the file has its batch of one built in, and single images are explained one by one.
         return False

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
@@ -29,17 +30,27 @@ class ModelFile:
         ir: the graph. Weights in external files stay on disk until they are needed.
         name: the file's name, or ``<bytes>``.
         path: where the file lies, if it is a file.
-        sha256: hash of the file's bytes (without external data), as hexadecimal digits.
         opset: version of ONNX's main operator set that the file asks for.
         exporter: the producer that the file names, with its version.
+        source: what it was loaded from.
     """
 
     ir: ir.Model
     name: str
     path: Path | None
-    sha256: str
     opset: int
     exporter: str
+    source: ModelSource = field(repr=False)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the file's bytes (without external data); half a second for 100 MB, so only when it is asked for."""
+        if isinstance(self.source, onnx.ModelProto):
+            return hashlib.sha256(self.source.SerializeToString()).hexdigest()
+        if isinstance(self.source, bytes):
+            return hashlib.sha256(self.source).hexdigest()
+        with open(self.source, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -59,14 +70,12 @@ def load(source: ModelSource) -> ModelFile:
     """
     path: Path | None = None
     if isinstance(source, onnx.ModelProto):
-        name, data, proto = "<ModelProto>", source.SerializeToString(), source
+        name, proto = "<ModelProto>", source
     elif isinstance(source, bytes):
-        name, data = "<bytes>", source
-        proto = _parse(data, name)
+        name, proto = "<bytes>", _parse(source, "<bytes>")
     elif isinstance(source, (str, Path)):
         path = Path(source)
-        name, data = path.name, _read(path)
-        proto = _parse(data, str(path))
+        name, proto = path.name, _parse(_read(path), str(path))
     else:
         raise ModelError(f"a model is a path, bytes or an onnx.ModelProto, not {type(source).__name__}")
     where = str(path or name)
@@ -84,9 +93,9 @@ def load(source: ModelSource) -> ModelFile:
         ir=model,
         name=name,
         path=path,
-        sha256=hashlib.sha256(data).hexdigest(),
         opset=_main_opset(proto),
         exporter=" ".join(filter(None, (proto.producer_name, proto.producer_version))) or "unknown",
+        source=source,
     )
 
 

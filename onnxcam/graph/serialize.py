@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
 from onnxcam.errors import ModelError
+
+# Smaller weights stay in the bytes: shapes, axes and scales, which onnxruntime wants to see while it loads.
+_LARGE = 1024
+# Types that NumPy has too.
+_PLAIN = {
+    ir.DataType.FLOAT,
+    ir.DataType.DOUBLE,
+    ir.DataType.FLOAT16,
+    ir.DataType.INT8,
+    ir.DataType.UINT8,
+    ir.DataType.INT32,
+    ir.DataType.INT64,
+}
 
 
 def to_proto(model: ir.Model) -> onnx.ModelProto:
@@ -28,6 +45,39 @@ def to_bytes(model: ir.Model) -> bytes:
         raise ModelError(
             "the model has more than 2 GB in one file, which ONNX's format cannot hold; save it with external data"
         ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A graph for one session: its structure as bytes, and its large weights as they lie in memory, not copied.
+
+    Attributes:
+        data: the onnx file without the large weights, which it declares as external.
+        weights: those weights, by name.
+    """
+
+    data: bytes
+    weights: dict[str, npt.NDArray[Any]]
+
+
+def to_parts(model: ir.Model) -> Parts:
+    """Return the model for a session in this process: writing 100 MB of weights to bytes takes longer than all else."""
+    model = model.clone()
+    weights: dict[str, npt.NDArray[Any]] = {}
+    for name, value in model.graph.initializers.items():
+        tensor = value.const_value
+        if (
+            tensor is None
+            or tensor.size < _LARGE
+            or tensor.dtype not in _PLAIN
+            or isinstance(tensor, ir.ExternalTensor)
+        ):
+            continue
+        weights[name] = np.ascontiguousarray(tensor.numpy())
+        value.const_value = ir.ExternalTensor(
+            "memory", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape), name=name
+        )
+    return Parts(to_bytes(model), weights)
 
 
 def bytes_per_sample(model: ir.Model) -> int:

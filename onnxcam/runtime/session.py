@@ -62,6 +62,7 @@ class Session:
         *,
         threads: int | None = None,
         folder: Path | None = None,
+        weights: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Load a graph.
 
@@ -71,6 +72,7 @@ class Session:
                 does not load, that is an error.
             threads: for one operator; None for all cores.
             folder: where external weights lie.
+            weights: arrays for weights that the graph declares as external, used where they are, without a copy.
 
         Raises:
             ModelError: onnxruntime rejects the graph.
@@ -83,6 +85,10 @@ class Session:
             options.intra_op_num_threads = threads
         if folder is not None:
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+        # onnxruntime reads the arrays as long as the session lives, and does not keep them alive itself.
+        self._weights = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in (weights or {}).values()]
+        if weights:
+            options.add_external_initializers(list(weights), self._weights)
         try:
             with quiet():
                 self._session = onnxruntime.InferenceSession(
