@@ -1,0 +1,112 @@
+"""Convolutions of one to three axes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.autodiff.sample import Attribute, Sample, coin, const, listed, pick, samples, smooth, var
+
+
+def _ints(rng: np.random.Generator, low: int, high: int, rank: int) -> list[int]:
+    return [int(n) for n in rng.integers(low, high + 1, rank)]
+
+
+def _channels(rng: np.random.Generator) -> tuple[int, int, int]:
+    """Return channels in, channels out and groups: plain, grouped, depthwise, depthwise with a multiplier."""
+    options = [(2, 3, 1), (4, 6, 2), (3, 3, 3), (2, 4, 2)]
+    return options[int(rng.integers(len(options)))]
+
+
+@samples(24)
+def conv(rng: np.random.Generator) -> Sample:
+    rank = int(rng.choice([1, 2, 2, 3]))
+    inner, out, group = _channels(rng)
+    kernel, strides, dilations = _ints(rng, 1, 3, rank), _ints(rng, 1, 3, rank), _ints(rng, 1, 2, rank)
+    sizes = _ints(rng, 5, 7 if rank < 3 else 6, rank)
+    auto = pick(rng, "NOTSET", "NOTSET", "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
+    attributes: dict[str, Attribute] = {"strides": strides, "group": group}
+    if auto == "NOTSET":
+        attributes |= {"pads": _ints(rng, 0, 3, 2 * rank), "dilations": dilations}
+    elif auto == "VALID":
+        attributes |= {"auto_pad": auto, "dilations": dilations}
+    else:
+        # The reference evaluator ignores dilations where it works out SAME padding.
+        attributes |= {"auto_pad": auto}
+    if coin(rng):
+        attributes["kernel_shape"] = kernel
+    bias = [var(smooth(rng, out))] if coin(rng) else []
+    return Sample(
+        "Conv",
+        (var(smooth(rng, 2, inner, *sizes)), const(smooth(rng, out, inner // group, *kernel)), *bias),
+        attributes,
+        static_only=auto.startswith("SAME") and any(s > 1 for s in strides),
+    )
+
+
+@samples(12)
+def conv_stride_one(rng: np.random.Generator) -> Sample:
+    """The rule has a way of its own for stride 1."""
+    rank = int(rng.choice([1, 2, 2, 3]))
+    inner, out, group = _channels(rng)
+    kernel, dilations = _ints(rng, 1, 3, rank), _ints(rng, 1, 2, rank)
+    sizes = _ints(rng, 5, 6, rank)
+    return Sample(
+        "Conv",
+        (var(smooth(rng, 2, inner, *sizes)), const(smooth(rng, out, inner // group, *kernel))),
+        {"group": group, "dilations": dilations, "pads": _ints(rng, 0, 4, 2 * rank)},
+    )
+
+
+@samples(24)
+def conv_transpose(rng: np.random.Generator) -> Sample:
+    rank = int(rng.choice([1, 2, 2, 3]))
+    inner, out, group = _channels(rng)
+    kernel, strides, dilations = _ints(rng, 1, 3, rank), _ints(rng, 1, 3, rank), _ints(rng, 1, 2, rank)
+    sizes = _ints(rng, 3, 4, rank)
+    extra = [int(rng.integers(0, max(s, d))) for s, d in zip(strides, dilations, strict=True)]
+    attributes: dict[str, Attribute] = {"strides": strides, "dilations": dilations, "group": group}
+    attributes |= {"output_padding": extra}
+    full = [
+        s * (n - 1) + x + (k - 1) * d + 1
+        for s, n, x, k, d in zip(strides, sizes, extra, kernel, dilations, strict=True)
+    ]
+    form = pick(rng, "pads", "pads", "output_shape", "VALID", "SAME_UPPER", "SAME_LOWER")
+    dynamic = form in ("pads", "VALID")
+    if form == "pads":
+        pads = [int(rng.integers(0, min(3, f // 3) + 1)) for f in full * 2]
+        attributes["pads"] = pads
+    elif form == "output_shape":
+        attributes["output_shape"] = [f - int(rng.integers(0, min(3, f // 2) + 1)) for f in full]
+    elif form.startswith("SAME") and any(f < s * n for f, s, n in zip(full, strides, sizes, strict=True)):
+        dynamic = True  # would need negative padding, which engines do not agree on
+    else:
+        attributes["auto_pad"] = form
+    bias = [var(smooth(rng, out))] if coin(rng) else []
+    # The reference evaluator's ConvTranspose has one group and no 3-D; onnxruntime's is float32 only.
+    return Sample(
+        "ConvTranspose",
+        (var(smooth(rng, 2, inner, *sizes)), const(smooth(rng, inner, out // group, *kernel)), *bias),
+        attributes,
+        oracle="onnxruntime",
+        static_only=not dynamic,
+    )
+
+
+_RNG = np.random.default_rng(7)
+listed(
+    __name__,
+    # Kernel 5, stride 4, padding 2: output_shape makes ConvTranspose ignore pads, a known trap.
+    Sample(
+        "Conv",
+        (var(smooth(_RNG, 1, 1, 11, 11)), const(smooth(_RNG, 2, 1, 5, 5))),
+        {"strides": [4, 4], "pads": [2, 2, 2, 2]},
+    ),
+    # A stride larger than the kernel leaves places unread.
+    Sample("Conv", (var(smooth(_RNG, 2, 2, 9)), const(smooth(_RNG, 2, 2, 1))), {"strides": [4]}),
+    # The 7x7 stem of a ResNet.
+    Sample(
+        "Conv",
+        (var(smooth(_RNG, 1, 3, 10, 12)), const(smooth(_RNG, 2, 3, 7, 7))),
+        {"strides": [2, 2], "pads": [3, 3, 3, 3]},
+    ),
+)

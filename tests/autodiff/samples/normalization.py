@@ -1,0 +1,100 @@
+"""Normalisations and the softmax family."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.autodiff.sample import Sample, const, listed, positive, samples, smooth, var
+
+_RNG = np.random.default_rng(10)
+
+
+def _image(rng: np.random.Generator, channels: int) -> np.ndarray:
+    return smooth(rng, 2, channels, *(int(n) for n in rng.integers(2, 5, int(rng.integers(1, 4)))))
+
+
+@samples(6)
+def batch_normalization(rng: np.random.Generator) -> Sample:
+    stored = [const(smooth(rng, 3)), const(smooth(rng, 3)), const(smooth(rng, 3)), const(positive(rng, 3))]
+    return Sample(
+        "BatchNormalization", (var(_image(rng, 3)), *stored), {"epsilon": float(rng.choice([1e-5, 1e-3, 0.1]))}
+    )
+
+
+@samples(5)
+def instance_normalization(rng: np.random.Generator) -> Sample:
+    weights = const(smooth(rng, 3)), const(smooth(rng, 3))
+    return Sample("InstanceNormalization", (var(_image(rng, 3)), *weights), {"epsilon": float(rng.choice([1e-5, 0.1]))})
+
+
+@samples(8)
+def layer_normalization(rng: np.random.Generator) -> Sample:
+    shape, axis = (2, 3, 4), int(rng.choice([-1, -2, 1, 2, 0]))
+    weights = [const(smooth(rng, *shape[axis:])) for _ in range(int(rng.integers(1, 3)))]
+    epsilon = float(rng.choice([1e-5, 0.1]))
+    return Sample("LayerNormalization", (var(smooth(rng, *shape)), *weights), {"axis": axis, "epsilon": epsilon})
+
+
+@samples(6)
+def rms_normalization(rng: np.random.Generator) -> Sample:
+    shape, axis = (2, 3, 4), int(rng.choice([-1, -2, 1, 2, 0]))
+    epsilon = float(rng.choice([1e-5, 0.1]))
+    # The reference evaluator's operator has no type but float32, so it is not exact: the wide step is no use either.
+    return Sample(
+        "RMSNormalization",
+        (var(smooth(rng, *shape)), const(smooth(rng, *shape[axis:]))),
+        {"axis": axis, "epsilon": epsilon},
+        opset=23,
+    )
+
+
+@samples(5)
+def group_normalization(rng: np.random.Generator) -> Sample:
+    return Sample(
+        "GroupNormalization",
+        (var(_image(rng, 6)), const(smooth(rng, 6)), const(smooth(rng, 6))),
+        {"num_groups": int(rng.choice([1, 2, 3, 6])), "epsilon": float(rng.choice([1e-5, 0.1]))},
+        opset=21,
+    )
+
+
+@samples(5)
+def group_normalization_18(rng: np.random.Generator) -> Sample:
+    groups = int(rng.choice([1, 2, 3, 6]))
+    return Sample(
+        "GroupNormalization",
+        (var(_image(rng, 6)), const(smooth(rng, groups)), const(smooth(rng, groups))),
+        {"num_groups": groups, "epsilon": float(rng.choice([1e-5, 0.1]))},
+        opset=18,
+    )
+
+
+listed(
+    __name__,
+    Sample("MeanVarianceNormalization", (var(smooth(_RNG, 2, 3, 3, 2)),)),
+    Sample("MeanVarianceNormalization", (var(smooth(_RNG, 2, 3, 3, 2)),), {"axes": [0, 1, 2, 3]}),
+    Sample("MeanVarianceNormalization", (var(smooth(_RNG, 2, 5)),), {"axes": [1]}),
+    Sample("MeanVarianceNormalization", (var(smooth(_RNG, 2, 5, 3)),), {"axes": [-1, 1]}),
+    *(
+        Sample("LpNormalization", (var(smooth(_RNG, 2, 3, 4)),), {"axis": axis, "p": p})
+        for axis, p in [(-1, 2), (1, 1), (0, 2), (-2, 1)]
+    ),
+    Sample("LpNormalization", (var(smooth(_RNG, 2, 3)),)),
+    *(
+        Sample(op, (var(smooth(_RNG, *shape)),), {"axis": axis})
+        for op in ("Softmax", "LogSoftmax")
+        for axis, shape in [(-1, (2, 5)), (1, (2, 5, 3)), (0, (4,)), (-3, (3, 2, 2))]
+    ),
+    Sample("Softmax", (var(smooth(_RNG, 2, 5)),)),
+    Sample("LogSoftmax", (var(smooth(_RNG, 2, 5)),)),
+)
+
+
+@samples(8)
+def lrn(rng: np.random.Generator) -> Sample:
+    attributes = {"size": int(rng.integers(1, 6)), "alpha": float(rng.choice([1e-4, 0.5, 2.0]))}
+    return Sample(
+        "LRN",
+        (var(smooth(rng, 2, 5, *(int(n) for n in rng.integers(2, 4, 2)))),),
+        {**attributes, "beta": float(rng.choice([0.75, 0.5, 1.2])), "bias": float(rng.choice([1.0, 2.0]))},
+    )

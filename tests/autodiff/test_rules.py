@@ -1,0 +1,31 @@
+"""Every rule against differences of its operator, over generated attributes."""
+
+from __future__ import annotations
+
+import pytest
+
+from onnxcam.autodiff.registry import gradient_table
+from onnxcam.errors import UnsupportedError
+from tests.autodiff.checks import check_float32, check_slopes
+from tests.autodiff.sample import Sample, Sizes
+from tests.autodiff.samples import SAMPLES
+
+_DYNAMIC: tuple[Sizes, ...] = ("batch", "symbolic", "unknown")
+
+
+def test_every_rule_has_samples() -> None:
+    wanted = {(rule.domain, rule.op_type, rule.since) for rules in gradient_table().values() for rule in rules}
+    sampled = {(s.rule.domain, s.rule.op_type, s.rule.since) for s in SAMPLES}
+    assert wanted == sampled
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: s.name)
+def test_gradient(sample: Sample) -> None:
+    """Float64 against differences; then onnxruntime in float32, with sizes known and unknown, against float64."""
+    wanted = check_slopes(sample)
+    check_float32(sample, wanted)
+    for sizes in _DYNAMIC:
+        try:
+            check_float32(sample, wanted, sizes)
+        except UnsupportedError as error:
+            assert sample.static_only and "not known" in str(error), error
