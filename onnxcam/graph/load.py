@@ -70,7 +70,9 @@ def load(source: ModelSource) -> ModelFile:
     """
     path: Path | None = None
     if isinstance(source, onnx.ModelProto):
-        name, proto = "<ModelProto>", source
+        name, proto = "<ModelProto>", onnx.ModelProto()
+        # The graph shares its tensors with the protobuf it is read from, and may rename them.
+        proto.CopyFrom(source)
     elif isinstance(source, bytes):
         name, proto = "<bytes>", _parse(source, "<bytes>")
     elif isinstance(source, (str, Path)):

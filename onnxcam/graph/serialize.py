@@ -73,9 +73,9 @@ def to_parts(model: ir.Model) -> Parts:
             or isinstance(tensor, ir.ExternalTensor)
         ):
             continue
-        weights[name] = np.ascontiguousarray(tensor.numpy())
+        array = weights[name] = np.ascontiguousarray(tensor.numpy())
         value.const_value = ir.ExternalTensor(
-            "memory", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape), name=name
+            "memory", 0, array.nbytes, tensor.dtype, shape=ir.Shape(array.shape), name=name
         )
     return Parts(to_bytes(model), weights)
 

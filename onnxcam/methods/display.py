@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -74,6 +75,7 @@ def display(raw: Maps, size: Sequence[int], signed: bool = True) -> tuple[npt.ND
     return maps, [_warnings(*pair) for pair in zip(values, finite, strict=True)]
 
 
+@lru_cache(maxsize=64)
 def _interpolation(old: int, new: int) -> npt.NDArray[np.float64]:
     """Return the matrix ``[new, old]`` of triangular kernels; each row sums to 1."""
     ratio = old / new
@@ -82,6 +84,7 @@ def _interpolation(old: int, new: int) -> npt.NDArray[np.float64]:
     weights: npt.NDArray[np.float64] = np.maximum(0, 1 - distance / max(1.0, ratio))
     # A row at the edge lacks the part of the kernel that hangs over it; scaled up, it is as if the edge were extended.
     weights /= weights.sum(axis=1, keepdims=True)
+    weights.flags.writeable = False  # the cache hands the same matrix to everybody
     return weights
 
 

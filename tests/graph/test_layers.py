@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import onnx_ir as ir
+import pytest
+
+from onnxcam.errors import NameNotFoundError, UnsupportedError
+from onnxcam.graph.canonical import canonicalize
+from onnxcam.graph.layers import candidates, find_layer
+from onnxcam.graph.load import load
+from tests.models import classifier, floats, model
+
+
+def _classifier() -> ir.Graph:
+    return canonicalize(load(classifier()).ir).graph
+
+
+def _graph(text: str) -> ir.Graph:
+    weights = {"w": floats(3, 3, 3, 3), "v": floats(2, 3), "k": floats(3, 3, 1, 1)}
+    return canonicalize(load(model(text, weights)).ir).graph
+
+
+def test_activations_stand_for_their_convolutions() -> None:
+    layers = candidates(_classifier(), "logits")
+    assert [(layer.name, layer.op_type, layer.axes) for layer in layers] == [
+        ("a1", "Relu", "NCHW"),
+        ("a2", "Relu", "NCHW"),
+    ]
+    assert layers[-1].extent == (4, 4)
+
+
+def test_the_last_layer_is_the_default() -> None:
+    assert find_layer(_classifier(), "logits").name == "a2"
+
+
+@pytest.mark.parametrize("wanted", ["a1", "c1", -2, 0, "-2", "0"])
+def test_layers_go_by_name_or_index(wanted: str | int) -> None:
+    assert find_layer(_classifier(), "logits", wanted).name == ("c1" if wanted == "c1" else "a1")
+
+
+def test_layers_go_by_node_name() -> None:
+    proto = classifier()
+    proto.graph.node[1].name = "first activation"
+    assert find_layer(canonicalize(load(proto).ir).graph, "logits", "first activation").name == "a1"
+
+
+@pytest.mark.parametrize("index", [2, -3])
+def test_an_index_too_far_is_refused(index: int) -> None:
+    with pytest.raises(NameNotFoundError, match="offers 2"):
+        find_layer(_classifier(), "logits", index)
+
+
+def test_a_typo_is_met_with_near_names() -> None:
+    with pytest.raises(NameNotFoundError, match="did you mean"):
+        find_layer(_classifier(), "logits", "a22")
+
+
+def test_a_value_without_space_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="no axes"):
+        find_layer(_classifier(), "logits", "flat")
+
+
+def test_one_place_is_refused_and_never_offered() -> None:
+    graph = _graph(
+        """g (float[n, 3, 8, 8] x) => (float[n, 2] y) {
+            a = Conv(x, w)  p = GlobalAveragePool(a)  f = Flatten(p)  y = Gemm <transB = 1> (f, v)
+        }"""
+    )
+    assert [layer.name for layer in candidates(graph, "y")] == ["a"]
+    with pytest.raises(UnsupportedError, match="one place"):
+        find_layer(graph, "y", "p")
+
+
+def test_branches_are_no_bottlenecks() -> None:
+    graph = _graph(
+        """g (float[n, 3, 8, 8] x) => (float[n, 2] y) {
+            a = Conv <pads = [1, 1, 1, 1]> (x, w)
+            b = Conv(a, k)  c = Sigmoid(a)  d = Mul(b, c)
+            p = GlobalAveragePool(d)  f = Flatten(p)  y = Gemm <transB = 1> (f, v)
+        }"""
+    )
+    assert [layer.name for layer in candidates(graph, "y")] == ["a", "d"]
+
+
+def test_channels_last_is_followed() -> None:
+    graph = _graph(
+        """g (float[n, 3, 8, 8] x) => (float[n, 2] y) {
+            a = Conv(x, w)  t = Transpose <perm = [0, 2, 3, 1]> (a)  r = Relu(t)
+            axes = Constant <value = int64[2] {1, 2}> ()
+            m = ReduceMean <keepdims = 0> (r, axes)  y = Gemm <transB = 1> (m, v)
+        }"""
+    )
+    layer = find_layer(graph, "y")
+    assert (layer.name, layer.axes, layer.extent) == ("r", "NHWC", (6, 6))
+
+
+def test_a_network_without_space_names_the_way_out() -> None:
+    graph = canonicalize(
+        load(model("g (float[n, 3] x) => (float[n, 2] y) { y = Gemm <transB = 1> (x, v) }", {"v": floats(2, 3)})).ir
+    ).graph
+    with pytest.raises(UnsupportedError, match="gradient-x-input"):
+        find_layer(graph, "y")

@@ -1,0 +1,1 @@
+"""Training, exporting, benchmarks and documentation tables: run by people, not by users of the package."""
