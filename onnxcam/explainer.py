@@ -29,6 +29,7 @@ from onnxcam.images import (
     ImageSource,
     Photograph,
     Preprocess,
+    Resize,
     check_labels,
     default_for,
     find_label,
@@ -71,6 +72,7 @@ class Explainer:
         providers: Sequence[Provider] | None = None,
         *,
         preprocess: Preprocess | str | None = None,
+        resize: Resize | None = None,
         labels: Sequence[str] | None = None,
         batch_size: int | None = None,
         threads: int | None = None,
@@ -87,6 +89,7 @@ class Explainer:
                 CPU; the result says which.
             preprocess: for photographs: a preset's name, a JSON file or text, or ``Preprocess``. Default: what the
                 model's metadata says, or an assumption that warns.
+            resize: how a photograph is brought to the model's size. Default: as ``preprocess`` says.
             labels: class names. Default: what the model's metadata says.
             batch_size: samples a run. Default: as many as fit about 1 GiB of values.
             threads: of onnxruntime, for one operator. Default: all cores.
@@ -101,6 +104,7 @@ class Explainer:
         self.layer = self._find_layer(layer)
         self.labels = tuple(labels) if labels is not None else _own_labels(self.network)
         self._preprocess = Preprocess.parse(preprocess) if isinstance(preprocess, str) else preprocess
+        self._resize = resize
         self._providers = providers
         self._threads = threads
         if batch_size is not None and batch_size < 1:
@@ -147,8 +151,10 @@ class Explainer:
     def preprocessing(self) -> tuple[Preprocess, str]:
         """How photographs become inputs, and where that comes from: a note that says so if it is only assumed."""
         if self._preprocess is not None:
-            return self._preprocess, "as asked for"
-        return default_for(self.image_spec, self.network.file.metadata)
+            found, note = self._preprocess, "as asked for"
+        else:
+            found, note = default_for(self.image_spec, self.network.file.metadata)
+        return found if self._resize is None else replace(found, resize=self._resize), note
 
     @cached_property
     def session(self) -> Session:

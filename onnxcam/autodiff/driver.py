@@ -60,8 +60,9 @@ def between(graph: ir.Graph, sources: Sequence[ir.Value], score: ir.Value) -> tu
     return nodes[::-1], forward & needed
 
 
-def _opset(graph: ir.Graph, domain: str) -> int:
-    return graph.opset_imports.get(domain, 1)
+def rule_of(graph: ir.Graph, node: ir.Node, table: Table) -> Rule | None:
+    """Return the rule of one node, or None if the table has none for it."""
+    return find_rule(table, node.domain, node.op_type, graph.opset_imports.get(node.domain, 1))
 
 
 def find_rules(graph: ir.Graph, nodes: Iterable[ir.Node], table: Table) -> dict[ir.Node, Rule]:
@@ -70,22 +71,24 @@ def find_rules(graph: ir.Graph, nodes: Iterable[ir.Node], table: Table) -> dict[
     Raises:
         UnsupportedError: operators without a rule, all of them in one message.
     """
-    rules: dict[ir.Node, Rule] = {}
-    missing: dict[str, list[str]] = {}
-    for node in nodes:
-        rule = find_rule(table, node.domain, node.op_type, _opset(graph, node.domain))
-        if rule is not None:
-            rules[node] = rule
-            continue
-        kind = f"{node.domain}:{node.op_type}" if node.domain else node.op_type
-        missing.setdefault(kind, []).append(node.name or str(node.outputs[0].name))
-    if missing:
-        listed = "; ".join(f"{kind} (at {', '.join(names[:3])})" for kind, names in sorted(missing.items()))
+    found = {node: rule_of(graph, node, table) for node in nodes}
+    rules = {node: rule for node, rule in found.items() if rule is not None}
+    if missing := kinds(node for node, rule in found.items() if rule is None):
+        listed = "; ".join(f"{kind} (at {', '.join(names[:3])})" for kind, names in missing.items())
         raise UnsupportedError(
             f"no gradient rule for {len(missing)} operator(s) between the layer and the score: {listed}; "
             "choose a layer behind them, or a method that needs no gradient such as eigen-cam"
         )
     return rules
+
+
+def kinds(nodes: Iterable[ir.Node]) -> dict[str, list[str]]:
+    """Return the names of nodes by operator, in alphabetical order of operators."""
+    found: dict[str, list[str]] = {}
+    for node in nodes:
+        kind = f"{node.domain}:{node.op_type}" if node.domain else node.op_type
+        found.setdefault(kind, []).append(node.name or str(node.outputs[0].name))
+    return dict(sorted(found.items()))
 
 
 class Walk:

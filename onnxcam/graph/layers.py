@@ -83,7 +83,7 @@ def candidates(graph: ir.Graph, score: str) -> list[Layer]:
     (parallel branches up to the score) offers every spatial value on the way.
     """
     axes = axis_meanings(graph)
-    nodes, on_way = _way(graph, find_value(graph, score))
+    nodes, on_way = way(graph, find_value(graph, score))
     narrow = _bottlenecks(nodes, on_way)
     for values in (narrow, [value for node in nodes for value in node.outputs if value in on_way]):
         spatial = [v for v in values if v in axes and str(v.name) != score and _layer(v, axes[v]).has_extent]
@@ -151,7 +151,7 @@ def _layer(value: ir.Value, axes: str) -> Layer:
     )
 
 
-def _way(graph: ir.Graph, score: ir.Value) -> tuple[list[ir.Node], set[ir.Value]]:
+def way(graph: ir.Graph, score: ir.Value) -> tuple[list[ir.Node], set[ir.Value]]:
     """Return the nodes between inputs and score in order, and the values on the way."""
     seen = set(data_inputs(graph))
     for node in graph:

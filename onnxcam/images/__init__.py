@@ -1,6 +1,7 @@
 """Photographs in, arrays out: reading, preprocessing, geometry and class names."""
 
 from onnxcam.images.defaults import METADATA_KEY, default_for
+from onnxcam.images.fit import Resize
 from onnxcam.images.frame import Frame
 from onnxcam.images.labels import check_labels, find_label, label_of, load_labels
 from onnxcam.images.photograph import Photograph, list_sources, read_photograph
@@ -18,6 +19,7 @@ __all__ = [
     "Photograph",
     "Prepared",
     "Preprocess",
+    "Resize",
     "check_labels",
     "default_for",
     "expand",

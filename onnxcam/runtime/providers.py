@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, TypeAlias
 
 import onnxruntime
@@ -63,8 +64,10 @@ def preferred(providers: Sequence[Provider] | None) -> list[Provider]:
     else:
         wanted = [full_name(provider) for provider in ([providers] if isinstance(providers, str) else providers)]
     if any(_name(provider) == CUDA for provider in wanted):
-        # Finds CUDA and cuDNN in their Python packages, which the loader of the system does not know.
-        onnxruntime.preload_dlls()
+        # Finds CUDA and cuDNN in their Python packages, which the loader of the system does not know. It prints what it
+        # does not find; whether the provider loads is seen from the session.
+        with redirect_stdout(io.StringIO()):
+            onnxruntime.preload_dlls()
     return wanted if any(_name(provider) == CPU for provider in wanted) else [*wanted, CPU]
 
 

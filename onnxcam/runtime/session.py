@@ -91,8 +91,9 @@ class Session:
             options.add_external_initializers(list(weights), self._weights)
         try:
             with quiet():
+                # Its fallback would print to stdout and go on with another provider.
                 self._session = onnxruntime.InferenceSession(
-                    str(model) if isinstance(model, Path) else model, options, providers=asked
+                    str(model) if isinstance(model, Path) else model, options, providers=asked, enable_fallback=0
                 )
         except Exception as error:  # onnxruntime's errors share no public base class
             raise ModelError(f"onnxruntime rejects the model: {error}; check that it runs by itself") from error
