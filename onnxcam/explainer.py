@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxcam.autodiff.differentiate import add_gradients, gradient_name
-from onnxcam.errors import InputError, ModelError, OnnxcamWarning, TargetError, UnsupportedError
+from onnxcam.errors import InputError, ModelError, OnnxcamWarning, UnsupportedError
 from onnxcam.explanation import Explanation
 from onnxcam.graph.head import is_gap_linear
 from onnxcam.graph.inputs import ModelInput, image_input
@@ -32,7 +32,6 @@ from onnxcam.images import (
     Resize,
     check_labels,
     default_for,
-    find_label,
     list_sources,
     read_photograph,
 )
@@ -42,12 +41,11 @@ from onnxcam.methods.registry import method as find_method
 from onnxcam.network import Network, open_session, read_network
 from onnxcam.runtime.providers import Provider
 from onnxcam.runtime.session import Session
+from onnxcam.targets import Targets, check_classes, class_indices
 
 Tensor: TypeAlias = npt.NDArray[Any]
-Targets: TypeAlias = int | str | Sequence[int | str] | npt.NDArray[np.integer[Any]] | None
 
 _LABELS_KEY = "onnxcam.labels"
-_PREDICTED = -1
 # What the values of one run may take together: enough to keep any machine busy, little enough for all of them.
 _MEMORY = 2**30
 _LARGEST_BATCH = 64
@@ -195,12 +193,12 @@ class Explainer:
         """
         feeds = self._feeds(inputs)
         count = len(next(iter(feeds.values())))
-        wanted = self._targets(targets, count)
+        wanted = class_indices(targets, count, self.network.score.classes, self.labels)
         if isinstance(self.method, GradientMethod):
             feeds["class_index"] = wanted
         found = self.session.run_batched(feeds, size=self.batch_size, fixed=self.network.batch is not None)
         scores = found[self.network.score.name].astype(np.float32).reshape(count, -1)
-        _check_targets(wanted, scores.shape[1])
+        check_classes(wanted, scores.shape[1])
         if self.labels is not None:
             check_labels(self.labels, scores.shape[1])
         raw = self._formula(found[self.layer.name], found.get(gradient_name(self.layer.name)))
@@ -282,31 +280,6 @@ class Explainer:
             raise InputError("every input needs the same number of samples along its first axis")
         return feeds
 
-    def _targets(self, targets: Targets, count: int) -> npt.NDArray[np.int64]:
-        """Return one class a sample, -1 where the predicted one is meant."""
-        if targets is None:
-            return np.full(count, _PREDICTED, np.int64)
-        given = [targets] * count if isinstance(targets, (int, str, np.integer)) else list(targets)
-        if len(given) != count:
-            raise TargetError(f"{len(given)} targets for {count} samples; give one, or one for each")
-        chosen = np.array([self._class_index(target) for target in given], np.int64)
-        if self.network.score.classes is not None:
-            _check_targets(chosen, self.network.score.classes)
-        if (chosen < 0).any():
-            raise TargetError(f"class {chosen.min()} does not exist; classes count from 0 (None is the predicted one)")
-        return chosen
-
-    def _class_index(self, target: object) -> int:
-        if isinstance(target, (int, np.integer)) and not isinstance(target, bool):
-            return int(target)
-        if isinstance(target, str):
-            if self.labels is None:
-                raise TargetError(
-                    f"target '{target}' is a name, but the model has no labels; give --labels or an index"
-                )
-            return find_label(target, self.labels)
-        raise TargetError(f"a target is a class index or a label, not {target!r}")
-
     def _formula(self, a: Tensor, g: Tensor | None) -> npt.NDArray[np.float32]:
         order = channels_first(self.layer.axes)
         a = a.astype(np.float32, copy=False).transpose(order)
@@ -322,11 +295,6 @@ class Explainer:
         shape = feeds[entry.name].shape
         size = tuple(shape[axis] for axis in channels_first(entry.axes)[2:])
         return size if len(size) == raw.ndim - 1 else raw.shape[1:]
-
-
-def _check_targets(targets: npt.NDArray[np.int64], classes: int) -> None:
-    if targets.size and targets.max() >= classes:
-        raise TargetError(f"class {targets.max()} does not exist: the model has {classes} classes, 0 to {classes - 1}")
 
 
 def _own_labels(network: Network) -> tuple[str, ...] | None:

@@ -37,7 +37,7 @@ def classifier(
 
     Input ``x`` [batch, 3, 8, 8]; layers ``a1`` [batch, 4, 8, 8] and ``a2`` [batch, 6, 4, 4]; scores ``logits``.
     """
-    weights = {
+    weights: dict[str, npt.NDArray[Any]] = {
         "w1": floats(4, 3, 3, 3, seed=1) / 3,
         "w2": floats(6, 4, 3, 3, seed=2) / 4,
         "w3": floats(classes, 96, seed=3) / 5,

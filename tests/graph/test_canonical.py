@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 import onnxruntime
@@ -11,11 +12,9 @@ from onnxcam.graph.load import load
 from tests.models import classifier, floats, model
 
 
-def _run(
-    proto: onnx.ModelProto, x: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _run(proto: onnx.ModelProto, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    result: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = session.run(None, {"x": x})[0]
+    result: npt.NDArray[np.float32] = session.run(None, {"x": x})[0]
     return result
 
 
