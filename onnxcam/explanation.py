@@ -19,6 +19,9 @@ from onnxcam.report.files import make_folder, plain, slug
 from onnxcam.report.saving import FORMAT, Saved, Writer
 
 _SHEET = 16
+# Maps of single pixels are drawn full from this quantile on, unless it is next to nothing.
+_BRIGHT = 0.99
+_DARK = 0.05
 
 
 class Prediction(NamedTuple):
@@ -150,12 +153,15 @@ class Explanation:
         if not captioned:
             return picture
         target = one.explained[0]
-        value = f"{target.value:.1%}" if self.activation else f"{target.value:.3g}"
+        value = f"{target.value:.1%}" if self.activation else f"score {target.value:.3g}"
         return caption(picture, target.label.split(",")[0], f"{self.method.get('name', '')}  {value}")
 
     def _picture(self) -> Image.Image:
         map = self.maps[0]
         size = (map.shape[1], map.shape[0])
+        if self.raw.shape == self.maps.shape:
+            # Single pixels: a few outliers would leave all others too dark to see.
+            map = np.clip(map / max(float(np.quantile(map, _BRIGHT)), _DARK), 0, 1)
         if not self.photos:
             return Image.fromarray(colourise(map)).resize(display_size(size), Image.Resampling.BILINEAR)
         photo = for_display(self.photos[0])

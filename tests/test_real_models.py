@@ -1,0 +1,87 @@
+"""Files that other people exported, on real photographs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import onnxcam
+from onnxcam.errors import UnsupportedError
+from onnxcam.images import Preprocess
+from tests.shared import shared_path
+
+MODELS = [
+    "squeezenet_caffe2_fp16",
+    "mobilenet_v2_torch_dynamo_fp32",
+    "resnet8_cifar10_keras_fp32",
+    "person_keras_fp32",
+    "geometric_shapes",
+    "mnist_burn",
+]
+# CAM is defined behind global average pooling; these two end in two linear layers.
+WITHOUT_CAM = {"geometric_shapes", "mnist_burn"}
+
+
+def conventions(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(shared_path("models", "models.json").read_text())[name]
+    return found
+
+
+def photographs(name: str) -> list[Path]:
+    if conventions(name)["task"] == "cifar10":
+        return sorted(shared_path("images", "cifar10").glob("*.png"))[:3]
+    return [shared_path("images", "photos", photo) for photo in ("both.png", "horses.jpg", "dog.jpg")]
+
+
+def explainer(name: str, method: str, **options: Any) -> onnxcam.Explainer:
+    preprocess = Preprocess.from_json(json.dumps(conventions(name)))
+    return onnxcam.Explainer(shared_path("models", f"{name}.onnx"), method, preprocess=preprocess, **options)
+
+
+@pytest.mark.parametrize("method", onnxcam.methods())
+@pytest.mark.parametrize("name", MODELS)
+def test_every_method_gives_a_map(name: str, method: str) -> None:
+    if method == "cam" and name in WITHOUT_CAM:
+        with pytest.raises(UnsupportedError, match="global average pooling"):
+            explainer(name, method)
+        return
+    made = explainer(name, method)
+    photos = [made.read(path) for path in photographs(name)]
+    result = made.explain(photos)
+    assert result.maps.shape == (3, *made.image.extent)
+    assert np.isfinite(result.raw).all()
+    assert not any(result.warnings), result.warnings
+    assert (result.maps.max(axis=(1, 2)) == 1).all()
+    alone = made.explain(photos[1:2])
+    scale = np.abs(alone.raw).max()
+    # float16 scores differ by a rounding of their own where the batch changes the order of sums.
+    tolerance = 2e-2 if "fp16" in name else 1e-4
+    np.testing.assert_allclose(result.raw[1], alone.raw[0], atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("name", ["squeezenet_caffe2_fp16", "mobilenet_v2_torch_dynamo_fp32"])
+def test_the_cat_and_the_dog_are_told_apart(name: str) -> None:
+    labels = json.loads(shared_path("images", "imagenet_labels.json").read_text())
+    made = explainer(name, "hires-cam", labels=labels)
+    photo = made.read(shared_path("images", "photos", "both.png"))
+    result = made.explain([photo] * 3, ["tabby", "boxer", "bull mastiff"])
+    rows = np.arange(result.maps.shape[1])[:, None] / result.maps.shape[1]
+    centre = (result.maps * rows).sum(axis=(1, 2)) / result.maps.sum(axis=(1, 2))
+    # The dog sits in the upper half of the picture, the cat lies in the lower one.
+    assert centre[0] > 0.53
+    assert (centre[1:] < 0.4).all()
+    dog, cat = (slice(0, 110), slice(20, 160)), (slice(130, 215), slice(40, 190))
+    assert result.maps[0][cat].mean() > 1.3 * result.maps[0][dog].mean()
+    assert (result.maps[1:, *dog].mean(axis=(1, 2)) > 3 * result.maps[1:, *cat].mean(axis=(1, 2))).all()
+
+
+def test_real_photographs_of_cifar_classes_are_recognised() -> None:
+    made = explainer("resnet8_cifar10_keras_fp32", "hires-cam")
+    paths = sorted(shared_path("images", "cifar10").glob("*.png"))
+    result = made.explain([made.read(path) for path in paths])
+    truth = [int(path.stem.rsplit("_", 1)[1]) for path in paths]
+    assert (result.targets == truth).mean() >= 0.8
