@@ -14,6 +14,8 @@ from onnxcam.images import find_label
 Targets: TypeAlias = int | str | Sequence[int | str] | npt.NDArray[np.integer[Any]] | None
 
 PREDICTED = -1
+# Class indices beyond this do not fit every type that they pass through.
+_MOST_CLASSES = 2**31
 
 
 def class_indices(
@@ -36,9 +38,10 @@ def class_indices(
     given = list(targets) if isinstance(targets, (list, tuple, np.ndarray)) else [targets] * count
     if len(given) != count:
         raise TargetError(f"{len(given)} targets for {count} samples; give one, or one for each")
-    chosen = np.array([_class_index(target, labels) for target in given], np.int64)
-    if (chosen < 0).any():
-        raise TargetError(f"class {chosen.min()} does not exist; classes count from 0 (None is the predicted one)")
+    indices = [_class_index(target, labels) for target in given]
+    if wrong := [index for index in indices if not 0 <= index < _MOST_CLASSES]:
+        raise TargetError(f"class {wrong[0]} does not exist; classes count from 0 (None is the predicted one)")
+    chosen = np.array(indices, np.int64)
     if classes is not None:
         check_classes(chosen, classes)
     return chosen

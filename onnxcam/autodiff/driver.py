@@ -5,7 +5,7 @@ Everything that all rules would have to do is done here once, so that a rule is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import onnx_ir as ir
 
@@ -53,11 +53,27 @@ def between(graph: ir.Graph, sources: Sequence[ir.Value], score: ir.Value) -> tu
             needed.update(value for value in node.inputs if value is not None)
     for source in sources:
         if source not in needed or score not in forward:
+            stopped = kinds(_stopping(graph, source, score))
+            why = f": no gradient flows through {', '.join(stopped)}" if stopped else ""
             raise DependencyError(
-                f"'{score.name}' does not depend smoothly on '{source.name}', so there is no gradient to explain with; "
-                "choose a layer on the way to the score (onnxcam inspect lists them)"
+                f"'{score.name}' does not depend smoothly on '{source.name}'{why}; "
+                "choose a layer on the way to the score (onnxcam inspect lists them), "
+                "or a method that needs no gradient such as eigen-cam"
             )
     return nodes[::-1], forward & needed
+
+
+def _stopping(graph: ir.Graph, source: ir.Value, score: ir.Value) -> Iterator[ir.Node]:
+    """Yield the nodes on the way from a value to the score, of whatever type, that let no gradient through."""
+    reached, needed, zero = {source}, {score}, zero_gradients()
+    for node in graph:
+        if any(value in reached for value in node.inputs):
+            reached.update(node.outputs)
+    for node in reversed(graph):
+        if any(value in needed and value in reached for value in node.outputs):
+            needed.update(value for value in node.inputs if value is not None)
+            if (node.domain, node.op_type) in zero or not any(carries_gradient(value) for value in node.outputs):
+                yield node
 
 
 def rule_of(graph: ir.Graph, node: ir.Node, table: Table) -> Rule | None:

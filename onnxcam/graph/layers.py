@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -10,8 +11,9 @@ import onnx_ir as ir
 
 from onnxcam.errors import NameNotFoundError, UnsupportedError
 from onnxcam.graph.layout import axis_meanings, spatial_axes
-from onnxcam.graph.values import data_inputs, find_value
+from onnxcam.graph.values import data_inputs, find_value, has_name
 
+_INDEX = re.compile("-?[0-9]{1,9}")
 # Types that hold sizes, positions and conditions, not what the network has seen.
 _NO_SIGNAL = {ir.DataType.INT64, ir.DataType.BOOL}
 # Operators that treat every place alike: a layer is what comes after them.
@@ -99,14 +101,15 @@ def find_layer(graph: ir.Graph, score: str, wanted: str | int | None = None) -> 
     Args:
         graph: canonical.
         score: name of the score tensor.
-        wanted: name of a value or node, or an index into the candidates (-1 is the last); None for the default.
+        wanted: name of a value or node, or an index into the candidates (-1 is the last), also as text where nothing
+            has that name; None for the default.
 
     Raises:
         NameNotFoundError: no value or node has that name, or there is no such index.
         UnsupportedError: the value has no known spatial axes, or only one place.
     """
     offered = candidates(graph, score)
-    if wanted is None or isinstance(wanted, int) or _is_index(wanted):
+    if wanted is None or isinstance(wanted, int) or (_INDEX.fullmatch(wanted) and not has_name(graph, wanted)):
         return _by_index(offered, -1 if wanted is None else int(wanted))
     value = find_value(graph, wanted)
     axes = axis_meanings(graph).get(value)
@@ -122,10 +125,6 @@ def find_layer(graph: ir.Graph, score: str, wanted: str | int | None = None) -> 
             "choose an earlier layer (onnxcam inspect lists them)"
         )
     return layer
-
-
-def _is_index(text: str) -> bool:
-    return text.lstrip("-").isdigit()
 
 
 def _by_index(offered: Sequence[Layer], index: int) -> Layer:

@@ -53,6 +53,17 @@ class ModelFile:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     @property
+    def size(self) -> int:
+        """Bytes of the file and of its external data."""
+        if isinstance(self.source, onnx.ModelProto):
+            return int(self.source.ByteSize())
+        if isinstance(self.source, bytes):
+            return len(self.source)
+        weights = (value.const_value for value in self.ir.graph.initializers.values())
+        outside = {Path(weight.path) for weight in weights if isinstance(weight, ir.ExternalTensor)}
+        return sum(path.stat().st_size for path in {Path(self.source), *outside})
+
+    @property
     def metadata(self) -> dict[str, str]:
         """The model's own key-value notes."""
         return dict(self.ir.metadata_props)

@@ -40,6 +40,11 @@ def find_value(graph: ir.Graph, name: str) -> ir.Value:
     )
 
 
+def has_name(graph: ir.Graph, name: str) -> bool:
+    """Whether a value or a node has that name."""
+    return any(value.name == name for value in named_values(graph)) or any(node.name == name for node in graph)
+
+
 def expose(model: ir.Model, names: Sequence[str]) -> ir.Model:
     """Return a copy of the model whose outputs are exactly the named values; what they do not need is dropped."""
     model = model.clone()

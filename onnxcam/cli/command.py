@@ -1,0 +1,28 @@
+"""What every command is: a click command that shows how it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+
+class Command(click.Command):
+    """A command with examples at the end of its help."""
+
+    def __init__(self, *arguments: Any, examples: Sequence[str], **options: Any) -> None:
+        """Make the command; the examples are whole lines as one types them."""
+        super().__init__(*arguments, **options)
+        self.examples = tuple(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples as they are, not wrapped like prose."""
+        write_examples(formatter, self.examples)
+
+
+def write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> None:
+    """Write lines that one may copy."""
+    with formatter.section("Examples"):
+        for line in examples:
+            formatter.write(f"{'':{formatter.current_indent}}{line}\n")

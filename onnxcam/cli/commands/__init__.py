@@ -1,0 +1,1 @@
+"""One module a command; its object ``command`` is what runs."""

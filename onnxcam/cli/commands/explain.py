@@ -1,0 +1,174 @@
+"""``onnxcam explain``."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from onnxcam.cli import options
+from onnxcam.cli.command import Command
+from onnxcam.cli.fields import build_method
+from onnxcam.cli.output import note, print_json
+from onnxcam.cli.photographs import batches, list_images
+from onnxcam.cli.telling import Teller
+from onnxcam.errors import ImageError, InputError, ModelError, ProviderError
+
+if TYPE_CHECKING:
+    from onnxcam.explainer import Explainer
+
+_INTEGER = re.compile("[+-]?[0-9]{1,18}")
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "onnxcam explain --demo",
+        "onnxcam explain model.onnx photo.jpg --preprocess imagenet --labels names.txt",
+        "onnxcam explain model.onnx photos/ '*.png' --target tabby --method grad-cam --out maps",
+    ),
+)
+@options.model(required=False)
+@options.images()
+@click.option("--demo", is_flag=True, help="Explain the sample images with the model that come with onnxcam.")
+@options.method
+@options.score
+@click.option(
+    "--target", "-t", metavar="INDEX|LABEL", default="predicted", show_default=True, help="The class to explain."
+)
+@options.photographs
+@click.option(
+    "--out",
+    "-o",
+    metavar="DIR",
+    default="onnxcam-out",
+    show_default=True,
+    help="Where overlays (PNG), raw maps (NPY) and records (JSON) go.",
+)
+@options.running
+@options.as_json
+@options.quiet
+def command(
+    model: str | None,
+    images: tuple[str, ...],
+    demo: bool,
+    target: str,
+    out: str,
+    as_json: bool,
+    quiet: bool,
+    **how: Any,
+) -> int:
+    """Show where a model looked: an overlay, a raw map and a record for every image.
+
+    An IMAGE is a file, a folder, or a pattern in quotes. For each one line tells the top prediction: if that is
+    nonsense, the preprocessing is wrong, and so is the map.
+    """
+    model, images = _demo(model, images) if demo else _given(model, images)
+    teller = Teller(as_json, quiet)
+    files = list_images(images, teller.fail)
+    explainer = make_explainer(model, **how)
+    _introduce(explainer, quiet)
+    wanted = parse_target(target)
+    with teller.progress(len(files)):
+        for batch in batches(explainer, files, teller.fail):
+            try:
+                explanation = explainer.explain(batch, wanted)
+            except (InputError, ProviderError) as error:
+                if not _is_open(explainer):
+                    raise
+                # Where the model leaves the size open, only running it shows whether an image is too small for it.
+                for photograph in batch:
+                    teller.fail(photograph.name, ImageError(f"{photograph.name}: {error}"))
+                continue
+            for one in explanation:
+                teller.tell(one, one.save(out)[0])
+    if as_json:
+        print_json(teller.document(explainer))
+    elif teller.records and sys.stdout.isatty() and not quiet:
+        click.echo(f"{len(teller.records)} overlays in {out}{_slash(out)}", err=True)
+    return ImageError.exit_code if teller.errors else 0
+
+
+def _given(model: str | None, images: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    if model is None:
+        raise click.UsageError("give a model and at least one image, or --demo")
+    if not images:
+        raise click.UsageError("give at least one image: a file, a folder or a pattern")
+    return model, images
+
+
+def _demo(model: str | None, images: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    from importlib.resources import files
+
+    if model is not None or images:
+        raise click.UsageError("--demo brings its own model and images; give none beside it")
+    data = Path(str(files("onnxcam") / "data"))
+    pictures = tuple(sorted(str(path) for path in data.glob("*.png")))
+    if not pictures:
+        raise ModelError(f"{data}: the samples are missing; install onnxcam again")
+    return str(data / "shapes.onnx"), pictures
+
+
+def make_explainer(
+    model: str,
+    *,
+    method: str,
+    fields: tuple[str, ...],
+    layer: str | None,
+    score: str | None,
+    preprocess: str | None,
+    resize: Any,
+    labels: str | None,
+    provider: str | None,
+    batch: int | None,
+    threads: int | None,
+) -> Explainer:
+    """Return the explainer that the options describe, with its graph loaded."""
+    from onnxcam.explainer import Explainer
+    from onnxcam.images import load_labels
+
+    explainer = Explainer(
+        model,
+        build_method(method, fields),
+        layer,
+        score,
+        None if provider is None else [provider],
+        preprocess=preprocess,
+        resize=resize,
+        labels=None if labels is None else load_labels(labels),
+        batch_size=batch,
+        threads=threads,
+    )
+    # Before any photograph is read: what is wrong with the model or the provider is said once, and at once.
+    _ = explainer.image_spec, explainer.session
+    return explainer
+
+
+def _introduce(explainer: Explainer, quiet: bool) -> None:
+    """Say what is about to happen where the user did not: wrong preprocessing is the commonest silent mistake."""
+    if quiet:
+        return
+    note(
+        f"{explainer.method.name} at '{explainer.layer.name}' of the score '{explainer.network.score.name}' "
+        f"on {explainer.session.provider}"
+    )
+    if (source := explainer.preprocessing[1]).startswith("assumed"):
+        note(f"preprocessing {source}")
+
+
+def parse_target(text: str) -> int | str | None:
+    """Return a class index, a label, or None for the predicted class."""
+    if text == "predicted":
+        return None
+    return int(text) if _INTEGER.fullmatch(text) else text
+
+
+def _is_open(explainer: Explainer) -> bool:
+    return None in (explainer.image_spec.height, explainer.image_spec.width)
+
+
+def _slash(folder: str) -> str:
+    return "" if folder.endswith("/") else "/"

@@ -1,0 +1,127 @@
+"""``onnxcam inspect``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from onnxcam.cli import options
+from onnxcam.cli.command import Command
+from onnxcam.cli.output import print_json, shorten, table
+
+if TYPE_CHECKING:
+    from onnxcam.graph.score import Score
+    from onnxcam.graph.slots import Slot
+    from onnxcam.inspection import Inspection
+
+_NAMES_SHOWN = 3
+_NOTES = {"onnxcam.preprocess": "preprocessing", "onnxcam.labels": "labels"}
+
+
+@click.command(cls=Command, examples=("onnxcam inspect model.onnx", "onnxcam inspect model.onnx --json | jq .layers"))
+@options.model()
+@options.score
+@options.as_json
+def command(model: str, score: str | None, as_json: bool) -> None:
+    """Show what a model file offers: its inputs, its score, and the layers to explain at."""
+    from onnxcam.inspection import inspect
+
+    found = inspect(model, score)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    click.echo(f"{found.file.name}: {_bytes(found.size)}, exported by {found.file.exporter}, opset {found.file.opset}")
+    click.echo()
+    click.echo(table(_facts(found)), nl=False)
+    if found.layers:
+        click.echo()
+        click.echo("layers, the last one first (for --layer, by index or name):")
+        click.echo(table(_layers(found), "  "), nl=False)
+    if found.missing:
+        click.echo()
+        click.echo("operators between input and score without a gradient rule:")
+        click.echo(table([(kind, _some(names)) for kind, names in found.missing.items()], "  "), nl=False)
+    if found.problems:
+        click.echo()
+        for problem in found.problems:
+            click.echo(f"problem: {problem}")
+
+
+def _facts(found: Inspection) -> list[tuple[str, str]]:
+    """Return the lines above the layers: what each is about, and what there is to say."""
+    rows = [("input", f"{_slot(slot)}{_meaning(found.axes.get(slot.name, ''))}") for slot in found.inputs]
+    rows += [("output", _slot(slot)) for slot in found.outputs]
+    rows.append(("batch", _batch(found)))
+    rows += [("score", text) for text in ([] if found.score is None else _score(found.score))]
+    metadata = found.file.metadata
+    rows += [("metadata", f"{_NOTES[key]} ({key})") for key in _NOTES if key in metadata]
+    if others := sorted(metadata.keys() - _NOTES.keys()):
+        rows.append(("metadata", ", ".join(others)))
+    # A word is said once, before the first of its lines.
+    return [("" if i and rows[i - 1][0] == word else word, text) for i, (word, text) in enumerate(rows)]
+
+
+def _slot(slot: Slot) -> str:
+    return f"{slot.name}  {slot.dtype}  {'shape unknown' if slot.shape is None else shape_text(slot.shape)}"
+
+
+def _meaning(axes: str) -> str:
+    if not axes:
+        return "  (no image)"
+    return f"  {axes}"
+
+
+def _batch(found: Inspection) -> str:
+    if found.batch is None:
+        return "open: any number of images a run"
+    if found.opened:
+        return "fixed at 1 in the file; any number of images a run here, checked by running it"
+    return f"fixed at {found.batch}: images run {'one by one' if found.batch == 1 else f'{found.batch} at a time'}"
+
+
+def _score(score: Score) -> list[str]:
+    means = {
+        "softmax": "softmax makes probabilities of it",
+        "sigmoid": "sigmoid makes probabilities of it",
+        None: "no activation known: scores as they are",
+    }
+    lines = [f"{shorten(score.name)}  {shape_text(score.shape) or 'shape unknown'}", means[score.activation]]
+    if score.passed:
+        lines.append(f"the model goes on with {', '.join(reversed(score.passed))}")
+    return lines
+
+
+def _layers(found: Inspection) -> list[tuple[str, ...]]:
+    all_gradients = all(offer.gradient for offer in found.layers)
+    rows: list[tuple[str, ...]] = [("INDEX", "NAME", "OPERATOR", "SHAPE", "AXES", "")]
+    for offer in reversed(found.layers):
+        layer = offer.layer
+        notes = ["default"] if offer.index == -1 else []
+        notes += [] if all_gradients or offer.gradient else ["no gradient"]
+        rows.append(
+            (
+                str(offer.index),
+                shorten(layer.name),
+                layer.op_type,
+                shape_text(layer.shape),
+                layer.axes,
+                ", ".join(notes),
+            )
+        )
+    return rows
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(map(shorten, names[:_NAMES_SHOWN])) + (f" and {more} more" if more > 0 else "")
+
+
+def shape_text(shape: Sequence[int | str | None]) -> str:
+    """Return a shape as people write it, an open size as a question mark."""
+    return " x ".join("?" if size is None else str(size) for size in shape)
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"

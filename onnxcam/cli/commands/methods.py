@@ -1,0 +1,51 @@
+"""``onnxcam methods``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from onnxcam.cli import options
+from onnxcam.cli.command import Command
+from onnxcam.cli.output import print_json, table
+
+if TYPE_CHECKING:
+    from onnxcam.methods.base import Method
+
+
+@click.command(cls=Command, examples=("onnxcam methods", "onnxcam methods --json"))
+@options.as_json
+def command(as_json: bool) -> None:
+    """List the methods: what each needs, what it shows, its paper."""
+    from onnxcam.methods.registry import methods
+
+    if as_json:
+        print_json([_describe(cls) for cls in methods().values()])
+        return
+    rows = [(name, needs(cls), cls.summary(), cls.paper) for name, cls in methods().items()]
+    click.echo(table([("METHOD", "NEEDS", "WHAT IT SHOWS", "PAPER"), *rows]), nl=False)
+
+
+def needs(cls: type[Method]) -> str:
+    """Return what a method takes from the network."""
+    from onnxcam.methods.base import GradientMethod
+
+    value = "input" if cls.at == "input" else "layer"
+    found = f"{value} gradient" if issubclass(cls, GradientMethod) else f"{value} values"
+    return f"{found}, GAP head" if cls.head == "gap-linear" else found
+
+
+def _describe(cls: type[Method]) -> dict[str, Any]:
+    from dataclasses import fields
+
+    from onnxcam.methods.papers import citation
+
+    return {
+        "name": cls.name,
+        "needs": needs(cls),
+        "summary": cls.summary(),
+        "paper": cls.paper,
+        "citation": citation(cls.paper),
+        "fields": [{"name": field.name, "type": str(field.type), "default": field.default} for field in fields(cls)],
+    }

@@ -1,0 +1,58 @@
+"""The command group: every module of ``onnxcam.cli.commands`` is a command; there is no second list."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Any
+
+import click
+
+from onnxcam.cli import commands
+from onnxcam.cli.command import Command, write_examples
+from onnxcam.errors import did_you_mean
+
+_EXAMPLES = (
+    "onnxcam explain --demo",
+    "onnxcam inspect model.onnx",
+    "onnxcam explain model.onnx photo.jpg --preprocess imagenet --labels names.txt",
+)
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is used or listed; commands import what they need when they run."""
+
+    def __init__(self, **options: Any) -> None:
+        """Make the group."""
+        super().__init__(
+            help="White-box visual explanations for the ONNX file that you deploy.",
+            context_settings={"help_option_names": ["-h", "--help"]},
+            **options,
+        )
+        click.version_option(package_name="onnxcam", prog_name="onnxcam", message="%(prog)s %(version)s")(self)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Command | None:
+        """Return one command, or None if there is none of that name."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        found = importlib.import_module(f"{commands.__name__}.{cmd_name}").command
+        assert isinstance(found, Command), f"onnxcam.cli.commands.{cmd_name} has no command"
+        found.name = cmd_name
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first argument names; near names are suggested where there is none."""
+        known = self.list_commands(ctx)
+        if args and args[0] not in known and not args[0].startswith("-"):
+            ctx.fail(f"no command is named '{args[0]}'{did_you_mean(args[0], known)}")
+        return super().resolve_command(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        write_examples(formatter, _EXAMPLES)

@@ -1,0 +1,69 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+Decorator = Callable[[_Function], _Function]
+
+RESIZE = ("stretch", "crop", "letterbox")
+
+
+def all_of(*decorators: Callable[[_Function], _Function]) -> Callable[[_Function], _Function]:
+    """Return one decorator for several, which ``--help`` lists in the order given."""
+
+    def decorate(function: _Function) -> _Function:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+def model(**options: Any) -> Callable[[_Function], _Function]:
+    """Return the argument MODEL."""
+    return click.argument("model", metavar="MODEL", **options)
+
+
+def images(**options: Any) -> Callable[[_Function], _Function]:
+    """Return the argument IMAGE..., any number of files, folders and patterns."""
+    return click.argument("images", metavar="IMAGE...", nargs=-1, **options)
+
+
+score = click.option(
+    "--score", metavar="NAME", help="Tensor to explain.  [default: the one before a final Softmax, Sigmoid ...]"
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+quiet = click.option("--quiet", "-q", is_flag=True, help="No progress bar and no notes; errors and warnings stay.")
+
+method = all_of(
+    click.option("--method", "-m", metavar="NAME", default="hires-cam", show_default=True, help="See onnxcam methods."),
+    click.option(
+        "--set", "fields", metavar="FIELD=VALUE", multiple=True, help="Set a field of the method; may be repeated."
+    ),
+    click.option(
+        "--layer",
+        metavar="NAME|INDEX",
+        help="Where to read the map, as onnxcam inspect lists.  [default: -1, the last one with spatial extent]",
+    ),
+)
+photographs = all_of(
+    click.option(
+        "--preprocess",
+        "-p",
+        metavar="PRESET|JSON",
+        help="imagenet, unit, minus-one-to-one, caffe-bgr, none, a JSON file or JSON text."
+        "  [default: what the model's metadata says]",
+    ),
+    click.option("--resize", type=click.Choice(RESIZE), help="How a photograph is brought to the model's size."),
+    click.option("--labels", metavar="FILE", help="Names of the classes: one a line, or JSON."),
+)
+running = all_of(
+    click.option("--provider", metavar="NAME", help="cuda, cpu, ...  [default: cuda where it works, else cpu]"),
+    click.option("--batch", type=click.IntRange(min=1), help="Images a run.  [default: what fits 1 GiB]"),
+    click.option("--threads", type=click.IntRange(min=1), help="CPU threads of one operator.  [default: all cores]"),
+)

@@ -1,0 +1,168 @@
+"""What a model file offers: collected without explaining anything, and for models that cannot be explained too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from onnxcam.autodiff.coverage import has_gradient, without_rule
+from onnxcam.autodiff.differentiate import add_gradients
+from onnxcam.errors import OnnxcamError, UnsupportedError
+from onnxcam.graph.batch import batch_size
+from onnxcam.graph.canonical import canonicalize
+from onnxcam.graph.inputs import model_inputs
+from onnxcam.graph.layers import Layer, candidates
+from onnxcam.graph.load import ModelFile, ModelSource, load
+from onnxcam.graph.score import Score
+from onnxcam.graph.slots import Slot, input_slots, output_slots
+from onnxcam.network import Network, open_session, read_network
+from onnxcam.runtime.providers import CPU
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A layer that a map can be read from.
+
+    Attributes:
+        index: what to call it: -1 is the last one, the default.
+        layer: the value.
+        gradient: whether methods that need a gradient work there.
+    """
+
+    index: int
+    layer: Layer
+    gradient: bool
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a model file offers.
+
+    Attributes:
+        file: as it was given.
+        size: of the file and its external data, in bytes.
+        inputs: what it takes, as the file says.
+        axes: one letter an axis of each input that is an image or a signal, by name.
+        outputs: what it gives, as the file says.
+        batch: how many samples the file takes at once, None for any number.
+        opened: the file takes one sample, but two at once give what they give one by one.
+        score: what is explained, if there is something.
+        layers: where maps can be read, first to last.
+        missing: operators between inputs and score without a gradient rule: names of nodes by operator.
+        problems: what stands in the way of an explanation, one line each.
+    """
+
+    file: ModelFile
+    size: int
+    inputs: tuple[Slot, ...]
+    axes: dict[str, str]
+    outputs: tuple[Slot, ...]
+    batch: int | None
+    opened: bool
+    score: Score | None
+    layers: tuple[Offer, ...]
+    missing: dict[str, list[str]]
+    problems: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything in terms of JSON."""
+        file, score = self.file, self.score
+        return {
+            "format": "onnxcam-inspection-1",
+            "model": file.name,
+            "bytes": self.size,
+            "sha256": file.sha256,
+            "exporter": file.exporter,
+            "opset": file.opset,
+            "inputs": [slot.to_dict() | {"axes": self.axes.get(slot.name, "")} for slot in self.inputs],
+            "outputs": [slot.to_dict() for slot in self.outputs],
+            "batch": {"size": self.batch, "opened": self.opened},
+            "score": score
+            and {
+                "name": score.name,
+                "shape": list(score.shape),
+                "activation": score.activation,
+                "passed": list(score.passed),
+            },
+            "layers": [
+                {
+                    "index": offer.index,
+                    "name": offer.layer.name,
+                    "node": offer.layer.node,
+                    "operator": offer.layer.op_type,
+                    "shape": list(offer.layer.shape),
+                    "axes": offer.layer.axes,
+                    "gradient": offer.gradient,
+                    "default": offer.index == -1,
+                }
+                for offer in self.layers
+            ],
+            "operators_without_rule": self.missing,
+            "metadata": file.metadata,
+            "problems": list(self.problems),
+        }
+
+
+def inspect(source: ModelSource, score: str | None = None) -> Inspection:
+    """Look at a model.
+
+    Args:
+        source: path, bytes or onnx ``ModelProto``.
+        score: name of the tensor to explain, as for ``Explainer``.
+
+    Raises:
+        ModelError: no ONNX model.
+        NameNotFoundError: no value has the score's name.
+    """
+    file = load(source)
+    network: Network | None = None
+    problems: list[str] = []
+    try:
+        network = read_network(source, score)
+    except UnsupportedError as error:
+        problems.append(str(error))
+    batch = batch_size(file.ir.graph)
+    graph = canonicalize(file.ir).graph if network is None else network.model.graph
+    layers: tuple[Offer, ...] = ()
+    missing: dict[str, list[str]] = {}
+    if network is not None:
+        layers, missing = _layers(network), without_rule(graph, network.score.name)
+        problems += _problems(network, layers)
+    return Inspection(
+        file=file,
+        size=file.size,
+        inputs=input_slots(file.ir.graph),
+        axes={entry.name: entry.axes for entry in model_inputs(graph)},
+        outputs=output_slots(file.ir.graph),
+        batch=batch,
+        opened=network is not None and network.batch is None and batch is not None,
+        score=None if network is None else network.score,
+        layers=layers,
+        missing=missing,
+        problems=tuple(problems),
+    )
+
+
+def _layers(network: Network) -> tuple[Offer, ...]:
+    graph, score = network.model.graph, network.score.name
+    found = candidates(graph, score)
+    return tuple(
+        Offer(index - len(found), layer, has_gradient(graph, layer.name, score)) for index, layer in enumerate(found)
+    )
+
+
+def _problems(network: Network, layers: tuple[Offer, ...]) -> list[str]:
+    """Try what an explanation would do with the default layer, and whether the model runs at all."""
+    found = []
+    try:
+        open_session(network.model, [CPU], folder=network.folder)
+    except OnnxcamError as error:
+        found.append(str(error))
+    if not layers:
+        found.append("no layer with spatial extent lies on the way to the score: only methods at the input apply")
+        return found
+    try:
+        add_gradients(network.model, network.score.name, [layers[-1].layer.name], "class")
+    except OnnxcamError as error:
+        found.append(str(error))
+    return found
