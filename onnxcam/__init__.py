@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from onnxcam.gradients import differentiate
     from onnxcam.images import Preprocess
     from onnxcam.methods.base import Method
-    from onnxcam.methods.registry import method, methods
+    from onnxcam.methods.registry import method
 
 _HOMES = {
     "Explainer": "onnxcam.explainer",
@@ -27,7 +27,6 @@ _HOMES = {
     "differentiate": "onnxcam.gradients",
     "explain": "onnxcam.explainer",
     "method": "onnxcam.methods.registry",
-    "methods": "onnxcam.methods.registry",
 }
 
 __all__ = [
@@ -40,7 +39,6 @@ __all__ = [
     "differentiate",
     "explain",
     "method",
-    "methods",
 ]
 
 

@@ -20,6 +20,7 @@ from onnxcam.errors import (
     TargetError,
     UnsupportedError,
 )
+from onnxcam.methods.registry import methods
 from onnxcam.targets import Targets
 from tests.models import classifier, floats, model
 
@@ -61,7 +62,7 @@ def test_none_means_the_predicted_class() -> None:
     assert result.activation == "softmax"
 
 
-@pytest.mark.parametrize("name", onnxcam.methods())
+@pytest.mark.parametrize("name", methods())
 def test_a_map_does_not_depend_on_the_batch_it_travels_in(name: str) -> None:
     explainer = onnxcam.Explainer(_pooled(), name, batch_size=2)
     x = floats(5, 3, 8, 8)
@@ -86,7 +87,7 @@ def _pooled(batch: str = "n", body: str = "c = Conv <pads = [1, 1, 1, 1]> (x, w,
     )
 
 
-@pytest.mark.parametrize("name", onnxcam.methods())
+@pytest.mark.parametrize("name", methods())
 def test_a_map_is_unchanged_by_folding_batch_normalisation(name: str) -> None:
     scale, mean, var = floats(4, seed=6), floats(4, seed=7), np.abs(floats(4, seed=8)) + 0.5
     unfolded = _pooled(body="d = Conv <pads = [1, 1, 1, 1]> (x, w)  c = BatchNormalization (d, scale, cb, mean, var)")

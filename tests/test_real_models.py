@@ -12,6 +12,7 @@ import pytest
 import onnxcam
 from onnxcam.errors import UnsupportedError
 from onnxcam.images import Preprocess
+from onnxcam.methods.registry import methods
 from tests.shared import shared_path
 
 MODELS = [
@@ -42,7 +43,7 @@ def explainer(name: str, method: str, **options: Any) -> onnxcam.Explainer:
     return onnxcam.Explainer(shared_path("models", f"{name}.onnx"), method, preprocess=preprocess, **options)
 
 
-@pytest.mark.parametrize("method", onnxcam.methods())
+@pytest.mark.parametrize("method", methods())
 @pytest.mark.parametrize("name", MODELS)
 def test_every_method_gives_a_map(name: str, method: str) -> None:
     if method == "cam" and name in WITHOUT_CAM:

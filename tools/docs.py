@@ -1,0 +1,67 @@
+"""Tables of the README, written from the registries.
+
+python -m tools.docs           write them
+python -m tools.docs --check   fail if they are not what the registries say
+python -m tools.docs --blocks  print the shell blocks of "Quick start", separated by a line of dashes
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from onnxcam.methods.papers import citation
+from onnxcam.methods.registry import methods
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def methods_table() -> str:
+    """Return the table of methods."""
+    rows = ["| method | what it shows | where | source |", "|---|---|---|---|"]
+    for name, method in methods().items():
+        where = "input" if method.at == "input" else "layer before GAP + linear" if method.head != "any" else "layer"
+        rows.append(f"| `{name}` | {method.summary().rstrip('.')} | {where} | {citation(method.paper)} |")
+    return "\n".join(rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {"methods": methods_table}
+
+
+def fill(text: str) -> str:
+    """Return the text with every generated table renewed."""
+    for name, table in TABLES.items():
+        pattern = re.compile(rf"(<!-- {name}: .*?-->\n).*?(<!-- end -->)", re.DOTALL)
+        if not pattern.search(text):
+            raise click.ClickException(f"{README.name} has no place for the table '{name}'")
+        text = pattern.sub(lambda found, table=table: f"{found[1]}{table()}\n{found[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def quick_start(text: str) -> list[str]:
+    """Return the fenced shell blocks of the section "Quick start"."""
+    section = re.split(r"^## ", text.partition("## Quick start\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    return re.findall(r"^```sh\n(.*?)^```", section, flags=re.DOTALL | re.MULTILINE)
+
+
+@click.command(help=__doc__)
+@click.option("--check", is_flag=True, help="write nothing, fail if something would change")
+@click.option("--blocks", is_flag=True, help="print the shell blocks of the quick start")
+def main(check: bool, blocks: bool) -> None:
+    """Write or check the tables."""
+    text = README.read_text()
+    if blocks:
+        click.echo("---\n".join(quick_start(text)), nl=False)
+        return
+    filled = fill(text)
+    if check and filled != text:
+        raise click.ClickException(f"{README.name} is not up to date: run python -m tools.docs")
+    if not check:
+        README.write_text(filled)
+
+
+if __name__ == "__main__":
+    main()
