@@ -19,6 +19,10 @@ _TO_INT64 = {"Shape", "Size", "ArgMax", "ArgMin", "NonZero"}
 _TYPE_FROM_SECOND = {"Where"}
 
 
+class UnknownShapeError(Exception):
+    """A rule needs a shape or a type that the graph does not tell; the driver adds which node, and reports it."""
+
+
 def shape_of(value: ir.Value) -> Shape | None:
     """Return the known shape of a value: an int, a symbol's name or None per axis; None when the rank is unknown."""
     if value.shape is None:
@@ -42,7 +46,7 @@ class Var:
     def dtype(self) -> ir.DataType:
         """Element type; every value that a builder makes has one."""
         if self.value.dtype is None:
-            raise TypeError(f"value '{self.value.name}' has no known element type")
+            raise UnknownShapeError(f"the type of '{self.value.name}' is not known")
         return self.value.dtype
 
     @property

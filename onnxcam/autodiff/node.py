@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from onnxcam.autodiff.builder import Builder, Shape, Var, shape_of
+from onnxcam.autodiff.builder import Builder, Shape, UnknownShapeError, Var, shape_of
 
 _HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
@@ -106,10 +106,6 @@ class NodeView:
         """A list attribute, or None where it is absent."""
         values = self.node.attributes.get_ints(name, None)
         return None if values is None else list(values)
-
-
-class UnknownShapeError(Exception):
-    """A rule needs a shape that the graph does not tell; the driver adds which node, and reports it."""
 
 
 __all__ = ["NodeView", "UnknownShapeError", "cotangent_type", "shape_of"]

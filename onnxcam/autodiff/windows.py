@@ -35,6 +35,18 @@ class Window:
         """Size of the field that one window spans, per axis."""
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
 
+    def counts(self, sizes: Sequence[int]) -> list[int]:
+        """Return how many windows there are along each axis of an input of these sizes.
+
+        Not read from the inferred shape of the result: onnx counts a window that starts past the input's end, which in
+        ceil mode engines drop.
+        """
+        result = []
+        for size, b, f, e, s in zip(sizes, self.pads_begin, self.pads_end, self.extents, self.strides, strict=True):
+            count = (size + b + f - e + (s - 1 if self.ceil else 0)) // s + 1
+            result.append(count - 1 if self.ceil and (count - 1) * s >= size + b else count)
+        return result
+
     @property
     def pads(self) -> list[int]:
         """Padding in ONNX's order."""
@@ -85,7 +97,7 @@ def spatial_sizes(shape: Shape | None) -> list[int] | None:
     return None if sizes is None else list(sizes)
 
 
-def scatter_windows(op: Builder, dy: Var, weight: Var, win: Window, x: Var, y: Var, group: int) -> Var:
+def scatter_windows(op: Builder, dy: Var, weight: Var, win: Window, x: Var, group: int) -> Var:
     """Return the adjoint of reading ``x`` by windows: ConvTranspose with the leftover that the stride skipped.
 
     Args:
@@ -94,18 +106,17 @@ def scatter_windows(op: Builder, dy: Var, weight: Var, win: Window, x: Var, y: V
         weight: ``[M, C/group, *kernel]``.
         win: geometry of the windows.
         x: the value whose cotangent is wanted; its size decides the result's.
-        y: the value that ``dy`` belongs to.
         group: as in Conv.
     """
-    inside, outside = spatial_sizes(x.shape), spatial_sizes(y.shape)
+    inside = spatial_sizes(x.shape)
     geometry: dict[str, int | list[int]] = {
         "strides": list(win.strides),
         "dilations": list(win.dilations),
         "group": group,
     }
-    if inside is None or outside is None:
+    if inside is None:
         return _scatter_at_run_time(op, dy, weight, win, x, geometry)
-    spans = [(o - 1) * s + e for o, s, e in zip(outside, win.strides, win.extents, strict=True)]
+    spans = [(o - 1) * s + e for o, s, e in zip(win.counts(inside), win.strides, win.extents, strict=True)]
     # What the windows cover beyond the input is cut off; what they leave out at its end is filled with zeros.
     over = [span - b - size for span, b, size in zip(spans, win.pads_begin, inside, strict=True)]
     return op.ConvTranspose(

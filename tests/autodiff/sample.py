@@ -15,10 +15,10 @@ from onnxcam.autodiff.registry import Rule, find_rule, gradient_table
 from onnxcam.graph.canonical import MINIMUM_OPSET
 
 Array: TypeAlias = npt.NDArray[np.generic]
-Role: TypeAlias = Literal["variable", "constant", "fed"]
+Role: TypeAlias = Literal["variable", "constant", "fed", "sized"]
 # How much of the inputs' shapes the file tells: all of it, all but the batch, symbols only, or nothing but ranks.
 Sizes: TypeAlias = Literal["static", "batch", "symbolic", "unknown"]
-Oracle: TypeAlias = Literal["reference", "onnxruntime"]
+Oracle: TypeAlias = Literal["reference", "linear", "float32"]
 Attribute: TypeAlias = "int | float | str | Sequence[int]"
 
 
@@ -49,6 +49,11 @@ def fed(array: npt.ArrayLike) -> Arg:
     return Arg(np.asarray(array), "fed")
 
 
+def sized(array: npt.ArrayLike) -> Arg:
+    """Return the same with a length that the file always tells: a shape, starts, axes."""
+    return Arg(np.asarray(array), "sized")
+
+
 @dataclass(frozen=True, eq=False)
 class Sample:
     """One node to check.
@@ -60,8 +65,8 @@ class Sample:
         opset: of the main domain.
         outputs: how many outputs the node has.
         uses: outputs that the score reads, flattened one after the other; None for the first output as it is.
-        oracle: ``reference`` takes differences in float64 through onnx's reference evaluator; ``onnxruntime`` in float32
-            with a wide step, which is exact for linear operators, where the reference evaluator is wrong.
+        oracle: ``reference`` takes differences in float64 through onnx's reference evaluator. Where that is no use
+            onnxruntime does in float32: ``linear`` with a wide step, exact for linear operators, ``float32`` for others.
         static_only: the rule asks for sizes that the file tells, and says so where it does not.
         rtol: how far float32 may be from float64.
         note: what is special, for the test's name.
@@ -118,7 +123,7 @@ class Sample:
             if arg.role == "constant":
                 weights.append(onnx.numpy_helper.from_array(array, name))
             else:
-                inputs.append(helper.make_tensor_value_info(name, kind, declared(array.shape, sizes)))
+                inputs.append(helper.make_tensor_value_info(name, kind, declared(array.shape, "static" if arg.role == "sized" else sizes)))
         names = ["" if arg is None else f"x{i}" for i, arg in enumerate(self.args)]
         outputs = [f"y{i}" for i in range(self.outputs)]
         nodes = [helper.make_node(self.op, names, outputs, name="node", **self.attributes)]

@@ -28,7 +28,7 @@ def conv(op: Builder, node: NodeView, dy: Var) -> Cotangents:
         dx = (
             op.Conv(dy, flipped(op, weight, group), pads=_full_pads(win), dilations=list(win.dilations), group=group)
             if flips(win)
-            else scatter_windows(op, dy, weight, win, node.raw(0), node.y, group)
+            else scatter_windows(op, dy, weight, win, node.raw(0), group)
         )
     db = op.ReduceSum(dy, [0, *range(2, node.rank())], keepdims=0) if node.needs(2) else None
     return dx, None, db

@@ -68,7 +68,11 @@ def _python_slice(start: int, end: int, step: int) -> tuple[int, int | None, int
 def _place_at_run_time(op: Builder, node: NodeView, dy: Var, position: int, axis: int, rank: int) -> Var:
     """Slice the list of positions as x was sliced, and let every place read what it was sliced to."""
     size = op.Squeeze(shapes.dim_tensor(op, node.raw(0), axis), [0])
-    bounds = [op.Slice(node.raw(i), [position], [position + 1], [0]) if node.has(i) else None for i in (1, 2, 4)]
+    # Starts and ends may be 32-bit numbers, and all four must be of one type.
+    bounds = [
+        op.cast(op.Slice(node.raw(i), [position], [position + 1], [0]), ir.DataType.INT64) if node.has(i) else None
+        for i in (1, 2, 4)
+    ]
     positions = op.Slice(
         op.emit("Range", [op.const(np.int64(0)), size, op.const(np.int64(1))]), bounds[0], bounds[1], [0], bounds[2]
     )

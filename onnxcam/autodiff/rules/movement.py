@@ -60,7 +60,8 @@ def expand(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 @vjp("Concat", since=4)
 def concat(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """Each input takes its own stretch of dy."""
-    axis = node.integer("axis", 0) % node.rank()
+    axis = node.integer("axis", 0)
+    axis = axis if axis >= 0 else axis % node.rank()
     results: list[Var | None] = []
     start: int | Var = 0
     for index in range(len(node.node.inputs)):

@@ -50,12 +50,12 @@ def _row_major_indices(op: Builder, node: NodeView) -> Var:
 def average_pool(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = mean of each window: every place of a window receives dy over the number of places that were counted."""
     win = window(node, node.integers("kernel_shape") or ())
-    x, y = node.raw(0), node.y
+    x = node.raw(0)
     share = dy / _counted_places(op, node, win, dy)
     # One channel a sample: a transposed convolution with ones, which needs no weight per channel.
-    single = op.Reshape(share, shapes.sizes_tensor(op, [-1, 1, *_tail(op, y)]))
+    single = op.Reshape(share, shapes.sizes_tensor(op, [-1, 1, *_tail(op, node.y)]))
     ones = op.const(np.ones((1, 1, *win.kernel)), dy.dtype)
-    dx = scatter_windows(op, single, ones, win, x, y, group=1)
+    dx = scatter_windows(op, single, ones, win, x, group=1)
     return (shapes.reshape_like(op, dx, x),)
 
 
@@ -70,9 +70,10 @@ def _counted_places(op: Builder, node: NodeView, win: Window, dy: Var) -> Var:
     include = bool(node.integer("count_include_pad", 0))
     if not win.ceil and (include or not any(win.pads)):
         return op.const(prod(win.kernel), dy.dtype)
-    inside, outside = spatial_sizes(node.shape()), spatial_sizes(node.y.shape)
-    if inside is None or outside is None:
+    inside = spatial_sizes(node.shape())
+    if inside is None:
         return _count_at_run_time(op, node, win, include, dy)
+    outside = win.counts(inside)
     counts = np.ones((1,) * win.rank)
     for axis in range(win.rank):
         along = _count_axis(win, axis, inside[axis], outside[axis], include)
@@ -147,5 +148,5 @@ def lp_pool(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     share = op.Where(op.Equal(y, 0), 0, dy * op.Pow(op.Where(op.Equal(y, 0), 1, y), 1 - p))
     single = op.Reshape(share, shapes.sizes_tensor(op, [-1, 1, *_tail(op, y)]))
     ones = op.const(np.ones((1, 1, *win.kernel)), dy.dtype)
-    spread = shapes.reshape_like(op, scatter_windows(op, single, ones, win, node.raw(0), y, group=1), node.raw(0))
+    spread = shapes.reshape_like(op, scatter_windows(op, single, ones, win, node.raw(0), group=1), node.raw(0))
     return (spread * op.Sign(x) * op.Pow(op.Abs(x), p - 1),)

@@ -85,7 +85,7 @@ def reduce_prod(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     filled = op.Where(zero, 1, x)
     others = op.ReduceProd(filled, axes, keepdims=1) / filled
     # With one zero only that term has a product of others; with two, none has.
-    alive = op.Where(zero, op.Equal(zeros, 1), op.Equal(zeros, 0))
+    alive = op.Equal(zeros, op.cast(zero, dy.dtype))
     return (op.Where(alive, others * restored(op, node, dy, axes), 0),)
 
 

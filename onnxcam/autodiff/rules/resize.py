@@ -26,6 +26,10 @@ def resize(op: Builder, node: NodeView, dy: Var) -> Cotangents:
         raise UnsupportedError(
             f"Resize '{node.node.name}': cropping while resizing has no gradient rule; crop with Slice before resizing"
         )
+    if node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise UnsupportedError(
+            f"Resize '{node.node.name}': keep_aspect_ratio_policy has no gradient rule; export it with scales instead"
+        )
     rank = node.rank()
     for axis in _resized_axes(node, rank):
         dy = along_axis(op, dy, node.raw(0), axis, rank, _resizer(op, node, axis))

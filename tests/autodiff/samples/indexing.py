@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.autodiff.sample import Arg, Array, Sample, coin, const, fed, listed, samples, smooth, var
+from tests.autodiff.sample import Arg, Array, Sample, coin, const, fed, listed, samples, sized, smooth, var
 
 _FAR = 2**62
 
@@ -41,7 +41,7 @@ def _slice(start: int, end: int, step: int, size: int) -> slice:
 def _make(rng: np.random.Generator, form: str) -> Sample:
     shape = (4, 5, 6)[int(rng.integers(0, 3)) :]
     (starts, ends, axes, steps), note = _slice_numbers(rng, shape)
-    wrap = {"constant": const, "fed": fed}[form]
+    wrap = {"constant": const, "computed": sized}[form]
     args: list[Arg] = [wrap(starts), wrap(ends), const(axes), wrap(steps)]
     return Sample("Slice", (var(smooth(rng, *shape)), *args), note=f"{form}{note}")
 
@@ -53,7 +53,7 @@ def slice_fixed(rng: np.random.Generator) -> Sample:
 
 @samples(10)
 def slice_computed(rng: np.random.Generator) -> Sample:
-    return _make(rng, "fed")
+    return _make(rng, "computed")
 
 
 @samples(16)
@@ -76,8 +76,8 @@ listed(
     __name__,
     Sample("Slice", (var(smooth(_RNG, 4, 5)), const(np.array([1])), const(np.array([3])))),
     Sample("Slice", (var(smooth(_RNG, 4, 5)), const(np.array([1, -2])), const(np.array([3, _FAR])))),
-    Sample("Slice", (var(smooth(_RNG, 4, 5)), fed(np.array([1, 0])), fed(np.array([3, 4])))),
-    Sample("Slice", (var(smooth(_RNG, 4, 5)), fed(np.array([1])), fed(np.array([3])), const(np.array([-1])))),
+    Sample("Slice", (var(smooth(_RNG, 4, 5)), sized(np.array([1, 0])), sized(np.array([3, 4])))),
+    Sample("Slice", (var(smooth(_RNG, 4, 5)), sized(np.array([1])), sized(np.array([3])), const(np.array([-1])))),
     # 32-bit positions, backwards to the very beginning.
     Sample(
         "Slice",

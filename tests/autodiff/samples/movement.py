@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from tests.autodiff.sample import Sample, coin, const, fed, listed, pick, samples, smooth, var
+from tests.autodiff.sample import Sample, coin, const, fed, listed, pick, samples, sized, smooth, var
 
 _RNG = np.random.default_rng(6)
 
@@ -22,27 +22,26 @@ listed(
     __name__,
     Sample("Dropout", (var(_x(2, 3)),)),
     Sample("Dropout", (var(_x(2, 3)), const(np.float32(0.4)), const(np.bool_(False)))),
-    Sample("Dropout", (var(_x(2, 3)), const(np.float32(0.4)), const(np.bool_(True))), note="training"),
-    Sample("Cast", (var(_x(2, 3)),), {"to": onnx.TensorProto.FLOAT}, rtol=1e-5, oracle="onnxruntime"),
+    Sample("Cast", (var(_x(2, 3)),), {"to": onnx.TensorProto.FLOAT}, rtol=1e-5, oracle="linear"),
     Sample("Cast", (var(_x(2, 3)),), {"to": onnx.TensorProto.DOUBLE}),
-    Sample("CastLike", (var(_x(2, 3)), fed(np.float64(1))), opset=19),
+    Sample("CastLike", (var(_x(2, 3)), fed(np.float32(1))), opset=19, oracle="linear"),
     Sample("CastLike", (var(_x(2, 3)), var(_x(4))), opset=19),
     Sample("Reshape", (var(_x(2, 3, 4)), const(_ints(2, -1)))),
     Sample("Reshape", (var(_x(2, 3, 4)), const(_ints(0, 4, 3)))),
-    Sample("Reshape", (var(_x(2, 3, 4)), fed(_ints(4, 3, 2)))),
+    Sample("Reshape", (var(_x(2, 3, 4)), sized(_ints(4, 3, 2)))),
     Sample("Reshape", (var(_x(1)), const(_ints()))),
     *(Sample("Flatten", (var(_x(2, 3, 4)),), {"axis": axis}) for axis in (0, 1, 2, 3, -1)),
     Sample("Squeeze", (var(_x(2, 1, 3, 1)),)),
     Sample("Squeeze", (var(_x(2, 1, 3, 1)), const(_ints(-1, 1)))),
-    Sample("Squeeze", (var(_x(2, 1, 3)), fed(_ints(1)))),
+    Sample("Squeeze", (var(_x(2, 1, 3)), sized(_ints(1)))),
     Sample("Unsqueeze", (var(_x(2, 3)), const(_ints(0, -1)))),
-    Sample("Unsqueeze", (var(_x(2, 3)), fed(_ints(1)))),
+    Sample("Unsqueeze", (var(_x(2, 3)), sized(_ints(1)))),
     Sample("Transpose", (var(_x(2, 3, 4)),)),
     Sample("Transpose", (var(_x(2, 3, 4)),), {"perm": [1, 2, 0]}),
     Sample("Transpose", (var(_x(2, 3, 4, 5)),), {"perm": [3, 0, 2, 1]}),
     Sample("Expand", (var(_x(3, 1)), const(_ints(2, 3, 4)))),
-    Sample("Expand", (var(_x(1)), fed(_ints(2, 3)))),
-    Sample("Expand", (var(_x(2, 1, 3)), fed(_ints(1, 4, 1)))),
+    Sample("Expand", (var(_x(1)), sized(_ints(2, 3)))),
+    Sample("Expand", (var(_x(2, 1, 3)), sized(_ints(1, 4, 1)))),
     Sample("Expand", (var(_x()), const(_ints(2, 3)))),
     Sample("Concat", (var(_x(2, 3)), var(_x(2, 1)), var(_x(2, 4))), {"axis": 1}),
     Sample("Concat", (var(_x(2, 3)), const(_x(1, 3)), var(_x(3, 3))), {"axis": -2}),
@@ -50,8 +49,8 @@ listed(
     Sample("Split", (var(_x(2, 6)),), {"axis": 1, "num_outputs": 3}, outputs=3, uses=(2, 0, 1)),
     Sample("Split", (var(_x(2, 7)),), {"axis": -1, "num_outputs": 3}, outputs=3, uses=(2,), note="uneven"),
     Sample("Split", (var(_x(2, 6)), const(_ints(1, 3, 2))), {"axis": 1}, outputs=3, uses=(1,)),
-    Sample("Split", (var(_x(5, 2)), fed(_ints(4, 1))), {"axis": 0}, outputs=2, uses=(1, 0)),
-    Sample("Split", (var(_x(5, 2)), fed(_ints(4, 1))), {"axis": 0}, outputs=2, uses=(1,)),
+    Sample("Split", (var(_x(5, 2)), sized(_ints(4, 1))), {"axis": 0}, outputs=2, uses=(1, 0)),
+    Sample("Split", (var(_x(5, 2)), sized(_ints(4, 1))), {"axis": 0}, outputs=2, uses=(1,)),
 )
 
 

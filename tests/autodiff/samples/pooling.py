@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.autodiff.sample import Attribute, Sample, coin, distinct, listed, pick, positive, samples, smooth, var
+from tests.autodiff.sample import Attribute, Sample, coin, distinct, listed, pick, samples, smooth, var
 
 
-def _geometry(rng: np.random.Generator, rank: int, *, dilate: bool) -> tuple[dict[str, Attribute], bool]:
+def _geometry(rng: np.random.Generator, sizes: list[int]) -> tuple[dict[str, Attribute], bool]:
     """Return window attributes, and whether they need sizes that the file tells."""
+    rank = len(sizes)
     kernel = [int(n) for n in rng.integers(2, 4, rank)]
     strides = [int(n) for n in rng.integers(1, 4, rank)]
     auto = pick(rng, "NOTSET", "NOTSET", "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
     attributes: dict[str, Attribute] = {"kernel_shape": kernel, "strides": strides}
     if auto == "NOTSET":
         # No window may lie in the padding alone.
-        attributes["pads"] = [int(rng.integers(0, k)) for k in kernel * 2]
-        attributes["ceil_mode"] = coin(rng)
-        if dilate and coin(rng):
-            attributes["dilations"] = [int(n) for n in rng.integers(1, 3, rank)]
+        attributes["pads"] = pads = [int(rng.integers(0, k)) for k in kernel * 2]
+        dilations = [int(n) for n in rng.integers(1, 3, rank)] if coin(rng) else [1] * rank
+        attributes["dilations"] = dilations
+        # Where a window would start past the input, onnx's shape inference miscounts: test_edges.py has that case.
+        dropped = any(
+            -(-(n + b + e - (k - 1) * d - 1) // s) * s >= n + b
+            for n, b, e, k, d, s in zip(sizes, pads[:rank], pads[rank:], kernel, dilations, strides, strict=True)
+        )
+        attributes["ceil_mode"] = 0 if dropped else coin(rng)
     else:
         attributes["auto_pad"] = auto
     return attributes, auto.startswith("SAME") and any(s > 1 for s in strides)
@@ -30,29 +36,29 @@ def _sizes(rng: np.random.Generator, rank: int) -> list[int]:
 
 @samples(20)
 def max_pool(rng: np.random.Generator) -> Sample:
-    rank = int(rng.choice([1, 2, 2, 3]))
-    attributes, _ = _geometry(rng, rank, dilate=True)
-    if rank == 2:
+    sizes = _sizes(rng, int(rng.choice([1, 2, 2, 3])))
+    attributes, _ = _geometry(rng, sizes)
+    if len(sizes) == 2:
         attributes["storage_order"] = coin(rng)
-    return Sample("MaxPool", (var(distinct(rng, 2, 2, *_sizes(rng, rank))),), attributes)
+    return Sample("MaxPool", (var(distinct(rng, 2, 2, *sizes)),), attributes)
 
 
 @samples(24)
 def average_pool(rng: np.random.Generator) -> Sample:
-    rank = int(rng.choice([1, 2, 2, 3]))
-    attributes, static = _geometry(rng, rank, dilate=True)
+    sizes = _sizes(rng, int(rng.choice([1, 2, 2, 3])))
+    attributes, static = _geometry(rng, sizes)
     attributes["count_include_pad"] = coin(rng)
     return Sample(
-        "AveragePool", (var(smooth(rng, 2, 2, *_sizes(rng, rank))),), attributes, opset=19, static_only=static
+        "AveragePool", (var(smooth(rng, 2, 2, *sizes)),), attributes, opset=19, static_only=static
     )
 
 
 @samples(12)
 def lp_pool(rng: np.random.Generator) -> Sample:
-    rank = int(rng.choice([1, 2, 2, 3]))
-    attributes, static = _geometry(rng, rank, dilate=True)
+    sizes = _sizes(rng, int(rng.choice([1, 2, 2, 3])))
+    attributes, static = _geometry(rng, sizes)
     attributes["p"] = int(rng.integers(1, 4))
-    return Sample("LpPool", (var(smooth(rng, 2, 2, *_sizes(rng, rank))),), attributes, static_only=static)
+    return Sample("LpPool", (var(smooth(rng, 2, 2, *sizes)),), attributes, static_only=static)
 
 
 @samples(4)
@@ -71,12 +77,5 @@ listed(
     *(
         Sample("GlobalLpPool", (var(smooth(_RNG, 2, 3, *sizes)),), {"p": p})
         for p, sizes in [(1, (4,)), (2, (3, 4)), (3, (2, 3, 2)), (2, (5, 5))]
-    ),
-    # Ceil mode with a last window that starts in the end padding, which ONNX drops.
-    Sample(
-        "AveragePool",
-        (var(positive(_RNG, 1, 1, 5, 5)),),
-        {"kernel_shape": [2, 2], "strides": [3, 3], "pads": [1, 1, 1, 1], "ceil_mode": 1, "count_include_pad": 1},
-        opset=19,
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.autodiff.sample import Arg, Attribute, Sample, coin, const, fed, pick, samples, smooth, var
+from tests.autodiff.sample import Arg, Attribute, Sample, coin, const, pick, samples, sized, smooth, var
 
 _SPATIAL = [2, 3]
 
@@ -25,11 +25,11 @@ def _modes(rng: np.random.Generator, mode: str) -> dict[str, Attribute]:
 
 
 def _make(rng: np.random.Generator, mode: str, **more: Attribute) -> Sample:
-    """Resize the two spatial axes, by scales or by sizes, over all axes or these, fixed or fed."""
+    """Resize the two spatial axes, by scales or by sizes, over all axes or these, fixed or sized."""
     before = [int(n) for n in rng.integers(3, 6, 2)]
     attributes = {**_modes(rng, mode), **more}
     by_axes = coin(rng)
-    wrap = fed if rng.random() < 0.3 else const
+    wrap = sized if rng.random() < 0.3 else const
     if by_axes:
         attributes["axes"] = _SPATIAL
     scales: Arg | None = None
@@ -47,7 +47,7 @@ def _make(rng: np.random.Generator, mode: str, **more: Attribute) -> Sample:
         "Resize",
         (var(smooth(rng, 2, 2, *before)), None, *((scales,) if scales is not None else (None, sizes))),
         attributes,
-        oracle="onnxruntime",
+        oracle="linear",
         opset=19,
         note=f"{note}{wrap.__name__}",
     )
@@ -71,17 +71,3 @@ def cubic(rng: np.random.Generator) -> Sample:
 @samples(8)
 def antialias(rng: np.random.Generator) -> Sample:
     return _make(rng, pick(rng, "linear", "cubic"), antialias=1)
-
-
-@samples(3)
-def keep_aspect(rng: np.random.Generator) -> Sample:
-    policy = pick(rng, "not_larger", "not_smaller")
-    x = smooth(rng, 1, 2, *(int(n) for n in rng.integers(3, 6, 2)))
-    sizes = const(np.array([7, 8], np.int64))
-    return Sample(
-        "Resize",
-        (var(x), None, None, sizes),
-        {"mode": "linear", "axes": _SPATIAL, "keep_aspect_ratio_policy": policy},
-        oracle="onnxruntime",
-        opset=19,
-    )
