@@ -24,8 +24,14 @@ def methods_table() -> str:
     rows = ["| method | what it shows | where | source |", "|---|---|---|---|"]
     for name, method in methods().items():
         where = "input" if method.at == "input" else "layer before GAP + linear" if method.head != "any" else "layer"
-        rows.append(f"| `{name}` | {method.summary().rstrip('.')} | {where} | {citation(method.paper)} |")
+        rows.append(f"| `{name}` | {method.summary().rstrip('.')} | {where} | {_source(method.paper)} |")
     return "\n".join(rows)
+
+
+def _source(paper: str) -> str:
+    """Return authors and year, linked to the paper."""
+    found = re.match(r"(.*?) \((\d{4})\)\..*?(https?://\S+)$", citation(paper))
+    return citation(paper) if found is None else f"[{found[1]} {found[2]}]({found[3]})"
 
 
 TABLES: dict[str, Callable[[], str]] = {"methods": methods_table}
