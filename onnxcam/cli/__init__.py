@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import click
 
-from onnxcam.cli.group import Commands
+from onnxcam.cli.group import Commands, ReaderGoneError
 from onnxcam.cli.output import complain, warnings_in_one_line
 from onnxcam.errors import OnnxcamError
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGoneError):
         _silence_stdout()
         return _BROKEN_PIPE
     return code if isinstance(code, int) else 0

@@ -19,6 +19,10 @@ _EXAMPLES = (
 )
 
 
+class ReaderGoneError(Exception):
+    """Whoever read stdout has closed it; click would make an exit code of 1 out of a BrokenPipeError."""
+
+
 class Commands(click.Group):
     """A group that imports a command when it is used or listed; commands import what they need when they run."""
 
@@ -52,6 +56,13 @@ class Commands(click.Group):
         if args and args[0] not in known and not args[0].startswith("-"):
             ctx.fail(f"no command is named '{args[0]}'{did_you_mean(args[0], known)}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderGoneError from None
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""

@@ -57,6 +57,11 @@ def _raise_opset(model: ir.Model) -> ir.Model:
     opset = model.graph.opset_imports.get("", 0)
     if opset >= MINIMUM_OPSET:
         return model
+    if unknown := sorted({n.op_type for n in model.graph.all_nodes() if n.domain == "" and not _is_known(n.op_type)}):
+        raise ModelError(
+            f"the model uses operators that ONNX does not have: {', '.join(unknown)}; "
+            "export the model again with standard operators"
+        )
     model.ir_version = max(model.ir_version, _MINIMUM_IR)
     weights = _detach_weights(model.graph)
     try:
@@ -68,6 +73,10 @@ def _raise_opset(model: ir.Model) -> ir.Model:
         ) from error
     # The adapters of the converter write Constant nodes of their own.
     return _lift_constants(_attach_weights(ir.from_proto(raised), weights))
+
+
+def _is_known(op_type: str) -> bool:
+    return bool(onnx.defs.has(op_type))
 
 
 def _detach_weights(graph: ir.Graph) -> dict[str, ir.TensorProtocol]:
@@ -110,7 +119,14 @@ def _drop_unused(model: ir.Model) -> ir.Model:
 
 def infer_shapes(model: ir.Model) -> ir.Model:
     """Fill in shapes and types; an operator that cannot be inferred leaves its outputs unknown."""
-    return passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model).model
+    # onnx infers nothing for GroupNormalization, whose result is as InstanceNormalization's: lend it that name.
+    lent = [node for node in model.graph.all_nodes() if node.domain == "" and node.op_type == "GroupNormalization"]
+    for node in lent:
+        node.op_type = "InstanceNormalization"
+    result = passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+    for node in lent:
+        node.op_type = "GroupNormalization"
+    return result.model
 
 
 def _name_everything(model: ir.Model) -> ir.Model:

@@ -93,6 +93,7 @@ def load(source: ModelSource) -> ModelFile:
         raise ModelError(f"a model is a path, bytes or an onnx.ModelProto, not {type(source).__name__}")
     where = str(path or name)
     _check_structure(proto, where)
+    _check_types(proto, where)
     _check_external_data(proto, path)
     try:
         model = ir.from_proto(proto)
@@ -146,6 +147,16 @@ def _check_structure(proto: onnx.ModelProto, where: str) -> None:
         raise ModelError(f"{where}: not an ONNX model (it has no operators or no outputs); export it again")
     if _main_opset(proto) == 0:
         raise ModelError(f"{where}: the model does not say which version of ONNX's operators it uses; export it again")
+
+
+def _check_types(proto: onnx.ModelProto, where: str) -> None:
+    for value in (*proto.graph.input, *proto.graph.output):
+        kind = value.type.WhichOneof("value")
+        if kind not in (None, "tensor_type"):
+            raise ModelError(
+                f"{where}: '{value.name}' is a {str(kind).removesuffix('_type').replace('_', ' ')}, not a tensor; "
+                "export the model again without such outputs (of ZipMap, for instance)"
+            )
 
 
 def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:

@@ -63,12 +63,12 @@ def preferred(providers: Sequence[Provider] | None) -> list[Provider]:
         wanted: list[Provider] = [CUDA] if CUDA in available() and has_cuda_driver() else []
     else:
         wanted = [full_name(provider) for provider in ([providers] if isinstance(providers, str) else providers)]
-    if any(_name(provider) == CUDA for provider in wanted):
+    if any(name_of(provider) == CUDA for provider in wanted):
         # Finds CUDA and cuDNN in their Python packages, which the loader of the system does not know. It prints what it
         # does not find; whether the provider loads is seen from the session.
         with redirect_stdout(io.StringIO()):
             onnxruntime.preload_dlls()
-    return wanted if any(_name(provider) == CPU for provider in wanted) else [*wanted, CPU]
+    return wanted if any(name_of(provider) == CPU for provider in wanted) else [*wanted, CPU]
 
 
 def require_loaded(asked: Sequence[Provider], loaded: Sequence[str]) -> None:
@@ -77,7 +77,7 @@ def require_loaded(asked: Sequence[Provider], loaded: Sequence[str]) -> None:
     Raises:
         ProviderError: onnxruntime fell back to another provider.
     """
-    first = _name(asked[0])
+    first = name_of(asked[0])
     if first not in loaded:
         raise ProviderError(
             f"{first} does not load on this machine (onnxruntime would run on {', '.join(loaded)} instead); "
@@ -85,7 +85,8 @@ def require_loaded(asked: Sequence[Provider], loaded: Sequence[str]) -> None:
         )
 
 
-def _name(provider: Provider) -> str:
+def name_of(provider: Provider) -> str:
+    """Return the name of a provider that may come with options."""
     return provider if isinstance(provider, str) else provider[0]
 
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import onnxruntime
 
 from onnxcam.errors import InputError, ModelError, ProviderError
-from onnxcam.runtime.providers import CPU, Provider, preferred, quiet, require_loaded
+from onnxcam.runtime.messages import reason
+from onnxcam.runtime.providers import CPU, Provider, name_of, preferred, quiet, require_loaded
 
 Tensor = npt.NDArray[Any]
 
@@ -89,14 +90,7 @@ class Session:
         self._weights = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in (weights or {}).values()]
         if weights:
             options.add_external_initializers(list(weights), self._weights)
-        try:
-            with quiet():
-                # Its fallback would print to stdout and go on with another provider.
-                self._session = onnxruntime.InferenceSession(
-                    str(model) if isinstance(model, Path) else model, options, providers=asked, enable_fallback=0
-                )
-        except Exception as error:  # onnxruntime's errors share no public base class
-            raise ModelError(f"onnxruntime rejects the model: {error}; check that it runs by itself") from error
+        self._session = _open(model, options, asked)
         loaded = self._session.get_providers()
         if providers is not None:
             require_loaded(asked, loaded)
@@ -126,7 +120,8 @@ class Session:
             values = self._session.run(names, arrays) if self.provider == CPU else self._run_bound(names, arrays)
         except Exception as error:  # onnxruntime's errors share no public base class
             raise ProviderError(
-                f"{self.provider} failed while running the model: {error}; try a smaller --batch or --provider cpu"
+                f"{self.provider} failed while running the model: {reason(error)}; "
+                "try a smaller --batch or --provider cpu"
             ) from error
         return dict(zip(names, values, strict=True))
 
@@ -168,6 +163,35 @@ class Session:
             problem = f"has no input {sorted(unknown)}" if unknown else f"needs the input {sorted(missing)}"
             raise InputError(f"the model {problem}; its inputs are {sorted(self.inputs)}")
         return {name: _fit(np.asarray(array), self.inputs[name]) for name, array in feeds.items()}
+
+
+def _open(model: bytes | Path, options: Any, providers: Sequence[Provider]) -> Any:
+    try:
+        return _load(model, options, providers)
+    except Exception as error:  # onnxruntime's errors share no public base class
+        first = name_of(providers[0])
+        if first != CPU and _loads_on_cpu(model, options):
+            raise ProviderError(
+                f"{first} does not load on this machine: {reason(error)}; "
+                "check its driver and libraries, or ask for --provider cpu"
+            ) from error
+        raise ModelError(f"onnxruntime rejects the model: {reason(error)}; check that it runs by itself") from error
+
+
+def _load(model: bytes | Path, options: Any, providers: Sequence[Provider]) -> Any:
+    with quiet():
+        # Its fallback would print to stdout and go on with another provider.
+        return onnxruntime.InferenceSession(
+            str(model) if isinstance(model, Path) else model, options, providers=list(providers), enable_fallback=0
+        )
+
+
+def _loads_on_cpu(model: bytes | Path, options: Any) -> bool:
+    try:
+        _load(model, options, [CPU])
+    except Exception:  # as above
+        return False
+    return True
 
 
 def _input(entry: Any) -> Input:

@@ -15,7 +15,7 @@ from onnxcam.cli.fields import build_method
 from onnxcam.cli.output import note, print_json
 from onnxcam.cli.photographs import batches, list_images
 from onnxcam.cli.telling import Teller
-from onnxcam.errors import ImageError, InputError, ModelError, ProviderError
+from onnxcam.errors import ImageError, ModelError, ProviderError
 
 if TYPE_CHECKING:
     from onnxcam.explainer import Explainer
@@ -66,23 +66,26 @@ def command(
     An IMAGE is a file, a folder, or a pattern in quotes. For each one line tells the top prediction: if that is
     nonsense, the preprocessing is wrong, and so is the map.
     """
+    from onnxcam.report.files import make_folder
+
     model, images = _demo(model, images) if demo else _given(model, images)
     teller = Teller(as_json, quiet)
     files = list_images(images, teller.fail)
-    explainer = make_explainer(model, **how)
-    _introduce(explainer, quiet)
-    wanted = parse_target(target)
+    explainer, wanted = make_explainer(model, **how), parse_target(target)
+    make_folder(out)
     with teller.progress(len(files)):
         for batch in batches(explainer, files, teller.fail):
             try:
                 explanation = explainer.explain(batch, wanted)
-            except (InputError, ProviderError) as error:
+            except ProviderError as error:
                 if not _is_open(explainer):
                     raise
                 # Where the model leaves the size open, only running it shows whether an image is too small for it.
                 for photograph in batch:
                     teller.fail(photograph.name, ImageError(f"{photograph.name}: {error}"))
                 continue
+            if not (teller.records or quiet):
+                _introduce(explainer)
             for one in explanation:
                 teller.tell(one, one.save(out)[0])
     if as_json:
@@ -147,10 +150,8 @@ def make_explainer(
     return explainer
 
 
-def _introduce(explainer: Explainer, quiet: bool) -> None:
-    """Say what is about to happen where the user did not: wrong preprocessing is the commonest silent mistake."""
-    if quiet:
-        return
+def _introduce(explainer: Explainer) -> None:
+    """Say what was chosen where the user did not: wrong preprocessing is the commonest silent mistake."""
     note(
         f"{explainer.method.name} at '{explainer.layer.name}' of the score '{explainer.network.score.name}' "
         f"on {explainer.session.provider}"
