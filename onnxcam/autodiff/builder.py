@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from onnxcam.errors import UnsupportedError
+
 Dim: TypeAlias = int | str | None
 Shape: TypeAlias = tuple[Dim, ...]
 Operand: TypeAlias = "Var | float | Sequence[int] | npt.NDArray[np.generic] | None"
@@ -126,6 +128,23 @@ class Builder:
             if name not in self._taken:
                 self._taken.add(name)
                 return name
+
+    def claim(self, name: str) -> str:
+        """Return a name that has to be exactly this, after renaming the inner value that has it, if any.
+
+        Raises:
+            UnsupportedError: the model's interface has that name already.
+        """
+        interface = [*self.graph.inputs, *self.graph.outputs]
+        if any(value.name == name for value in interface) or name in self.graph.initializers:
+            raise UnsupportedError(
+                f"the model already has an input, an output or a weight named '{name}'; rename it before differentiating"
+            )
+        if name in self._taken:
+            for value in (value for node in self.graph.all_nodes() for value in node.outputs if value.name == name):
+                value.name = self.unique(name)
+        self._taken.add(name)
+        return name
 
     def var(self, value: ir.Value) -> Var:
         """Wrap an existing value."""

@@ -42,7 +42,7 @@ def add_gradients(
     Raises:
         NameNotFoundError: no value has such a name.
         DependencyError: ``of`` does not depend on one of ``wrt``.
-        UnsupportedError: operators without a rule, all listed.
+        UnsupportedError: operators without a rule, all listed; or an input or output has a name that is needed.
     """
     if seed not in ("cotangent", "class"):
         raise UnsupportedError(f"seed is 'cotangent' or 'class', not '{seed}'")
@@ -66,6 +66,6 @@ def _expose(graph: ir.Graph, value: ir.Value) -> None:
 def _named(op: Builder, gradient: Var, value: ir.Value) -> ir.Value:
     """Give the gradient its own node and name: two values may share one cotangent."""
     output = op.Identity(gradient).value
-    output.name = gradient_name(str(value.name))
+    output.name = op.claim(gradient_name(str(value.name)))
     output.shape = value.shape
     return output

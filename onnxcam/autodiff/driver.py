@@ -29,12 +29,22 @@ def carries_gradient(value: ir.Value) -> bool:
     return value.dtype is None or value.dtype in _FLOATS
 
 
+def reads(node: ir.Node) -> Iterator[ir.Value]:
+    """Yield every value that a node reads, those included that only its branches or its loop's body read."""
+    yield from (value for value in node.inputs if value is not None)
+    for attribute in node.attributes.values():
+        if attribute.type != ir.AttributeType.GRAPH:
+            continue
+        for inner in attribute.as_graph().all_nodes():
+            yield from (value for value in inner.inputs if value is not None)
+
+
 def influenced(graph: ir.Graph, sources: Iterable[ir.Value]) -> set[ir.Value]:
     """Return every value that changes smoothly with one of the sources, the sources included."""
     zero = zero_gradients()
     found = set(sources)
     for node in graph:
-        if (node.domain, node.op_type) not in zero and any(value in found for value in node.inputs):
+        if (node.domain, node.op_type) not in zero and any(value in found for value in reads(node)):
             found.update(value for value in node.outputs if carries_gradient(value))
     return found
 
@@ -50,7 +60,7 @@ def between(graph: ir.Graph, sources: Sequence[ir.Value], score: ir.Value) -> tu
     for node in reversed(graph):
         if any(value in needed and value in forward for value in node.outputs):
             nodes.append(node)
-            needed.update(value for value in node.inputs if value is not None)
+            needed.update(reads(node))
     for source in sources:
         if source not in needed or score not in forward:
             stopped = kinds(_stopping(graph, source, score))
@@ -67,11 +77,11 @@ def _stopping(graph: ir.Graph, source: ir.Value, score: ir.Value) -> Iterator[ir
     """Yield the nodes on the way from a value to the score, of whatever type, that let no gradient through."""
     reached, needed, zero = {source}, {score}, zero_gradients()
     for node in graph:
-        if any(value in reached for value in node.inputs):
+        if any(value in reached for value in reads(node)):
             reached.update(node.outputs)
     for node in reversed(graph):
         if any(value in needed and value in reached for value in node.outputs):
-            needed.update(value for value in node.inputs if value is not None)
+            needed.update(reads(node))
             if (node.domain, node.op_type) in zero or not any(carries_gradient(value) for value in node.outputs):
                 yield node
 

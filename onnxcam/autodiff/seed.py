@@ -14,9 +14,7 @@ CLASS_INDEX = "class_index"
 
 
 def _input(op: Builder, name: str, dtype: ir.DataType, shape: ir.Shape | None) -> Var:
-    if any(value.name == name for value in op.graph.inputs):
-        raise UnsupportedError(f"the model already has an input named '{name}'; rename it before differentiating")
-    value = ir.Value(name=name, type=ir.TensorType(dtype), shape=shape)
+    value = ir.Value(name=op.claim(name), type=ir.TensorType(dtype), shape=shape)
     op.graph.inputs.append(value)
     return op.var(value)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from onnxcam.autodiff import shapes
 from onnxcam.autodiff.builder import Builder, Var
-from onnxcam.autodiff.node import NodeView, UnknownShapeError
+from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import Cotangents, vjp
 
 
@@ -74,11 +74,8 @@ def group_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 @vjp("GroupNormalization", since=18)
 def group_normalization_18(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """As later, with one scale a group."""
-    groups, channels = node.integer("num_groups", 1), (node.shape() or (None, None))[1]
-    if not isinstance(channels, int):
-        raise UnknownShapeError("its number of channels is not known")
-    scale = op.Reshape(op.Expand(op.Reshape(node.input(1), [-1, 1]), [groups, channels // groups]), [-1])
-    return (_grouped(op, node, dy * per_channel(op, scale, node.rank())),)
+    dz = op.Reshape(dy, [0, node.integer("num_groups", 1), -1]) * op.Reshape(node.input(1), [1, -1, 1])
+    return (_grouped(op, node, dz),)
 
 
 def _grouped(op: Builder, node: NodeView, dz: Var) -> Var:

@@ -1,0 +1,103 @@
+"""Input gradients of whole networks against torch's autograd in float64, on files of both of torch's exporters."""
+
+from __future__ import annotations
+
+import copy
+import io
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+import torch
+
+import tests.torch_shim  # noqa: F401  # makes torchvision importable
+from onnxcam.autodiff.differentiate import add_gradients
+from onnxcam.graph.canonical import canonicalize
+from onnxcam.graph.load import load
+from tests.autodiff.checks import OnnxRuntime, relative_error
+from tests.autodiff.sample import Array
+
+_PIXELS = 96
+_CLASS = 7
+# Float32 engines round in different orders, which moves a ReLU or a maximum across its kink now and then.
+_NOISES = 3
+_FLOOR = 1e-5
+
+_SLOW = (
+    "resnet50",
+    "mobilenet_v3_small",
+    "densenet121",
+    "efficientnet_b0",
+    "googlenet",
+    "shufflenet_v2_x1_0",
+    "vgg11_bn",
+)
+_NETWORKS = ["resnet18", *(pytest.param(name, marks=pytest.mark.slow) for name in _SLOW)]
+
+
+@cache
+def network(name: str) -> Any:
+    """Return a network with seeded random weights, in inference mode."""
+    from torchvision import models
+
+    torch.manual_seed(0)
+    options = {"aux_logits": False, "init_weights": True} if name == "googlenet" else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return models.get_model(name, weights=None, **options).eval()
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("networks")
+
+
+def export(name: str, exporter: str, folder: Path) -> Path:
+    """Write the network as a file with a dynamic batch."""
+    path = folder / f"{name}_{exporter}.onnx"
+    if path.exists():
+        return path
+    x = torch.zeros(2, 3, _PIXELS, _PIXELS)
+    names: dict[str, Any] = {"input_names": ["x"], "output_names": ["y"]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's exporters warn about themselves
+        if exporter == "dynamo":
+            shapes = {"dynamic_shapes": ({0: torch.export.Dim("batch")},), "opset_version": 18, "verbose": False}
+            torch.onnx.export(network(name), (x,), path, dynamo=True, **names, **shapes)
+        else:
+            buffer = io.BytesIO()
+            axes = {"dynamic_axes": {"x": {0: "batch"}, "y": {0: "batch"}}, "opset_version": 17}
+            torch.onnx.export(network(name), (x,), buffer, dynamo=False, **names, **axes)
+            path.write_bytes(buffer.getvalue())
+    return path
+
+
+def torch_gradient(module: Any, x: torch.Tensor) -> Array:
+    """Return the gradient of one logit with respect to the input."""
+    x = x.clone().requires_grad_()
+    module(x)[:, _CLASS].sum().backward()
+    gradient: Array = x.grad.numpy()
+    return gradient
+
+
+@pytest.mark.parametrize("exporter", ["dynamo", "script"])
+@pytest.mark.parametrize("name", _NETWORKS)
+def test_input_gradient(name: str, exporter: str, folder: Path) -> None:
+    model = canonicalize(load(export(name, exporter, folder)).ir)
+    proto = ir.to_proto(add_gradients(model, "y", ["x"], "class"))
+    onnx.checker.check_model(proto, full_check=True)
+    run = OnnxRuntime(proto)
+    single, double = network(name), copy.deepcopy(network(name)).double()
+    for batch in (1, 3):
+        x = torch.randn(batch, 3, _PIXELS, _PIXELS, generator=torch.Generator().manual_seed(batch))
+        wanted = torch_gradient(double, x.double())
+        noise = relative_error(torch_gradient(single, x), wanted)
+        found = run({"x": x.numpy(), "class_index": np.full(batch, _CLASS)})["grad/x"]
+        error = relative_error(found, wanted)
+        print(f"{name} {exporter} batch {batch}: error {error:.1e}, torch float32 {noise:.1e}")
+        assert error <= max(_NOISES * noise, _FLOOR)
