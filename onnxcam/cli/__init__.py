@@ -12,12 +12,9 @@ from collections.abc import Sequence
 
 import click
 
-from onnxcam.cli.group import Commands, ReaderGoneError
+from onnxcam.cli.group import BROKEN_PIPE, INTERRUPTED, Commands, QuietEndError
 from onnxcam.cli.output import complain, warnings_in_one_line
 from onnxcam.errors import OnnxcamError
-
-_INTERRUPTED = 130
-_BROKEN_PIPE = 141
 
 application = Commands(name="onnxcam")
 
@@ -44,11 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(_with_hint(error), error.exit_code)
     except click.ClickException as error:
         return complain(error.format_message(), error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        return _INTERRUPTED
-    except (BrokenPipeError, ReaderGoneError):
+    except QuietEndError as end:
         _silence_stdout()
-        return _BROKEN_PIPE
+        return end.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        _silence_stdout()
+        return BROKEN_PIPE
     return code if isinstance(code, int) else 0
 
 

@@ -19,8 +19,16 @@ _EXAMPLES = (
 )
 
 
-class ReaderGoneError(Exception):
-    """Whoever read stdout has closed it; click would make an exit code of 1 out of a BrokenPipeError."""
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+class QuietEndError(Exception):
+    """The command ends early and there is nothing to say of it; click would print a line or return 1."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__()
+        self.exit_code = exit_code
 
 
 class Commands(click.Group):
@@ -62,7 +70,9 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise ReaderGoneError from None
+            raise QuietEndError(BROKEN_PIPE) from None
+        except KeyboardInterrupt:
+            raise QuietEndError(INTERRUPTED) from None
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""

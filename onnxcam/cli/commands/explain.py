@@ -69,10 +69,10 @@ def command(
     from onnxcam.report.files import make_folder
 
     model, images = _demo(model, images) if demo else _given(model, images)
-    teller = Teller(as_json, quiet)
-    files = list_images(images, teller.fail)
     explainer, wanted = make_explainer(model, **how), parse_target(target)
     make_folder(out)
+    teller = Teller(as_json, quiet)
+    files = list_images(images, teller.fail)
     with teller.progress(len(files)):
         for batch in batches(explainer, files, teller.fail):
             try:

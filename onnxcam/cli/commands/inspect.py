@@ -55,6 +55,7 @@ def _facts(found: Inspection) -> list[tuple[str, str]]:
     rows += [("output", _slot(slot)) for slot in found.outputs]
     rows.append(("batch", _batch(found)))
     rows += [("score", text) for text in ([] if found.score is None else _score(found.score))]
+    rows += [] if found.score is None else [("gradient", _gradient(found))]
     metadata = found.file.metadata
     rows += [("metadata", f"{_NOTES[key]} ({key})") for key in _NOTES if key in metadata]
     if others := sorted(metadata.keys() - _NOTES.keys()):
@@ -91,6 +92,13 @@ def _score(score: Score) -> list[str]:
     if score.passed:
         lines.append(f"the model goes on with {', '.join(reversed(score.passed))}")
     return lines
+
+
+def _gradient(found: Inspection) -> str:
+    if not found.missing:
+        return "every operator between input and score has a rule"
+    count = len(found.missing)
+    return f"{count} operator{'s' * (count != 1)} without a rule, listed below"
 
 
 def _layers(found: Inspection) -> list[tuple[str, ...]]:

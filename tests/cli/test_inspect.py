@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.commands import colour_model, run, save
+from tests.models import floats, model
+from tests.shared import shared_path
+
+COLOURS = """\
+m.onnx: 0.6 kB, exported by test 1.0, opset 18
+
+input     x  float32  n x 3 x 8 x 8  NCHW
+output    y  float32  n x 3
+batch     open: any number of images a run
+score     pooled  n x 3 x 1 x 1
+          softmax makes probabilities of it
+          the model goes on with Flatten, Softmax
+gradient  every operator between input and score has a rule
+metadata  preprocessing (onnxcam.preprocess)
+          labels (onnxcam.labels)
+
+layers, the last one first (for --layer, by index or name):
+  INDEX  NAME  OPERATOR  SHAPE          AXES
+  -1     a     Relu      n x 3 x 8 x 8  NCHW  default
+"""
+
+
+def test_a_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = save(colour_model(), tmp_path / "m.onnx")
+    ran = run(capsys, "inspect", path)
+    assert (ran.code, ran.err) == (0, "")
+    size = f"{path.stat().st_size / 1e3:.1f} kB"
+    assert ran.out == COLOURS.replace("0.6 kB", size)
+
+
+def test_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = save(colour_model(), tmp_path / "m.onnx")
+    ran = run(capsys, "inspect", path, "--json")
+    found = json.loads(ran.out)
+    assert (ran.code, ran.err) == (0, "")
+    assert found["inputs"] == [{"name": "x", "dtype": "float32", "shape": ["n", 3, 8, 8], "axes": "NCHW"}]
+    assert found["score"] == {
+        "name": "pooled",
+        "shape": ["n", 3, 1, 1],
+        "activation": "softmax",
+        "passed": ["Softmax", "Flatten"],
+    }
+    assert found["layers"] == [
+        {
+            "index": -1,
+            "name": "a",
+            "node": found["layers"][0]["node"],
+            "operator": "Relu",
+            "shape": ["n", 3, 8, 8],
+            "axes": "NCHW",
+            "gradient": True,
+            "default": True,
+        }
+    ]
+    assert found["bytes"] == path.stat().st_size
+    assert (found["operators_without_rule"], found["problems"]) == ({}, [])
+
+
+def test_another_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = save(colour_model(), tmp_path / "m.onnx")
+    assert "score     y  n x 3\n" in run(capsys, "inspect", path, "--score", "y").out
+    ran = run(capsys, "inspect", path, "--score", "logit")
+    assert (ran.code, ran.out) == (5, "")
+    assert "did you mean logits" in ran.err
+
+
+@pytest.mark.parametrize(("batch", "told"), [("1", "fixed at 1 in the file; any number"), ("2", "2 at a time")])
+def test_a_fixed_batch(batch: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (
+        f"g (float[{batch}, 3, 8, 8] x) => (float[{batch}, 4] y) {{ a = Conv(x, w) y = ReduceMean<keepdims=0>(a, k) }}"
+    )
+    weights = {"w": floats(4, 3, 3, 3), "k": np.array([2, 3])}
+    ran = run(capsys, "inspect", save(model(text, weights), tmp_path / "m.onnx"))
+    assert ran.code == 0
+    assert told in ran.out
+
+
+def test_operators_without_a_rule_are_all_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = """g (float[n, 3, 8, 8] x) => (float[n, 4] y) {
+        c = Conv(x, w) a = my.own.Twist(c) b = my.own.Turn(a) d = my.own.Twist(b)
+        p = GlobalAveragePool(d) y = Flatten(p)
+    }"""
+    proto = model(text, {"w": floats(4, 3, 3, 3)})
+    proto.opset_import.append(onnx.helper.make_opsetid("my.own", 1))
+    ran = run(capsys, "inspect", save(proto, tmp_path / "m.onnx"))
+    assert (ran.code, ran.err) == (0, "")
+    assert "gradient  2 operators without a rule, listed below\n" in ran.out
+    listed = ran.out.partition("without a gradient rule:\n")[2].partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in listed] == ["my.own:Turn", "my.own:Twist"]
+    assert "problem: onnxruntime rejects the model" in ran.out
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "shufflenet_v2_qlinear_int8",
+        "mobilenet_v1_tf_qdq_uint8",
+        "person_tflite_int8",
+        "deeplabv3_tf_segmentation",
+        "yolox_nano_detection",
+        "ultraface_slim_face",
+        "vittracker_two_inputs",
+    ],
+)
+def test_models_that_are_hard_to_explain(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = shared_path("models", f"{name}.onnx")
+    ran = run(capsys, "inspect", path)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith(f"{name}.onnx: ")
+    assert "\n  -1 " in ran.out
+    assert max(map(len, ran.out.partition("\nproblem: ")[0].partition("operators between")[0].splitlines())) < 140
+    found = json.loads(run(capsys, "inspect", path, "--json").out)
+    assert all(layer["name"] for layer in found["layers"])
+
+
+def test_no_score_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "g (float[n, 3, 8, 8] x) => (int64[4] y) { a = Relu(x) y = Shape(a) }"
+    ran = run(capsys, "inspect", save(model(text), tmp_path / "m.onnx"))
+    assert (ran.code, ran.err) == (0, "")
+    assert "\nproblem: no output of the model is computed from floating-point scores" in ran.out
