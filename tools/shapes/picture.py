@@ -15,7 +15,7 @@ from tools.shapes.draw import draw
 from tools.shapes.samples import MODEL, SEEDS
 
 METHODS = ("hires-cam", "grad-cam", "eigen-cam", "random-cam")
-SIDE = 192
+SIDE = 144
 PICTURE = MODEL.parent / "maps.png"
 
 
@@ -29,7 +29,8 @@ def main() -> None:
         result = explainer.explain([explainer.read(drawing.image) for drawing in drawings])
         columns.append([_tile(result.overlay(i, captioned=False), method) for i in range(len(drawings))])
     # One row a kind of picture, one column a sample.
-    grid([tile for column in columns for tile in column], columns=len(drawings), gap=6).save(PICTURE, optimize=True)
+    sheet = grid([tile for column in columns for tile in column], columns=len(drawings), gap=6)
+    sheet.quantize(256, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
 
 
 def _dimmed(image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:

@@ -26,13 +26,13 @@ def share_inside(maps: npt.NDArray[np.float32], masks: npt.NDArray[np.bool_]) ->
     """Return for every image the share of its map's mass inside its mask; a blank map has a share of 0."""
     mass = maps.sum(axis=(1, 2), dtype=np.float64)
     inside = (maps * masks).sum(axis=(1, 2), dtype=np.float64)
-    return inside / np.where(mass > 0, mass, 1)
+    return np.asarray(inside / np.where(mass > 0, mass, 1))
 
 
 def hits(maps: npt.NDArray[np.float32], masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Return for every image whether the highest place of its map lies inside its mask."""
     rows = np.arange(len(maps))
-    return masks.reshape(len(maps), -1)[rows, maps.reshape(len(maps), -1).argmax(axis=1)]
+    return np.asarray(masks.reshape(len(maps), -1)[rows, maps.reshape(len(maps), -1).argmax(axis=1)])
 
 
 def explain(explainer: onnxcam.Explainer, drawings: list[Drawing]) -> onnxcam.Explanation:
@@ -57,8 +57,8 @@ def main(images: int, every: bool) -> None:
             continue
         result = explain(explainer, drawings)
         inside = share_inside(result.maps, masks)
-        error = inside.std() / np.sqrt(images)
-        click.echo(f"| `{name}` | {inside.mean():.3f} +- {error:.3f} | {hits(result.maps, masks).mean():.1%} |")
+        deviation = inside.std() / np.sqrt(images)
+        click.echo(f"| `{name}` | {inside.mean():.3f} +- {deviation:.3f} | {hits(result.maps, masks).mean():.1%} |")
     click.echo(f"| (the mask's share of the image) | {masks.mean():.3f} | |")
 
 
