@@ -40,3 +40,6 @@ def _import_torchvision() -> torch.library.Library | None:
 
 
 _LIBRARY = _import_torchvision()
+
+# Import it from here: whatever order imports are sorted into, the shim then comes first.
+torchvision = sys.modules["torchvision"]

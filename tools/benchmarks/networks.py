@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 
-import tests.torch_shim  # noqa: F401  makes torchvision importable
+from tests.torch_shim import torchvision
 
 SEED = 0
 
