@@ -121,7 +121,7 @@ def inspect(source: ModelSource, score: str | None = None) -> Inspection:
         network = read_network(source, score)
     except UnsupportedError as error:
         problems.append(str(error))
-    batch = batch_size(file.ir.graph)
+    batch = batch_size(file.ir.graph) if network is None or network.batch is None else network.batch
     graph = canonicalize(file.ir).graph if network is None else network.model.graph
     layers: tuple[Offer, ...] = ()
     missing: dict[str, list[str]] = {}

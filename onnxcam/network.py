@@ -68,6 +68,9 @@ def read_network(source: ModelSource, score: str | None = None) -> Network:
     model = canonicalize(file.ir)
     found = find_score(model.graph, score)
     size = batch_size(model.graph)
+    if size is None and found.shape and isinstance(found.shape[0], int):
+        # The inputs are open, but something on the way, a Reshape for instance, has a number built in.
+        size = found.shape[0]
     if size == 1:
         opened = open_batch(model)
         if _samples_stay_apart(model, opened, found.name, file):

@@ -135,7 +135,7 @@ def test_targets() -> None:
         3,
         -1,
         "tabby",
-        "9" * 30,
+        int("9" * 30),
     ]
 
 

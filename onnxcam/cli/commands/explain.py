@@ -20,7 +20,7 @@ from onnxcam.errors import ImageError, ModelError, ProviderError
 if TYPE_CHECKING:
     from onnxcam.explainer import Explainer
 
-_INTEGER = re.compile("[+-]?[0-9]{1,18}")
+_INTEGER = re.compile("[+-]?[0-9]{1,1000}")
 
 
 @click.command(
