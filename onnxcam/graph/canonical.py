@@ -14,6 +14,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from onnxcam.errors import ModelError
+from onnxcam.graph.quantization import read_as_real
 
 Model: TypeAlias = ir.Model
 
@@ -106,11 +107,24 @@ def _leave_training_mode(model: ir.Model) -> ir.Model:
             continue
         if node.op_type == "BatchNormalization" and node.attributes.get_int("training_mode", False):
             node.attributes["training_mode"] = ir.AttrInt64("training_mode", 0)
-            node.resize_outputs(1)
+            _forget_statistics(model.graph, node)
         elif node.op_type == "Dropout" and len(node.inputs) > 1:
             # Without its ratio and mode inputs the operator does nothing.
             node.resize_inputs(1)
     return model
+
+
+def _forget_statistics(graph: ir.Graph, node: ir.Node) -> None:
+    """Drop the statistics of the batch, which only training computes, as outputs of the model too."""
+    for value in node.outputs[1:]:
+        if value.uses():
+            raise ModelError(
+                f"'{value.name}' is computed from the running batch, which makes this a model for training; "
+                "export it in inference mode (torch: model.eval())"
+            )
+        if value in graph.outputs:
+            graph.outputs.remove(value)
+    node.resize_outputs(1)
 
 
 def _drop_unused(model: ir.Model) -> ir.Model:
@@ -123,7 +137,8 @@ def infer_shapes(model: ir.Model) -> ir.Model:
     lent = [node for node in model.graph.all_nodes() if node.domain == "" and node.op_type == "GroupNormalization"]
     for node in lent:
         node.op_type = "InstanceNormalization"
-    result = passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+    with read_as_real(model.graph):
+        result = passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
     for node in lent:
         node.op_type = "GroupNormalization"
     return result.model

@@ -1,0 +1,177 @@
+"""Kinks, ties, zeros, half precision, and what rules refuse: single cases with known answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from onnxcam.autodiff.differentiate import add_gradients
+from onnxcam.autodiff.registry import Rule
+from onnxcam.errors import UnsupportedError
+from onnxcam.graph.canonical import canonicalize
+from tests.autodiff.checks import OnnxRuntime, assert_close, check_slopes, cotangent_like, differentiate, gradients
+from tests.autodiff.sample import Arg, Array, Sample, Sizes, const, sized, smooth, var
+from tests.autodiff.samples import SAMPLES
+
+_INT = np.int64
+
+
+def gradient(sample: Sample, sizes: Sizes = "static", name: str = "x0") -> Array:
+    """Return the gradient of the sum of the outputs through onnxruntime."""
+    model = sample.model(np.float32, sizes)
+    feeds = sample.feeds(np.float32)
+    y = OnnxRuntime(model)(feeds)[sample.score]
+    proto = differentiate(model, sample.score, list(sample.variables))
+    return OnnxRuntime(proto)(feeds | {"cotangent": np.ones_like(y)})[f"grad/{name}"]
+
+
+@pytest.mark.parametrize(
+    ("sample", "wanted"),
+    [
+        (Sample("Relu", (var([-1, 0, 1]),)), [0, 0, 1]),
+        (Sample("Abs", (var([-1, 0, 1]),)), [-1, 0, 1]),
+        (Sample("Clip", (var([-2, -1, 0, 1, 2]), const(-1.0), const(1.0))), [0, 0, 1, 0, 0]),
+        (Sample("Max", (var([1, 2, 3]), var([1, 1, 4]))), [0.5, 1, 0]),
+        (Sample("Min", (var([1, 2, 3]), var([1, 1, 4]), var([1, 5, 5]))), [1 / 3, 0, 1]),
+        (Sample("ReduceMax", (var([[1, 3, 3, 2]]), const(np.array([1])))), [[0, 0.5, 0.5, 0]]),
+        (Sample("ReduceMin", (var([[1, 1, 1, 2]]),)), [[1 / 3, 1 / 3, 1 / 3, 0]]),
+        (Sample("ReduceProd", (var([2, 0, 3]),)), [0, 6, 0]),
+        (Sample("ReduceProd", (var([2, 0, 0]),)), [0, 0, 0]),
+        (Sample("ReduceProd", (var([[2, 3], [0, 5]]), const(np.array([1])))), [[3, 2], [5, 0]]),
+        (Sample("ReduceL1", (var([-2, 0, 3]),)), [-1, 0, 1]),
+        (Sample("ReduceL2", (var([0, 0]),)), [0, 0]),
+        (Sample("LpNormalization", (var([[0, 0]]),)), [[0, 0]]),
+        (Sample("GlobalLpPool", (var([[[0, 0]], [[3, 4]]]),)), [[[0, 0]], [[0.6, 0.8]]]),
+        (Sample("GlobalMaxPool", (var([[[1, 2, 2]]]),)), [[[0, 1, 0]]]),
+        (Sample("MaxPool", (var([[[1, 1, 1, 1]]]),), {"kernel_shape": [2], "strides": [2]}), [[[1, 0, 1, 0]]]),
+        (Sample("Pow", (var([-2, 0, 3]), const(2.0))), [-4, 0, 6]),
+        (Sample("Pow", (var([-2, 0, 3]), const(0.0))), [0, 0, 0]),
+        (Sample("Pow", (var([-2, 0, 3]), const(1.0))), [1, 1, 1]),
+        (Sample("Pow", (var([-2, 0, 3]), const(3.0))), [12, 0, 27]),
+        (Sample("Pow", (var([0, 4]), sized(np.array([0, 0.5])))), [0, 0.25]),
+        (Sample("HardSigmoid", (var([-9, 0, 9]),)), [0, 0.2, 0]),
+        (Sample("HardSwish", (var([-4, -3, 0, 3, 4]),)), [0, 0, 0.5, 1, 1]),
+        (Sample("Where", (const(np.array([True, False])), var([1, 2]), const(0.0))), None),
+    ],
+    ids=lambda v: v.name if isinstance(v, Sample) else "",
+)
+def test_kinks_ties_and_zeros(sample: Sample, wanted: list[object] | None) -> None:
+    if wanted is None:
+        np.testing.assert_array_equal(gradient(sample, name="x1"), [1, 0])
+    else:
+        np.testing.assert_allclose(gradient(sample), wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_the_exponent_of_zero_has_no_gradient() -> None:
+    found = gradient(Sample("Pow", (var([0, 2]), var([3, 3]))), name="x1")
+    np.testing.assert_allclose(found, [0, 8 * np.log(2)], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("op", "slope"),
+    [
+        ("ReduceL1", lambda x: np.sign(x)),
+        ("ReduceL2", lambda x: np.sign(x)),
+        ("ReduceSumSquare", lambda x: 2 * x),
+        ("ReduceLogSum", lambda x: 1 / x),
+        ("ReduceLogSumExp", lambda x: np.ones_like(x)),
+    ],
+)
+def test_reductions_of_no_axes_keep_their_elementwise_part(op: str, slope: object) -> None:
+    """As the specification has it since opset 18; onnxruntime runs the forward part its own way, y is not compared."""
+    x = np.array([[0.5, 1.5, 2.0]])
+    sample = Sample(op, (var(x), const(np.array([], _INT))), {"noop_with_empty_axes": 1})
+    assert callable(slope)
+    found = gradient(sample)
+    assert found.shape == x.shape
+    if op != "ReduceLogSum":  # whose rule reads y
+        np.testing.assert_allclose(found, slope(x), rtol=1e-5)
+
+
+@pytest.mark.parametrize("include", [0, 1])
+@pytest.mark.parametrize("sizes", ["symbolic", "unknown"])
+def test_a_window_that_starts_past_the_input_is_dropped(include: int, sizes: Sizes) -> None:
+    """Ceil mode over 5 places by 2, stride 3, padding 1: onnx infers three windows, engines make two."""
+    attributes = {"kernel_shape": [2], "strides": [3], "pads": [1, 1], "ceil_mode": 1, "count_include_pad": include}
+    found = gradient(Sample("AveragePool", (var([[[1, 2, 3, 4, 5]]]),), {**attributes}, opset=19), sizes)
+    np.testing.assert_allclose(found, [[[0.5 if include else 1, 0, 0.5, 0.5, 0]]])
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_even_lrn(size: int) -> None:
+    """Only in float64: onnxruntime has odd sizes only."""
+    rng = np.random.default_rng(size)
+    check_slopes(Sample("LRN", (var(smooth(rng, 2, 5, 2, 2)),), {"size": size, "alpha": 0.5}))
+
+
+@pytest.mark.parametrize(
+    ("sample", "why"),
+    [
+        (Sample("Resize", (var(np.ones((1, 1, 3, 3))), None, None, const(np.array([6, 7]))), {"mode": "linear", "axes": [2, 3], "keep_aspect_ratio_policy": "not_larger"}, opset=19), "keep_aspect_ratio_policy"),
+        (Sample("Resize", (var(np.ones((1, 1, 3, 3))), const(np.array([0, 0, 0, 0, 1, 1, 0.5, 0.5], np.float32)), None, const(np.array([1, 1, 6, 7]))), {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"}, opset=19), "cropping"),
+        (Sample("Pad", (var(np.ones((2, 3))), sized(np.array([0, 1, 0, 1])))), "padding is computed"),
+        (Sample("ReduceSum", (var(np.ones((2, 3))), sized(np.array([1])))), "axes are not fixed"),
+    ],
+    ids=lambda v: v.op if isinstance(v, Sample) else "",
+)
+def test_what_rules_refuse(sample: Sample, why: str) -> None:
+    model = canonicalize(ir.from_proto(sample.model(np.float32)))
+    with pytest.raises(UnsupportedError, match=why):
+        add_gradients(model, "y0", ["x0"])
+
+
+# One sample a rule; Celu and the body of MeanVarianceNormalization are float32 only, casts have a test of their own.
+_FIRST: dict[Rule, Sample] = {}
+for _sample in SAMPLES:
+    if all(arg is None or arg.array.size > 1 or arg.array.dtype != np.float64 for arg in _sample.args):
+        _FIRST.setdefault(_sample.rule, _sample)
+_HALF = [s for s in _FIRST.values() if s.op not in ("Celu", "Cast", "CastLike", "MeanVarianceNormalization")]
+
+
+def rounded(arg: Arg | None) -> Arg | None:
+    """Return an input whose numbers float16 holds exactly."""
+    if arg is None or arg.array.dtype != np.float64:
+        return arg
+    return replace(arg, array=arg.array.astype(np.float16).astype(np.float64))
+
+
+@pytest.mark.parametrize("sample", _HALF, ids=lambda s: s.name)
+def test_half_precision(sample: Sample) -> None:
+    """Of a float16 model the forward pass stays float16, the backward pass and its gradients are float32."""
+    sample = replace(sample, args=tuple(map(rounded, sample.args)))
+    wanted = gradients(sample)
+    model = differentiate(sample.model(np.float16), sample.score, list(sample.variables))
+    feeds = sample.feeds(np.float16)
+    y = OnnxRuntime(sample.model(np.float16))(feeds)[sample.score]
+    results = OnnxRuntime(model)(feeds | {"cotangent": cotangent_like(y)})
+    for name, want in wanted.items():
+        assert results[f"grad/{name}"].dtype == np.float32
+        assert_close(results[f"grad/{name}"], want, 1e-2)
+
+
+@pytest.mark.parametrize("sample", _HALF, ids=lambda s: s.name)
+def test_nothing_of_the_backward_pass_is_half_precision(sample: Sample) -> None:
+    differentiated = add_gradients(
+        canonicalize(ir.from_proto(sample.model(np.float16))), sample.score, list(sample.variables)
+    )
+    half = [
+        node.op_type
+        for node in differentiated.graph
+        if node.outputs[0].dtype == ir.DataType.FLOAT16 and str(node.outputs[0].name).startswith("grad/")
+    ]
+    assert not half
+
+
+@pytest.mark.parametrize(("source", "target"), [(10, 1), (1, 10), (1, 11), (11, 1), (10, 11)])
+def test_casts(source: int, target: int) -> None:
+    """A cast passes the cotangent on, in float32 for float16 and float32, in float64 for float64."""
+    types = {1: np.float32, 10: np.float16, 11: np.float64}
+    sample = Sample("Cast", (var([[0.5, -1.5]]),), {"to": target})
+    proto = differentiate(sample.model(types[source]), "y0", ["x0"])
+    cotangent = np.array([[0.1, 1e-9]], np.float32)
+    found = OnnxRuntime(proto)({"x0": np.array([[0.5, -1.5]], types[source]), "cotangent": cotangent})["grad/x0"]
+    assert found.dtype == (np.float64 if source == 11 else np.float32)
+    np.testing.assert_array_equal(found, cotangent)
