@@ -17,6 +17,7 @@ import numpy.typing as npt
 from onnxcam.autodiff.differentiate import add_gradients, gradient_name
 from onnxcam.errors import InputError, ModelError, OnnxcamWarning, UnsupportedError
 from onnxcam.explanation import Explanation
+from onnxcam.graph.dequantize import dequantized
 from onnxcam.graph.head import is_gap_linear
 from onnxcam.graph.inputs import ModelInput, image_input
 from onnxcam.graph.layers import Layer, find_layer
@@ -99,7 +100,7 @@ class Explainer:
         """
         self.method = find_method(method)
         self.network: Network = read_network(model, score)
-        self.layer = self._find_layer(layer)
+        self.layer = self._in_real_numbers(self._find_layer(layer))
         self.labels = tuple(labels) if labels is not None else _own_labels(self.network)
         self._preprocess = Preprocess.parse(preprocess) if isinstance(preprocess, str) else preprocess
         self._resize = resize
@@ -123,6 +124,12 @@ class Explainer:
                 "which this network does not have; use hires-cam or grad-cam, which work with any network"
             )
         return layer
+
+    def _in_real_numbers(self, layer: Layer) -> Layer:
+        """Return a quantised layer as the real numbers that its integers stand for."""
+        model, name = dequantized(self.network.model, layer.name)
+        self.network = replace(self.network, model=model)
+        return replace(layer, name=name)
 
     @cached_property
     def image(self) -> ModelInput:

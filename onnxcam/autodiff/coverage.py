@@ -12,10 +12,7 @@ from onnxcam.graph.values import find_value
 
 
 def without_rule(graph: ir.Graph, score: str, table: Table | None = None) -> dict[str, list[str]]:
-    """Return the nodes between the inputs and the score that have no gradient rule, by operator.
-
-    Quantised operators count too, although no gradient flows through the integers that they pass on.
-    """
+    """Return the nodes between the inputs and the score that have no gradient rule, by operator."""
     table, zero = table or gradient_table(), zero_gradients()
     nodes, _ = way(graph, find_value(graph, score))
     return kinds(n for n in nodes if (n.domain, n.op_type) not in zero and rule_of(graph, n, table) is None)

@@ -5,17 +5,16 @@ Everything that all rules would have to do is done here once, so that a rule is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 import onnx_ir as ir
 
 from onnxcam.autodiff import shapes
 from onnxcam.autodiff.builder import Builder, Var, shape_of
 from onnxcam.autodiff.node import NodeView, UnknownShapeError, cotangent_type
-from onnxcam.autodiff.registry import Rule, Table, find_rule, zero_gradients
+from onnxcam.autodiff.registry import Rule, Table, constant_outputs, find_rule, zero_gradients
 from onnxcam.errors import DependencyError, UnsupportedError
-
-_FLOATS = {ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
+from onnxcam.graph.signal import carries_signal
 
 
 def label(node: ir.Node) -> str:
@@ -24,9 +23,10 @@ def label(node: ir.Node) -> str:
     return f"{domain}{node.op_type} '{node.name or node.outputs[0].name}'"
 
 
-def carries_gradient(value: ir.Value) -> bool:
-    """Whether a value is of a type that a gradient can belong to."""
-    return value.dtype is None or value.dtype in _FLOATS
+def carries_gradient(node: ir.Node, value: ir.Value, found: Container[ir.Value]) -> bool:
+    """Whether a gradient can belong to an output of a node, given the values that already have one."""
+    constant = constant_outputs(node.domain, node.op_type)
+    return value.index() not in constant and carries_signal(node, value, found)
 
 
 def reads(node: ir.Node) -> Iterator[ir.Value]:
@@ -45,7 +45,7 @@ def influenced(graph: ir.Graph, sources: Iterable[ir.Value]) -> set[ir.Value]:
     found = set(sources)
     for node in graph:
         if (node.domain, node.op_type) not in zero and any(value in found for value in reads(node)):
-            found.update(value for value in node.outputs if carries_gradient(value))
+            found.update([value for value in node.outputs if carries_gradient(node, value, found)])
     return found
 
 
@@ -82,7 +82,9 @@ def _stopping(graph: ir.Graph, source: ir.Value, score: ir.Value) -> Iterator[ir
     for node in reversed(graph):
         if any(value in needed and value in reached for value in node.outputs):
             needed.update(reads(node))
-            if (node.domain, node.op_type) in zero or not any(carries_gradient(value) for value in node.outputs):
+            if (node.domain, node.op_type) in zero or not any(
+                carries_gradient(node, value, reached) for value in node.outputs
+            ):
                 yield node
 
 

@@ -46,6 +46,11 @@ class NodeView:
         """Whether the optional input is given."""
         return index < len(self.node.inputs) and self.node.inputs[index] is not None
 
+    @property
+    def count(self) -> int:
+        """Number of inputs."""
+        return len(self.node.inputs)
+
     def needs(self, index: int) -> bool:
         """Whether a gradient of that input is wanted."""
         value = self.node.inputs[index] if index < len(self.node.inputs) else None

@@ -44,6 +44,7 @@ Table: TypeAlias = MappingProxyType[tuple[str, str], tuple[Rule, ...]]
 
 _RULES: dict[tuple[str, str], list[Rule]] = {}
 _ZERO: dict[tuple[str, str], str] = {}
+_CONSTANT_OUTPUTS: dict[tuple[str, str], frozenset[int]] = {}
 
 
 def vjp(
@@ -69,6 +70,17 @@ def zero_gradient(*op_types: str, domain: str = "", reason: str) -> None:
         if (domain, op_type) in _ZERO:
             raise RuntimeError(f"{op_type} is declared to have no gradient twice")
         _ZERO[domain, op_type] = reason
+
+
+def constant_output(op_type: str, *indices: int, domain: str = "") -> None:
+    """Declare outputs of an operator that count as constants, though they are computed from its inputs."""
+    _CONSTANT_OUTPUTS[domain, op_type] = frozenset(indices)
+
+
+def constant_outputs(domain: str, op_type: str) -> frozenset[int]:
+    """Return the positions of the outputs that count as constants."""
+    _load()
+    return _CONSTANT_OUTPUTS.get((domain, op_type), frozenset())
 
 
 @cache

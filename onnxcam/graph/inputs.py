@@ -10,11 +10,11 @@ import onnx_ir as ir
 
 from onnxcam.errors import UnsupportedError
 from onnxcam.graph.layout import AXES_BY_RANK, TAKE_CHANNELS_FIRST, spatial_axes
+from onnxcam.graph.signal import FLOATS
 from onnxcam.graph.values import data_inputs
 
 # An image has few channels; a size above this along the second axis is a height.
 _MOST_CHANNELS = 4
-_FLOATS = {ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
 _TO_FLOAT = {"Cast", "DequantizeLinear"}
 
 
@@ -73,7 +73,7 @@ def _describe(value: ir.Value) -> ModelInput:
 
 
 def _first_float(value: ir.Value) -> ir.Value:
-    while value.dtype not in _FLOATS:
+    while value.dtype not in FLOATS:
         consumers = value.consumers()
         if len(consumers) != 1 or consumers[0].op_type not in _TO_FLOAT:
             break

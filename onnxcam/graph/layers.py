@@ -11,11 +11,10 @@ import onnx_ir as ir
 
 from onnxcam.errors import NameNotFoundError, UnsupportedError
 from onnxcam.graph.layout import axis_meanings, spatial_axes
+from onnxcam.graph.signal import carries_signal
 from onnxcam.graph.values import data_inputs, find_value, has_name
 
 _INDEX = re.compile("-?[0-9]{1,9}")
-# Types that hold sizes, positions and conditions, not what the network has seen.
-_NO_SIGNAL = {ir.DataType.INT64, ir.DataType.BOOL}
 # Operators that treat every place alike: a layer is what comes after them.
 _POINTWISE = {
     "Relu",
@@ -155,7 +154,7 @@ def way(graph: ir.Graph, score: ir.Value) -> tuple[list[ir.Node], set[ir.Value]]
     seen = set(data_inputs(graph))
     for node in graph:
         if any(value in seen for value in node.inputs):
-            seen.update(value for value in node.outputs if value.dtype not in _NO_SIGNAL)
+            seen.update([value for value in node.outputs if carries_signal(node, value, seen)])
     needed, nodes = {score}, []
     for node in reversed(graph):
         if any(value in needed and value in seen for value in node.outputs):

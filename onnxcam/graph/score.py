@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import onnx_ir as ir
 
 from onnxcam.errors import UnsupportedError
+from onnxcam.graph.signal import FLOATS
 from onnxcam.graph.values import find_value
 
 Activation: TypeAlias = Literal["softmax", "sigmoid"] | None
@@ -30,7 +31,6 @@ _TRANSPARENT = {
     "QuantizeLinear",
     "DequantizeLinear",
 }
-_FLOATS = {ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
 
 
 @dataclass(frozen=True)
@@ -82,18 +82,18 @@ def _peel(value: ir.Value) -> Score | None:
     """Walk back from an output; stop before the first operator that computes scores."""
     passed: list[str] = []
     activation: Activation = None
-    best = value if value.dtype in _FLOATS else None
+    best = value if value.dtype in FLOATS else None
     while (node := value.producer()) is not None and node.domain == "" and node.inputs and node.inputs[0] is not None:
         if node.op_type in _ACTIVATIONS and activation is None:
             activation = _ACTIVATIONS[node.op_type]
             value = node.inputs[0]
             passed.append(node.op_type)
-            best = value if value.dtype in _FLOATS else None
+            best = value if value.dtype in FLOATS else None
         elif node.op_type in _TRANSPARENT:
             value = node.inputs[0]
             passed.append(node.op_type)
             # Behind an activation the converter may have put a Reshape of its own: go on to what the file calls scores.
-            if value.dtype in _FLOATS and (best is None or (activation is not None and _same_classes(value, best))):
+            if value.dtype in FLOATS and (best is None or (activation is not None and _same_classes(value, best))):
                 best = value
         else:
             break

@@ -69,20 +69,20 @@ def where(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 @vjp("Sum", broadcasts=True)
 def total(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = sum of all inputs."""
-    return [dy] * len(node.node.inputs)
+    return [dy] * node.count
 
 
 @vjp("Mean", broadcasts=True)
 def mean(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = mean of all inputs."""
-    count = len(node.node.inputs)
+    count = node.count
     return [dy * (1 / count)] * count
 
 
 @vjp("Max", "Min", broadcasts=True)
 def extremum(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = largest (smallest) of the inputs; where several are, they share the cotangent evenly."""
-    count = len(node.node.inputs)
+    count = node.count
     hits = [op.cast(op.Equal(node.input(i), node.y), dy.dtype) for i in range(count)]
     share = dy / op.Sum(*hits) if count > 1 else dy
     return [share * hit for hit in hits]

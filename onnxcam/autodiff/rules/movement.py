@@ -64,7 +64,7 @@ def concat(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     axis = axis if axis >= 0 else axis % node.rank()
     results: list[Var | None] = []
     start: int | Var = 0
-    for index in range(len(node.node.inputs)):
+    for index in range(node.count):
         size = shapes.dim(op, node.raw(index), axis)
         fixed = isinstance(start, int) and isinstance(size, int)
         end: int | Var = start + size if fixed else _tensor(op, start) + _tensor(op, size)

@@ -1,0 +1,73 @@
+"""Rounding to few bits and back.
+
+The cotangent of a quantised value is the derivative with respect to its integer number, in float32. Rounding counts as
+the identity (straight-through), cutting to the range does not: what lies beyond it has no gradient. Scales and zero
+points count as constants, also where they are computed from the data, as in training with fake quantisation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnxcam.autodiff import shapes
+from onnxcam.autodiff.builder import Builder, Var
+from onnxcam.autodiff.node import NodeView, UnknownShapeError
+from onnxcam.autodiff.real import where_inside
+from onnxcam.autodiff.registry import Cotangents, constant_output, vjp
+from onnxcam.graph.quantization import MICROSOFT
+
+constant_output("DynamicQuantizeLinear", 1, 2)
+
+
+@vjp("QuantizeLinear", since=10)
+@vjp("QuantizeLinear", domain=MICROSOFT)
+def quantize_linear(op: Builder, node: NodeView, dq: Var) -> Cotangents:
+    """q = round(x / scale) + zero point, cut to the range: dx = dq / scale where x / scale + zero point is inside."""
+    scale = _spread(op, node, op.cast(node.input(1), dq.dtype), default_axis=1)
+    number = op.cast(node.x, dq.dtype) / scale
+    if node.has(2):
+        number = number + _spread(op, node, op.cast(node.raw(2), dq.dtype), default_axis=1)
+    dx = where_inside(op, dq / scale, number, op.var(node.node.outputs[0]).dtype, reached=False)
+    return dx, *_constants(op, node, dq)
+
+
+@vjp("DequantizeLinear", since=10)
+@vjp("DequantizeLinear", domain=MICROSOFT)
+def dequantize_linear(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """y = (q - zero point) scale: dq = dy scale."""
+    dq = dy * _spread(op, node, op.cast(node.input(1), dy.dtype), default_axis=1) if node.needs(0) else None
+    return dq, *_constants(op, node, dy)
+
+
+@vjp("DynamicQuantizeLinear", since=11)
+def dynamic_quantize_linear(op: Builder, node: NodeView, dq: Var) -> Cotangents:
+    """q = round(x / scale) + zero point with the scale and zero point of x's own range: dx = dq / scale.
+
+    Nothing lies beyond the range. That the largest and the smallest x move scale and zero point is left out.
+    """
+    return (dq / op.cast(node.output(1), dq.dtype),)
+
+
+def _constants(op: Builder, node: NodeView, like: Var) -> list[Var | None]:
+    """Return zeros for a scale and a zero point that are computed while the graph runs."""
+    return [shapes.zeros_like(op, node.raw(i), like) if node.needs(i) else None for i in (1, 2)]
+
+
+def _spread(op: Builder, node: NodeView, parameter: Var, default_axis: int) -> Var:
+    """Return a scale or zero point in a shape that broadcasts against x: for all of it, one axis, or blocks of one."""
+    sizes = parameter.shape if parameter.shape is not None else node.shape(1)
+    if sizes is None:
+        raise UnknownShapeError("the rank of its scale is not known")
+    block = node.integer("block_size", 0)
+    if not block and (len(sizes) == 0 or sizes == (1,)):
+        return parameter
+    rank = node.rank()
+    axis = node.integer("axis", default_axis) % rank
+    if not block:
+        return op.Reshape(parameter, [-1 if a == axis else 1 for a in range(rank)])
+    size = shapes.dim(op, node.raw(0), axis)
+    if isinstance(size, int):
+        return op.Gather(parameter, np.arange(size) // block, axis=axis)
+    zero, one = op.const(np.int64(0)), op.const(np.int64(1))
+    places = op.emit("Range", [zero, op.Squeeze(size, [0]), one])
+    return op.Gather(parameter, op.Div(places, op.const(np.int64(block))), axis=axis)

@@ -1,0 +1,41 @@
+"""Which values hold what the network has seen, and which hold sizes, positions and conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+import onnx_ir as ir
+
+FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
+# Numbers too small for sizes and positions: where a network has them, they stand for real numbers.
+QUANTIZED = frozenset(
+    {
+        *(ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16, ir.DataType.UINT16),
+        *(ir.DataType.INT4, ir.DataType.UINT4, ir.DataType.INT2, ir.DataType.UINT2),
+        *(ir.DataType.FLOAT8E4M3FN, ir.DataType.FLOAT8E4M3FNUZ, ir.DataType.FLOAT8E5M2, ir.DataType.FLOAT8E5M2FNUZ),
+        ir.DataType.FLOAT4E2M1,
+    }
+)
+# Operators that add up products of such numbers in 32 bits.
+_SUMS = frozenset({"ConvInteger", "MatMulInteger"})
+
+
+def carries_signal(node: ir.Node, value: ir.Value, found: Container[ir.Value]) -> bool:
+    """Whether an output of a node holds real numbers, as they are or quantised.
+
+    A 32-bit integer does where it is a sum of quantised products or computed from integers that do; else it is a size
+    or a position, as 64-bit integers always are.
+
+    Args:
+        node: that makes it.
+        value: the output.
+        found: values that are known to depend on what the network has seen.
+    """
+    if value.dtype is None or value.dtype in FLOATS or value.dtype in QUANTIZED:
+        return True
+    if value.dtype != ir.DataType.INT32:
+        return False
+    return node.op_type in _SUMS or any(
+        entry is not None and entry in found and (entry.dtype in QUANTIZED or entry.dtype == ir.DataType.INT32)
+        for entry in node.inputs
+    )
