@@ -138,7 +138,7 @@ class Builder:
         interface = [*self.graph.inputs, *self.graph.outputs]
         if any(value.name == name for value in interface) or name in self.graph.initializers:
             raise UnsupportedError(
-                f"the model already has an input, an output or a weight named '{name}'; rename it before differentiating"
+                f"the model has an input, an output or a weight named '{name}' already; rename it first"
             )
         if name in self._taken:
             for value in (value for node in self.graph.all_nodes() for value in node.outputs if value.name == name):

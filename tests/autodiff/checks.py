@@ -136,7 +136,7 @@ def check_float32(sample: Sample, wanted: Arrays, sizes: Sizes = "static") -> No
     Raises:
         AssertionError: they differ.
     """
-    feeds, cotangent, _ = directional_slopes(sample)
+    _, cotangent, _ = directional_slopes(sample)
     model = differentiate(sample.model(np.float32, sizes), sample.score, list(sample.variables))
     results = OnnxRuntime(model)(sample.feeds(np.float32) | {"cotangent": cotangent})
     for name, want in wanted.items():

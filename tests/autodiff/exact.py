@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
-from typing import TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -67,12 +67,23 @@ class Geometry:
         return all(0 <= c < n for c, n in zip(cell, self.sizes, strict=True))
 
 
+def _key(place: tuple[int, ...]) -> Any:
+    """Return the index of one place in every channel of every sample."""
+    return (..., *place)
+
+
+def _at(x: Floats, place: tuple[int, ...]) -> Floats:
+    """Return the numbers at one place."""
+    numbers: Floats = x[_key(place)]
+    return numbers
+
+
 def _pool(x: Floats, geometry: Geometry, reduce: Callable[[Floats, int], Floats]) -> Floats:
     """Apply ``reduce(values inside, count of padded places)`` to every window."""
     y = np.zeros((*x.shape[:2], *geometry.out), x.dtype)
     for place, cells, padded in geometry.windows():
-        values = np.stack([x[(..., *cell)] for cell in cells if geometry.inside(cell)], axis=-1)
-        y[(..., *place)] = reduce(values, sum(padded))
+        values = np.stack([_at(x, cell) for cell in cells if geometry.inside(cell)], axis=-1)
+        y[_key(place)] = reduce(values, sum(padded))
     return y
 
 
@@ -91,9 +102,7 @@ class AveragePool(OpRun):
         count_include_pad: int = 0,
     ) -> Result:
         geometry = Geometry(x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad, ceil_mode)
-        return (
-            _pool(x, geometry, lambda v, padded: v.sum(axis=-1) / (padded if count_include_pad else v.shape[-1])),
-        )
+        return (_pool(x, geometry, lambda v, padded: v.sum(axis=-1) / (padded if count_include_pad else v.shape[-1])),)
 
 
 class LpPool(OpRun):
@@ -131,13 +140,13 @@ class MaxPool(OpRun):
         geometry = Geometry(x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad, ceil_mode)
         y = _pool(x, geometry, lambda v, _: v.max(axis=-1))
         where = np.zeros(y.shape, np.int64)
-        order = "F" if storage_order else "C"
+        order: Literal["C", "F"] = "F" if storage_order else "C"
         plane = np.arange(math.prod(x.shape[2:])).reshape(x.shape[2:], order=order)
         offset = np.arange(x.shape[0] * x.shape[1]).reshape(x.shape[:2]) * plane.size
         for place, cells, _ in geometry.windows():
             cells = [cell for cell in cells if geometry.inside(cell)]
-            first = np.stack([x[(..., *cell)] for cell in cells], axis=-1).argmax(axis=-1)
-            where[(..., *place)] = offset + np.array([plane[cell] for cell in cells])[first]
+            first = np.stack([_at(x, cell) for cell in cells], axis=-1).argmax(axis=-1)
+            where[_key(place)] = offset + np.array([plane[cell] for cell in cells])[first]
         return (y, where) if self.n_outputs == 2 else (y,)
 
     @property
@@ -180,7 +189,9 @@ class Conv(OpRun):
         padded = np.pad(x, [(0, 0), (0, 0), *zip(g.begin, g.end, strict=True)])
         function = (torch.conv1d, torch.conv2d, torch.conv3d)[len(g.kernel) - 1]
         bias = None if b is None else torch.tensor(b)
-        y = function(torch.tensor(padded), torch.tensor(np.ascontiguousarray(w)), bias, g.strides, 0, g.dilations, group)
+        y = function(
+            torch.tensor(padded), torch.tensor(np.ascontiguousarray(w)), bias, g.strides, 0, g.dilations, group
+        )
         return (y.numpy(),)
 
 

@@ -87,9 +87,13 @@ def check_case(name: str, model: onnx.ModelProto, arrays: list[Array]) -> Outcom
     operators = frozenset(node.op_type for node in model.graph.node)
     feeds = {value.name: array for value, array in zip(model.graph.input, arrays, strict=False)}
     feeds = {n: a for n, a in feeds.items() if isinstance(a, np.ndarray)}
-    fixed = {node.input[i] for node in model.graph.node for op, i in _FIXED if node.op_type == op and len(node.input) > i}
+    fixed = {
+        node.input[i] for node in model.graph.node for op, i in _FIXED if node.op_type == op and len(node.input) > i
+    }
     floats = [n for n, a in feeds.items() if a.dtype in (np.float32, np.float64) and n not in fixed and a.size]
-    outputs = [v.name for v in model.graph.output if v.type.tensor_type.elem_type in (TensorProto.FLOAT, TensorProto.DOUBLE)]
+    outputs = [
+        v.name for v in model.graph.output if v.type.tensor_type.elem_type in (TensorProto.FLOAT, TensorProto.DOUBLE)
+    ]
     pairs, refusals = differentiable(model, floats, outputs)
     if not pairs:
         return Outcome(name, "no rule" if refusals else "constant", operators, "; ".join(sorted(refusals)))
@@ -172,7 +176,9 @@ def _compare(model: onnx.ModelProto, feeds: dict[str, Array], of: str, wrt: list
 def doubled(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with float64 in place of float32."""
     model = onnx.ModelProto.FromString(model.SerializeToString())
-    fixed = {node.input[i] for node in model.graph.node for op, i in _FIXED if node.op_type == op and len(node.input) > i}
+    fixed = {
+        node.input[i] for node in model.graph.node for op, i in _FIXED if node.op_type == op and len(node.input) > i
+    }
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
         if value.type.tensor_type.elem_type == TensorProto.FLOAT and value.name not in fixed:
             value.type.tensor_type.elem_type = TensorProto.DOUBLE
@@ -198,6 +204,8 @@ def _double_attribute(node: onnx.NodeProto, attribute: onnx.AttributeProto, fixe
     if attribute.HasField("t") and attribute.t.data_type == TensorProto.FLOAT:
         attribute.t.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(attribute.t).astype(np.float64)))
     elif attribute.name == "value_float":
-        attribute.CopyFrom(helper.make_attribute("value", numpy_helper.from_array(np.float64(attribute.f))))
+        attribute.CopyFrom(helper.make_attribute("value", numpy_helper.from_array(np.array(attribute.f, np.float64))))
     elif attribute.name == "value_floats":
-        attribute.CopyFrom(helper.make_attribute("value", numpy_helper.from_array(np.array(attribute.floats, np.float64))))
+        attribute.CopyFrom(
+            helper.make_attribute("value", numpy_helper.from_array(np.array(attribute.floats, np.float64)))
+        )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,12 @@ from onnx import helper
 from onnxcam.autodiff.registry import Rule, find_rule, gradient_table
 from onnxcam.graph.canonical import MINIMUM_OPSET
 
-Array: TypeAlias = npt.NDArray[np.generic]
+Array: TypeAlias = npt.NDArray[Any]
 Role: TypeAlias = Literal["variable", "constant", "fed", "sized"]
-# How much of the inputs' shapes the file tells: all of it, all but the batch, symbols only, or nothing but ranks.
+# How much of the inputs' shapes the file tells: all, all but the batch, symbols only, or nothing but ranks.
 Sizes: TypeAlias = Literal["static", "batch", "symbolic", "unknown"]
 Oracle: TypeAlias = Literal["reference", "linear", "float32"]
-Attribute: TypeAlias = "int | float | str | Sequence[int]"
+Attribute: TypeAlias = Any  # a number, a string or a list of integers
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Sample:
         outputs: how many outputs the node has.
         uses: outputs that the score reads, flattened one after the other; None for the first output as it is.
         oracle: ``reference`` takes differences in float64 through onnx's reference evaluator. Where that is no use
-            onnxruntime does in float32: ``linear`` with a wide step, exact for linear operators, ``float32`` for others.
+            onnxruntime does in float32: ``linear`` with a wide step, exact for linear operators, ``float32`` else.
         static_only: the rule asks for sizes that the file tells, and says so where it does not.
         rtol: how far float32 may be from float64.
         note: what is special, for the test's name.
@@ -123,7 +123,11 @@ class Sample:
             if arg.role == "constant":
                 weights.append(onnx.numpy_helper.from_array(array, name))
             else:
-                inputs.append(helper.make_tensor_value_info(name, kind, declared(array.shape, "static" if arg.role == "sized" else sizes)))
+                inputs.append(
+                    helper.make_tensor_value_info(
+                        name, kind, declared(array.shape, "static" if arg.role == "sized" else sizes)
+                    )
+                )
         names = ["" if arg is None else f"x{i}" for i, arg in enumerate(self.args)]
         outputs = [f"y{i}" for i in range(self.outputs)]
         nodes = [helper.make_node(self.op, names, outputs, name="node", **self.attributes)]

@@ -54,7 +54,9 @@ def fails(sample: Sample, table: Table) -> bool:
     return False
 
 
-@pytest.mark.parametrize(("rule", "index"), _RESULTS, ids=lambda v: v if isinstance(v, int) else f"{v.op_type}{v.since}")
+@pytest.mark.parametrize(
+    ("rule", "index"), _RESULTS, ids=lambda v: v if isinstance(v, int) else f"{v.op_type}{v.since}"
+)
 def test_a_scaled_rule_fails(rule: Rule, index: int) -> None:
     wrong = scaled(rule, index)
     assert any(fails(sample, wrong) for sample in _BY_RULE[rule] if f"x{index}" in sample.variables)
@@ -99,5 +101,5 @@ def test_broadcasting_that_is_not_undone_fails(op: str, monkeypatch: pytest.Monk
 def test_a_broadcast_that_is_left_in_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shapes, "unbroadcast", lambda op, dy, result, x: dy)
     sample = next(s for s in SAMPLES if s.op == "Mul" and s.args[0].array.shape != s.args[1].array.shape)  # type: ignore[union-attr]
-    with pytest.raises(Exception, match="shape|dimension"):
+    with pytest.raises(Exception, match=r"shape|dimension"):
         check_slopes(sample)

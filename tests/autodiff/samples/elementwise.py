@@ -10,7 +10,9 @@ _RNG = np.random.default_rng(3)
 _SHAPES = ((3, 4), (2, 3, 4, 2), (), (5,))
 
 
-def _add(op: str, *choices: dict[str, Attribute], x: np.ndarray | None = None, opset: int = 18, oracle: Oracle = "reference") -> None:
+def _add(
+    op: str, *choices: dict[str, Attribute], x: np.ndarray | None = None, opset: int = 18, oracle: Oracle = "reference"
+) -> None:
     """Add samples of an operator: each choice of attributes, over inputs of different ranks."""
     for index, shape in enumerate(_SHAPES):
         given = smooth(_RNG, *shape) * 1.3 if x is None else x.reshape(-1)[: max(1, int(np.prod(shape)))].reshape(shape)

@@ -81,7 +81,11 @@ def pad(rng: np.random.Generator) -> Sample:
         pads = np.array([*pads[axes], *pads[axes + rank]], np.int64)
         value = var(np.float64(0.7)) if mode == "constant" else None
         return Sample(
-            "Pad", (var(smooth(rng, *shape)), const(pads), value, const(chosen)), {"mode": mode}, opset=19, note=str(pads)
+            "Pad",
+            (var(smooth(rng, *shape)), const(pads), value, const(chosen)),
+            {"mode": mode},
+            opset=19,
+            note=str(pads),
         )
     more = [var(np.float64(0.7))] if mode == "constant" and coin(rng) else []
     return Sample("Pad", (var(smooth(rng, *shape)), const(pads), *more), {"mode": mode}, opset=19, note=str(pads))

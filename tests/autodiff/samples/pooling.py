@@ -48,9 +48,7 @@ def average_pool(rng: np.random.Generator) -> Sample:
     sizes = _sizes(rng, int(rng.choice([1, 2, 2, 3])))
     attributes, static = _geometry(rng, sizes)
     attributes["count_include_pad"] = coin(rng)
-    return Sample(
-        "AveragePool", (var(smooth(rng, 2, 2, *sizes)),), attributes, opset=19, static_only=static
-    )
+    return Sample("AveragePool", (var(smooth(rng, 2, 2, *sizes)),), attributes, opset=19, static_only=static)
 
 
 @samples(12)

@@ -1,0 +1,33 @@
+"""ONNX's own node tests as fixtures, differentiated; ``python -m tools.node_tests`` prints the figures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from onnxcam.autodiff.registry import gradient_table
+from tests.autodiff.node_cases import check_all, check_case
+from tests.autodiff.samples import SAMPLES
+
+# Operators that ONNX has no node test for, or none that onnx's converter and an engine can run.
+_WITHOUT_CASE = {"GlobalLpPool"}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # ONNX's own: generating the cases and running them warns of overflows
+def test_every_case_with_a_gradient_passes() -> None:
+    tally = check_all()
+    failed = [f"{outcome.name}: {outcome.reason}" for outcome in tally.having("failed")]
+    assert not failed, "\n".join(failed)
+    missing = {op for _, op in gradient_table()} - tally.covered - _WITHOUT_CASE
+    assert not missing, f"rules that no case reaches: {sorted(missing)}"
+
+
+def test_a_case_passes() -> None:
+    rng = np.random.default_rng(0)
+    sample = next(s for s in SAMPLES if s.op == "Softmax")
+    x = rng.standard_normal(sample.feeds(np.float32)["x0"].shape).astype(np.float32)
+    model = sample.model(np.float32)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y0", TensorProto.FLOAT, list(x.shape)))
+    assert check_case("softmax", model, [x]).verdict == "passed"
