@@ -24,6 +24,7 @@ from onnxcam.graph.layers import Layer, find_layer
 from onnxcam.graph.layout import channels_first
 from onnxcam.graph.load import ModelSource
 from onnxcam.graph.serialize import bytes_per_sample
+from onnxcam.graph.tokens import to_places
 from onnxcam.graph.values import expose
 from onnxcam.images import (
     ImageInput,
@@ -75,6 +76,7 @@ class Explainer:
         labels: Sequence[str] | None = None,
         batch_size: int | None = None,
         threads: int | None = None,
+        grid: tuple[int, int] | None = None,
     ) -> None:
         """Read the model and find everything that the method needs; nothing runs yet.
 
@@ -92,6 +94,7 @@ class Explainer:
             labels: class names. Default: what the model's metadata says.
             batch_size: samples a run. Default: as many as fit about 1 GiB of values.
             threads: of onnxruntime, for one operator. Default: all cores.
+            grid: rows and columns of a transformer's tokens. Default: what the graph tells, else a square.
 
         Raises:
             ModelError: no ONNX model.
@@ -106,6 +109,7 @@ class Explainer:
         self._resize = resize
         self._providers = providers
         self._threads = threads
+        self._grid = grid
         if batch_size is not None and batch_size < 1:
             raise InputError(f"the batch size is at least 1, not {batch_size}")
         self._batch_size = batch_size
@@ -288,13 +292,18 @@ class Explainer:
         return feeds
 
     def _formula(self, a: Tensor, g: Tensor | None) -> npt.NDArray[np.float32]:
-        order = channels_first(self.layer.axes)
-        a = a.astype(np.float32, copy=False).transpose(order)
+        a = self._places(a.astype(np.float32, copy=False))
         # Infinite activations are told of by the display map, in words.
         with np.errstate(all="ignore"):
-            raw = self.method(a) if g is None else self.method(a, g.transpose(order))  # type: ignore[operator]
+            raw = self.method(a) if g is None else self.method(a, self._places(g))  # type: ignore[operator]
         result: npt.NDArray[np.float32] = np.asarray(raw, np.float32)
         return result
+
+    def _places(self, array: Tensor) -> Tensor:
+        """Return a value of the layer as ``[N, C, *space]``."""
+        layer = self.layer
+        array = array.transpose(channels_first(layer.axes))
+        return to_places(array, layer.grid, layer.before, layer.after, self._grid) if "T" in layer.axes else array
 
     def _map_size(self, feeds: Mapping[str, Tensor], raw: Tensor) -> tuple[int, ...]:
         """Return the input's spatial size, or the map's own where the input has another number of axes."""

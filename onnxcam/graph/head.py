@@ -47,7 +47,8 @@ def _averages_all(graph: ir.Graph, node: ir.Node) -> bool:
         # Padding would weigh the places differently.
         padded = any(node.attributes.get_ints("pads", []))
         return not padded and all(size == 1 for size in result.shape.dims[2:])
-    meaning = axis_meanings(graph).get(source, "")
+    known = axis_meanings(graph).get(source)
+    meaning = "" if known is None else known.letters
     axes = node.inputs[1].const_value if len(node.inputs) > 1 and node.inputs[1] is not None else None
     if not meaning or axes is None:
         return False

@@ -10,8 +10,9 @@ from math import prod
 import onnx_ir as ir
 
 from onnxcam.errors import NameNotFoundError, UnsupportedError
-from onnxcam.graph.layout import axis_meanings, spatial_axes
+from onnxcam.graph.layout import Axes, axis_meanings, spatial_axes
 from onnxcam.graph.signal import carries_signal
+from onnxcam.graph.tokens import is_mixed
 from onnxcam.graph.values import data_inputs, find_value, has_name
 
 _INDEX = re.compile("-?[0-9]{1,9}")
@@ -55,7 +56,10 @@ class Layer:
         node: name of the node that makes it.
         op_type: operator of that node.
         shape: symbols by name, None where unknown.
-        axes: one letter an axis: N batch, C channels, D H W space.
+        axes: one letter an axis: N batch, C channels, D H W space, T tokens.
+        grid: the places that tokens stand for, row by row; empty where there are no tokens or it is not known.
+        before: tokens in front of them that stand for no place.
+        after: such tokens behind them.
     """
 
     name: str
@@ -63,10 +67,15 @@ class Layer:
     op_type: str
     shape: tuple[int | str | None, ...]
     axes: str
+    grid: tuple[int, ...] = ()
+    before: int = 0
+    after: int = 0
 
     @property
     def extent(self) -> tuple[int | str | None, ...]:
-        """Sizes of the spatial axes."""
+        """Sizes of the spatial axes; of tokens, their grid where it is known."""
+        if self.grid:
+            return self.grid
         return tuple(self.shape[axis] for axis in spatial_axes(self.axes))
 
     @property
@@ -80,7 +89,9 @@ def candidates(graph: ir.Graph, score: str) -> list[Layer]:
     """Return the layers on the way to the score, first to last; the last one is the default.
 
     A layer is a value that every path from the inputs to the score passes through, of known axes and with more than one
-    place. Of a convolution with its normalisation and activation, the result counts. A network without such a value
+    place. Of a convolution with its normalisation and activation, the result counts; tokens count as long as the score
+    still reads more than one of them, which behind the last attention of a network with a class token it does not. A
+    network without such a value
     (parallel branches up to the score) offers every spatial value on the way.
     """
     axes = axis_meanings(graph)
@@ -88,6 +99,7 @@ def candidates(graph: ir.Graph, score: str) -> list[Layer]:
     narrow = _bottlenecks(nodes, on_way)
     for values in (narrow, [value for node in nodes for value in node.outputs if value in on_way]):
         spatial = [v for v in values if v in axes and str(v.name) != score and _layer(v, axes[v]).has_extent]
+        spatial = [v for v in spatial if "T" not in axes[v].letters or is_mixed(v, axes, on_way)]
         if spatial:
             chosen = set(spatial)
             return [_layer(v, axes[v]) for v in spatial if not _passed_on(v, chosen)]
@@ -137,7 +149,7 @@ def _by_index(offered: Sequence[Layer], index: int) -> Layer:
     return offered[index]
 
 
-def _layer(value: ir.Value, axes: str) -> Layer:
+def _layer(value: ir.Value, axes: Axes) -> Layer:
     node = value.producer()
     shape = () if value.shape is None else tuple(d if isinstance(d, int) else d.value for d in value.shape)
     return Layer(
@@ -145,7 +157,10 @@ def _layer(value: ir.Value, axes: str) -> Layer:
         node="" if node is None else node.name or "",
         op_type="" if node is None else node.op_type,
         shape=shape,
-        axes=axes,
+        axes=axes.letters,
+        grid=axes.grid,
+        before=axes.before,
+        after=axes.after,
     )
 
 

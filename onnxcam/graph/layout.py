@@ -1,16 +1,19 @@
 """What the axes of a value mean: batch, channels and space, followed through the graph.
 
-Convolutions and pools fix the meaning of their axes; elementwise operators keep it, Transpose moves it, and where an
-operator mixes axes it is lost.
+Convolutions and pools fix the meaning of their axes; elementwise operators keep it, Transpose moves it, Reshape joins
+space to tokens and splits it again, and where an operator mixes axes it is lost until a residual sum brings it back.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import prod
+
 import onnx_ir as ir
 
-# One letter an axis: N batch, C channels, D H W space.
+# One letter an axis: N batch, C channels, D H W space, T tokens.
 AXES_BY_RANK = {3: "NCW", 4: "NCHW", 5: "NCDHW"}
-_SPACE = "DHW"
+_SPACE = "DHWT"
 
 TAKE_CHANNELS_FIRST = {
     "Conv",
@@ -30,52 +33,139 @@ TAKE_CHANNELS_FIRST = {
     "QLinearConv",
     "ConvInteger",
 }
-_MIX_AXES = {
-    "Reshape",
-    "Flatten",
-    "Squeeze",
-    "Unsqueeze",
-    "MatMul",
-    "Gemm",
-    "Einsum",
-    "QLinearMatMul",
-    "MatMulInteger",
-    "Shape",
-    "Gather",
-}
+# Of these, the ones that leave every number in its place: what is known of their input still holds.
+_NORMALIZATIONS = {"BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN"}
+# Operators whose result has other axes than what they read, and none that could be followed.
+_MIX_AXES = {"Gemm", "Einsum", "QLinearMatMul", "MatMulInteger", "Shape", "Gather", "GatherND", "Attention"}
+_RESHAPES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze"}
 
 
-def axis_meanings(graph: ir.Graph) -> dict[ir.Value, str]:
-    """Return for each value whose axes are understood one letter an axis, such as ``NCHW`` or ``NHWC``."""
-    known: dict[ir.Value, str] = {}
+@dataclass(frozen=True)
+class Axes:
+    """What the axes of a value mean.
+
+    Attributes:
+        letters: one an axis: N batch, C channels, D H W space, T tokens.
+        grid: the places that the tokens stand for, row by row; empty where there are no tokens or it is not known.
+        before: tokens in front of them that stand for no place (class, register, distillation).
+        after: such tokens behind them.
+    """
+
+    letters: str
+    grid: tuple[int, ...] = ()
+    before: int = 0
+    after: int = 0
+
+
+def axis_meanings(graph: ir.Graph) -> dict[ir.Value, Axes]:
+    """Return for each value whose axes are understood what they mean."""
+    known: dict[ir.Value, Axes] = {}
     for node in graph:
         meaning = _meaning(node, known)
         for value in node.outputs:
-            if meaning is not None and value.shape is not None and len(value.shape) == len(meaning):
+            if meaning is not None and value.shape is not None and len(value.shape) == len(meaning.letters):
                 known[value] = meaning
     return known
 
 
-def _meaning(node: ir.Node, known: dict[ir.Value, str]) -> str | None:
+def _meaning(node: ir.Node, known: dict[ir.Value, Axes]) -> Axes | None:
     rank = None if node.outputs[0].shape is None else len(node.outputs[0].shape)
-    if node.op_type in TAKE_CHANNELS_FIRST:
-        return AXES_BY_RANK.get(rank or 0)
-    if node.op_type in _MIX_AXES:
-        return None
     given = [known[value] for value in node.inputs if value is not None and value in known]
-    if not given:
+    if node.op_type in TAKE_CHANNELS_FIRST and not (given and node.op_type in _NORMALIZATIONS):
+        letters = AXES_BY_RANK.get(rank or 0)
+        return None if letters is None else Axes(letters)
+    if not given or node.op_type in _MIX_AXES:
         return None
+    if node.op_type in _RESHAPES:
+        return _reshaped(node, known)
+    if node.op_type == "MatMul":
+        return _multiplied(node, known)
+    first = max(given, key=lambda axes: len(axes.letters))
     if node.op_type == "Transpose":
-        perm = node.attributes.get_ints("perm", None) or list(range(len(given[0])))[::-1]
-        return "".join(given[0][axis] for axis in perm)
-    return max(given, key=len)
+        perm = node.attributes.get_ints("perm", None) or list(range(len(first.letters)))[::-1]
+        return Axes("".join(first.letters[axis] for axis in perm), first.grid, first.before, first.after)
+    if node.op_type == "Concat":
+        return _joined(node, known, first)
+    if node.op_type in ("Slice", "Split") and "T" in first.letters:
+        return _sliced(node, first)
+    return first
 
 
-def spatial_axes(meaning: str) -> list[int]:
+def _sizes(value: ir.Value | None) -> list[int | None]:
+    if value is None or value.shape is None:
+        return []
+    return [dim if isinstance(dim, int) else None for dim in value.shape]
+
+
+def _reshaped(node: ir.Node, known: dict[ir.Value, Axes]) -> Axes | None:
+    """Follow the two reshapes that keep places in order: space joined to tokens, and tokens split into space."""
+    source = node.inputs[0]
+    axes = known.get(source) if source is not None else None
+    if axes is None:
+        return None
+    old, new = _sizes(source), _sizes(node.outputs[0])
+    letters = axes.letters
+    if letters in ("NCHW", "NHWC") and len(new) == 3:
+        start = letters.index("H")
+        space = old[start : start + 2]
+        joined, channels = new[start], new[3 - start]
+        places = [size for size in space if size is not None]
+        if channels == old[letters.index("C")] and (joined is None or len(places) < 2 or joined == prod(places)):
+            return Axes("NCT" if letters == "NCHW" else "NTC", tuple(places) if len(places) == 2 else ())
+    if letters in ("NCT", "NTC") and len(new) == 4 and not axes.before and not axes.after:
+        channels = new[1] if letters == "NCT" else new[3]
+        rows, columns = new[2:] if letters == "NCT" else new[1:3]
+        if channels == old[letters.index("C")] and (not axes.grid or (rows, columns) == axes.grid):
+            return Axes("NCHW" if letters == "NCT" else "NHWC")
+    return None
+
+
+def _multiplied(node: ir.Node, known: dict[ir.Value, Axes]) -> Axes | None:
+    """A matrix of weights behind the last axis mixes channels and leaves places where they are."""
+    left, right = node.inputs[0], node.inputs[1]
+    axes = known.get(left) if left is not None else None
+    constant = right is not None and right.const_value is not None and len(_sizes(right)) == 2
+    return axes if axes is not None and constant and axes.letters.endswith("C") else None
+
+
+def _joined(node: ir.Node, known: dict[ir.Value, Axes], axes: Axes) -> Axes | None:
+    """Tokens that stand for no place may be put in front of the others, or behind them."""
+    axis = node.attributes.get_int("axis", 0) % len(axes.letters)
+    if axes.letters[axis] != "T":
+        return axes
+    before, after, seen = axes.before, axes.after, False
+    for value in node.inputs:
+        if value is not None and value in known and not seen:
+            seen = True
+            continue
+        sizes = _sizes(value)
+        count = sizes[axis] if len(sizes) == len(axes.letters) else None
+        if count is None:
+            return None
+        before, after = (before, after + count) if seen else (before + count, after)
+    return Axes(axes.letters, axes.grid, before, after)
+
+
+def _sliced(node: ir.Node, axes: Axes) -> Axes | None:
+    """Cutting off tokens in front is followed; any other cut through the tokens loses their places."""
+    axis = axes.letters.index("T")
+    old, new = _sizes(node.inputs[0])[axis], _sizes(node.outputs[0])[axis]
+    if old is not None and old == new:
+        return axes
+    bounds = [value.const_value for value in node.inputs[1:4] if value is not None]
+    if node.op_type != "Slice" or len(bounds) < 3 or any(bound is None for bound in bounds):
+        return None
+    starts, ends, sliced = ([int(n) for n in bound.numpy()] for bound in bounds if bound is not None)
+    if [a % len(axes.letters) for a in sliced] != [axis] or ends[0] < 2**31 - 1 or not 0 <= starts[0] <= axes.before:
+        return None
+    return Axes(axes.letters, axes.grid, axes.before - starts[0], axes.after)
+
+
+def spatial_axes(letters: str) -> list[int]:
     """Return the positions of the axes that span space."""
-    return [axis for axis, letter in enumerate(meaning) if letter in _SPACE]
+    return [axis for axis, letter in enumerate(letters) if letter in _SPACE]
 
 
-def channels_first(meaning: str) -> list[int]:
+def channels_first(letters: str) -> list[int]:
     """Return the permutation that brings a value into the order batch, channels, space."""
-    return [meaning.index("N"), meaning.index("C"), *spatial_axes(meaning)]
+    return [letters.index("N"), letters.index("C"), *spatial_axes(letters)]

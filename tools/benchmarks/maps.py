@@ -47,4 +47,4 @@ def _peer(module: Any, x: npt.NDArray[np.float32]) -> Callable[[], object]:
 
     tensor = torch.from_numpy(x)
     cam = HiResCAM(model=module, target_layers=[module.layer4[-1]])
-    return lambda: cam(input_tensor=tensor)
+    return lambda: cam(input_tensor=tensor, targets=None)
