@@ -50,7 +50,7 @@ class Teller:
 
     def tell(self, one: Explanation, saved: Saved) -> None:
         """Tell of one image that was explained, and of what makes its map doubtful."""
-        self._clear()
+        self.clear()
         if self._as_json:
             files = {name: str(path) for name, path in saved._asdict().items()}
             self.records.append(one.record() | {"files": files})
@@ -63,7 +63,7 @@ class Teller:
 
     def fail(self, image: str, error: ImageError) -> None:
         """Tell of one image that could not be explained."""
-        self._clear()
+        self.clear()
         complain(str(error))
         self.errors.append({"image": image, "error": str(error), "exit_code": error.exit_code})
         self._advance()
@@ -81,7 +81,8 @@ class Teller:
             "errors": self.errors,
         }
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Take the progress bar off its line, for something to be written there."""
         if self._bar is not None and not self._hidden:
             click.echo(_CLEAR_LINE, nl=False, err=True)
 

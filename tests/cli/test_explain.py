@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +122,43 @@ def test_options_reach_the_explainer(place: Path, capsys: pytest.CaptureFixture[
     assert (record["layer"], record["score"]) == ("c", "y")
     assert record["predictions"][0]["label"] == "blau"
     assert record["provenance"]["preprocessing"]["resize"] == "letterbox"
+
+
+def test_the_demo_runs_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = run(capsys, "explain", "--demo", "--json", "-q")
+    assert (ran.code, ran.err) == (0, "")
+    found = json.loads(ran.out)
+    assert len(found["records"]) >= 2
+    for record in found["records"]:
+        # The samples are named by what they show.
+        assert record["predictions"][0]["label"] in Path(record["source"]).stem
+        assert Path(record["files"]["overlay"]).is_file()
+        assert Path(record["files"]["overlay"]).parent == Path("onnxcam-out")
+    assert "metadata" in found["preprocessing_source"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pseudo terminals of POSIX")
+def test_on_a_terminal(place: Path) -> None:
+    """Lines do not tear the progress bar, and the last one says where to look."""
+    import pty
+
+    reader, writer = pty.openpty()
+    command = [sys.executable, "-m", "onnxcam", "explain", "m.onnx", "photos", "--batch", "1"]
+    subprocess.run(command, stdin=writer, stdout=writer, stderr=writer, check=True, timeout=60)
+    os.close(writer)
+    shown = b""
+    while b"overlays in" not in shown:
+        shown += os.read(reader, 65536)
+    os.close(reader)
+    lines = [line.rpartition("\r\033[2K")[2] for line in shown.decode().split("\r\n")]
+    assert NOTE.rstrip() in lines
+    assert "photos/a.png: red 78.7% -> onnxcam-out/a-hires-cam-red.png" in lines
+    assert "photos/b.png: blue 78.7% -> onnxcam-out/b-hires-cam-blue.png" in lines
+    assert "2 overlays in onnxcam-out/" in lines
+    assert "1/2" in shown.decode()
 
 
 def test_fields_take_the_type_that_is_declared() -> None:

@@ -85,6 +85,7 @@ def command(
                     teller.fail(photograph.name, ImageError(f"{photograph.name}: {error}"))
                 continue
             if not (teller.records or quiet):
+                teller.clear()
                 _introduce(explainer)
             for one in explanation:
                 teller.tell(one, one.save(out)[0])
