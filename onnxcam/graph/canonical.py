@@ -1,7 +1,8 @@
 """Bring every model into one form, so that what follows meets one way of writing each thing.
 
 Functions are inlined, weights leave the list of inputs, constants become initializers, operators are raised to opset 18
-where they are older, and operators in training mode are put into inference mode. Value names are kept.
+where they are older, operators that onnxruntime has fused are taken apart, and operators in training mode are put into
+inference mode. Value names are kept.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from onnxcam.errors import ModelError
+from onnxcam.graph.expand import claim_operators, expand, settle_numbers
 from onnxcam.graph.quantization import read_as_real
 
 Model: TypeAlias = ir.Model
@@ -127,6 +129,10 @@ def _forget_statistics(graph: ir.Graph, node: ir.Node) -> None:
     node.resize_outputs(1)
 
 
+def _expand_fused(model: ir.Model) -> ir.Model:
+    return expand(model, infer_shapes)
+
+
 def _drop_unused(model: ir.Model) -> ir.Model:
     return passes.RemoveUnusedNodesPass()(model).model
 
@@ -152,9 +158,12 @@ _STEPS: tuple[Callable[[ir.Model], ir.Model], ...] = (
     _inline_functions,
     _free_initializers,
     _lift_constants,
+    claim_operators,
     _raise_opset,
+    _expand_fused,
     _leave_training_mode,
     _drop_unused,
     _name_everything,
     infer_shapes,
+    settle_numbers,
 )
