@@ -223,10 +223,15 @@ class ConvTranspose(OpRun):
         if output_shape is not None or auto_pad in ("SAME_UPPER", "SAME_LOWER"):
             wanted = output_shape or [n * s for n, s in zip(x.shape[2:], stride, strict=True)]
             for axis, (have, want) in enumerate(zip(full.shape[2:], wanted, strict=True)):
-                small, large = (have - want) // 2, (have - want) - (have - want) // 2
+                cut = max(have - want, 0)
+                small, large = cut // 2, cut - cut // 2
                 begin[axis], end[axis] = (small, large) if auto_pad == "SAME_UPPER" else (large, small)
         for axis, (first, last) in enumerate(zip(begin, end, strict=True), start=2):
             full = np.take(full, range(first, full.shape[axis] - last), axis=axis)
+        if output_shape is not None:
+            # A result larger than the windows reach is filled up at its end.
+            missing = [(0, want - have) for have, want in zip(full.shape[2:], output_shape, strict=True)]
+            full = np.pad(full, [(0, 0), (0, 0), *missing])
         return (full if b is None else full + b.reshape(-1, *[1] * rank),)
 
 

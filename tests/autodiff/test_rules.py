@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 
@@ -13,10 +13,13 @@ from tests.autodiff.sample import Sample, Sizes
 from tests.autodiff.samples import SAMPLES
 
 _DYNAMIC: tuple[Sizes, ...] = ("batch", "symbolic", "unknown")
+# Rounding has no derivative, and theirs is the identity's by choice: differences of what runs cannot check that.
+_STRAIGHT_THROUGH = {f"onnxcam.autodiff.rules.{name}" for name in ("quantized", "qlinear")}
 
 
 def test_every_rule_has_samples() -> None:
-    wanted = {(rule.domain, rule.op_type, rule.since) for rules in gradient_table().values() for rule in rules}
+    rules = [rule for rules in gradient_table().values() for rule in rules]
+    wanted = {(r.domain, r.op_type, r.since) for r in rules if r.function.__module__ not in _STRAIGHT_THROUGH}
     sampled = {(s.rule.domain, s.rule.op_type, s.rule.since) for s in SAMPLES}
     assert wanted == sampled
 
@@ -27,6 +30,8 @@ def test_gradient(sample: Sample) -> None:
     wanted = check_slopes(sample)
     check_float32(sample, wanted)
     for sizes in _DYNAMIC:
-        refused = pytest.raises(UnsupportedError, match="not known") if sample.static_only else nullcontext()
+        refused: AbstractContextManager[object] = nullcontext()
+        if sample.static_only and sizes != "batch":
+            refused = pytest.raises(UnsupportedError, match="not known")
         with refused:
             check_float32(sample, wanted, sizes)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,11 +10,11 @@ import pytest
 
 from onnxcam.autodiff import driver, shapes
 from onnxcam.autodiff.builder import Builder, Shape, Var
-from onnxcam.autodiff.node import NodeView
-from onnxcam.autodiff.registry import Cotangents, Rule, Table, gradient_table
+from onnxcam.autodiff.registry import Rule, Table, gradient_table
 from tests.autodiff.checks import assert_close, check_slopes
 from tests.autodiff.sample import Sample
 from tests.autodiff.samples import SAMPLES
+from tests.autodiff.scaling import scaled
 from tests.autodiff.test_driver import check_fan_in
 
 _BY_RULE: dict[Rule, list[Sample]] = defaultdict(list)
@@ -29,20 +27,6 @@ _RESULTS = sorted(
     - {(rule, 1) for rule in _BY_RULE if rule.op_type == "CastLike"},
     key=lambda pair: (pair[0].op_type, pair[0].since, pair[1]),
 )
-
-
-def scaled(rule: Rule, index: int) -> Table:
-    """Return the table with one result of one rule wrong by a thousandth."""
-
-    def function(op: Builder, node: NodeView, dy: Any) -> Cotangents:
-        results = list(rule.function(op, node, dy))
-        result = results[index]
-        results[index] = None if result is None else result * 1.001
-        return results
-
-    return MappingProxyType(
-        {**gradient_table(), (rule.domain, rule.op_type): (replace(rule, function=function, since=1),)}
-    )
 
 
 def fails(sample: Sample, table: Table) -> bool:

@@ -68,7 +68,7 @@ def conv_transpose(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = transposed convolution of x: dx = convolution of dy with the same kernel, strides and padding."""
     dx = None
     if node.needs(0):
-        win = transposed_window(node)
+        win, over = transposed_window(node)
         dx = op.Conv(
             dy,
             node.input(1),
@@ -77,12 +77,15 @@ def conv_transpose(op: Builder, node: NodeView, dy: Var) -> Cotangents:
             dilations=list(win.dilations),
             group=node.integer("group", 1),
         )
+        # A stride swallows what is left over at the end if it is shorter; else the convolution reads windows too many.
+        axes = range(2, 2 + win.rank)
+        dx = op.Slice(dx, [0] * win.rank, op.Shape(node.raw(0), start=2), list(axes)) if over else dx
     db = op.ReduceSum(dy, [0, *range(2, node.rank())], keepdims=0) if node.needs(2) else None
     return dx, None, db
 
 
-def transposed_window(node: NodeView) -> Window:
-    """Return the window whose adjoint a ConvTranspose node is.
+def transposed_window(node: NodeView) -> tuple[Window, bool]:
+    """Return the window whose adjoint a ConvTranspose node is, and whether a stride or more is left over at the end.
 
     ``out = stride (in - 1) + output_padding + extent - begin - end``; where ``output_shape`` or SAME padding is given,
     that equation fixes the padding instead.
@@ -97,11 +100,11 @@ def transposed_window(node: NodeView) -> Window:
     plain = Window(kernel, strides, dilations, tuple(pads[:rank]), tuple(pads[rank:]))
     if wanted is None and auto in ("NOTSET", "VALID"):
         begin, end = list(plain.pads_begin), list(plain.pads_end)
+        over = any(x >= s for x, s in zip(extra, strides, strict=True))
     else:
         begin, end = _padding_for_size(node, plain, extra, wanted, auto)
-    # A stride swallows an output padding below it; a larger one would make the convolution read one window more.
-    end = [e - x if x >= s else e for e, x, s in zip(end, extra, strides, strict=True)]
-    return Window(kernel, strides, dilations, tuple(begin), tuple(end))
+        over = True
+    return Window(kernel, strides, dilations, tuple(begin), tuple(end)), over
 
 
 def _padding_for_size(
@@ -113,7 +116,8 @@ def _padding_for_size(
     wanted = wanted or [size * stride for size, stride in zip(sizes, plain.strides, strict=True)]
     begin, end = [], []
     for axis, size in enumerate(sizes):
-        total = plain.strides[axis] * (size - 1) + extra[axis] + plain.extents[axis] - wanted[axis]
+        # A result larger than the windows reach is filled up at its end.
+        total = max(plain.strides[axis] * (size - 1) + extra[axis] + plain.extents[axis] - wanted[axis], 0)
         small, large = total // 2, total - total // 2
         # ONNX puts the larger half at the end for SAME_UPPER and at the beginning otherwise.
         begin.append(small if auto == "SAME_UPPER" else large)

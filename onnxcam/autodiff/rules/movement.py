@@ -148,5 +148,5 @@ def depth_to_space(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 
 @vjp("SpaceToDepth")
 def space_to_depth(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """Channels go back to blocks."""
-    return (op.DepthToSpace(dy, blocksize=node.integer("blocksize", 1), mode="DCR"),)
+    """Channels go back to blocks, in the order that ``mode`` tells from opset 27 on."""
+    return (op.DepthToSpace(dy, blocksize=node.integer("blocksize", 1), mode=node.text("mode", "DCR")),)

@@ -27,7 +27,9 @@ def quantize_linear(op: Builder, node: NodeView, dq: Var) -> Cotangents:
     number = op.cast(node.x, dq.dtype) / scale
     if node.has(2):
         number = number + _spread(op, node, op.cast(node.raw(2), dq.dtype), default_axis=1)
-    dx = where_inside(op, dq / scale, number, op.var(node.node.outputs[0]).dtype, reached=False)
+    # onnx infers no type for Microsoft's operator, whose zero point has that of the result.
+    dtype = (node.raw(2) if node.has(2) else op.var(node.node.outputs[0])).dtype
+    dx = where_inside(op, dq / scale, number, dtype, reached=False)
     return dx, *_constants(op, node, dq)
 
 

@@ -77,7 +77,7 @@ def conv_transpose(rng: np.random.Generator) -> Sample:
         attributes["pads"] = pads
     elif form == "output_shape":
         # Smaller than the input, onnx's shape inference gives a shape of too few axes.
-        attributes["output_shape"] = [max(f - int(rng.integers(0, 4)), n) for f, n in zip(full, sizes, strict=True)]
+        attributes["output_shape"] = [max(f - int(rng.integers(-1, 4)), n) for f, n in zip(full, sizes, strict=True)]
     elif form.startswith("SAME") and any(f < s * n for f, s, n in zip(full, strides, sizes, strict=True)):
         dynamic = True  # would need negative padding, which engines do not agree on
     else:
