@@ -208,7 +208,7 @@ class Explainer:
         if isinstance(self.method, GradientMethod):
             feeds["class_index"] = wanted
         found = self.session.run_batched(feeds, size=self.batch_size, fixed=self.network.batch is not None)
-        scores = found[self.network.score.name].astype(np.float32).reshape(count, -1)
+        scores = self._vectors(found[self.network.score.name])
         check_classes(wanted, scores.shape[1])
         if self.labels is not None:
             check_labels(self.labels, scores.shape[1])
@@ -290,6 +290,15 @@ class Explainer:
         if len(counts) != 1 or () in counts:
             raise InputError("every input needs the same number of samples along its first axis")
         return feeds
+
+    def _vectors(self, scores: Tensor) -> npt.NDArray[np.float32]:
+        """Return scores ``[N, classes]``; of boxes or places, no one is the prediction."""
+        if scores.ndim < 2 or scores[0, 0].size != 1:
+            raise UnsupportedError(
+                f"the score '{self.network.score.name}' has shape {list(scores.shape)}, not [N, classes]; "
+                "name one that has (onnxcam inspect shows which is taken)"
+            )
+        return scores.astype(np.float32).reshape(len(scores), -1)
 
     def _formula(self, a: Tensor, g: Tensor | None) -> npt.NDArray[np.float32]:
         a = self._places(a.astype(np.float32, copy=False))

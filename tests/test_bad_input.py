@@ -258,11 +258,10 @@ def test_a_map_of_one_place(place: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_a_score_that_is_no_vector(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    save(
-        model("g (float[n, 3, 8, 8] x) => (float[n, 4, 6, 6] y) { y = Conv (x, w) }", {"w": floats(4, 3, 3, 3)}),
-        Path("m.onnx"),
-    )
-    check(explain(capsys, "--layer", "x"), UnsupportedError)
+    text = "g (float[n, 3, 8, 8] x) => (float[n, 4, 6, 6] y) { c = Conv (x, w) y = Mul (c, c) }"
+    save(model(text, {"w": floats(4, 3, 3, 3)}), Path("m.onnx"))
+    for method in ("hires-cam", "eigen-cam"):
+        check(explain(capsys, "--method", method, "-p", "unit"), UnsupportedError, "not [N, classes]")
 
 
 # Images
