@@ -14,12 +14,12 @@ from tests.autodiff.samples import SAMPLES
 
 _DYNAMIC: tuple[Sizes, ...] = ("batch", "symbolic", "unknown")
 # Rounding has no derivative, and theirs is the identity's by choice: differences of what runs cannot check that.
-_STRAIGHT_THROUGH = {f"onnxcam.autodiff.rules.{name}" for name in ("quantized", "qlinear")}
+STRAIGHT_THROUGH = {f"onnxcam.autodiff.rules.{name}" for name in ("quantized", "qlinear")}
 
 
 def test_every_rule_has_samples() -> None:
     rules = [rule for rules in gradient_table().values() for rule in rules]
-    wanted = {(r.domain, r.op_type, r.since) for r in rules if r.function.__module__ not in _STRAIGHT_THROUGH}
+    wanted = {(r.domain, r.op_type, r.since) for r in rules if r.function.__module__ not in STRAIGHT_THROUGH}
     sampled = {(s.rule.domain, s.rule.op_type, s.rule.since) for s in SAMPLES}
     assert wanted == sampled
 
