@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from onnxcam.autodiff.differentiate import add_gradients, gradient_name
+from onnxcam.engine import Engine
 from onnxcam.errors import InputError, ModelError, OnnxcamWarning, UnsupportedError
 from onnxcam.explanation import Explanation
 from onnxcam.graph.dequantize import dequantized
@@ -23,9 +23,7 @@ from onnxcam.graph.inputs import ModelInput, image_input
 from onnxcam.graph.layers import Layer, find_layer
 from onnxcam.graph.layout import channels_first
 from onnxcam.graph.load import ModelSource
-from onnxcam.graph.serialize import bytes_per_sample
 from onnxcam.graph.tokens import to_places
-from onnxcam.graph.values import expose
 from onnxcam.images import (
     ImageInput,
     ImageSource,
@@ -40,17 +38,14 @@ from onnxcam.images import (
 from onnxcam.methods.base import GradientMethod, Method
 from onnxcam.methods.display import display
 from onnxcam.methods.registry import method as find_method
-from onnxcam.network import Network, open_session, read_network
+from onnxcam.network import Network, read_network
 from onnxcam.runtime.providers import Provider
 from onnxcam.runtime.session import Session
-from onnxcam.targets import Targets, check_classes, class_indices
+from onnxcam.targets import Targets, by_class
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
 _LABELS_KEY = "onnxcam.labels"
-# What the values of one run may take together: enough to keep any machine busy, little enough for all of them.
-_MEMORY = 2**30
-_LARGEST_BATCH = 64
 
 
 class Explainer:
@@ -166,33 +161,28 @@ class Explainer:
         return found if self._resize is None else replace(found, resize=self._resize), note
 
     @cached_property
+    def engine(self) -> Engine:
+        """What computes scores, activations and gradients."""
+        gradient = isinstance(self.method, GradientMethod)
+        return Engine(self.network, self.layer.name, gradient, self._providers, self._threads, self._batch_size)
+
+    @property
     def session(self) -> Session:
         """The graph that computes scores, activations and gradients, loaded."""
-        network, wanted = self.network, [self.network.score.name, self.layer.name]
-        model = network.model
-        if isinstance(self.method, GradientMethod):
-            model = add_gradients(model, network.score.name, [self.layer.name], "class")
-            wanted.append(gradient_name(self.layer.name))
-        model = expose(model, list(dict.fromkeys(wanted)))
-        self._sample_bytes = bytes_per_sample(model)
-        return open_session(model, self._providers, threads=self._threads, folder=network.folder)
+        return self.engine.session
 
     @property
     def batch_size(self) -> int:
         """Samples a run."""
-        if self.network.batch is not None:
-            return self.network.batch
-        if self._batch_size is not None:
-            return self._batch_size
-        _ = self.session
-        return max(1, min(_LARGEST_BATCH, _MEMORY // max(self._sample_bytes, 1)))
+        return self.engine.batch_size
 
     def __call__(self, inputs: Tensor | Mapping[str, Tensor], targets: Targets = None) -> Explanation:
         """Explain arrays that are ready for the model.
 
         Args:
             inputs: array as the model takes it, or one for each input's name. The first axis counts samples.
-            targets: the class to explain: None for the predicted one, an index or a label, or one for each sample.
+            targets: what to explain: None for the predicted class, an index, a label or a ``Target``, or one for each
+                sample.
 
         Returns:
             The explanation: maps at the input's size, raw maps at the layer's, scores and what else there is to know.
@@ -203,29 +193,24 @@ class Explainer:
             ProviderError: the provider fails.
         """
         feeds = self._feeds(inputs)
-        count = len(next(iter(feeds.values())))
-        wanted = class_indices(targets, count, self.network.score.classes, self.labels)
-        if isinstance(self.method, GradientMethod):
-            feeds["class_index"] = wanted
-        found = self.session.run_batched(feeds, size=self.batch_size, fixed=self.network.batch is not None)
-        scores = self._vectors(found[self.network.score.name])
-        check_classes(wanted, scores.shape[1])
-        if self.labels is not None:
+        found = self.engine.run(feeds, targets, self.labels)
+        scores = by_class(found.scores, self.network.score)
+        if self.labels is not None and self.network.score.kind != "boxes":
             check_labels(self.labels, scores.shape[1])
-        raw = self._formula(found[self.layer.name], found.get(gradient_name(self.layer.name)))
+        raw = self._formula(found.a, found.g)
         maps, doubts = display(raw, self._map_size(feeds, raw), self.method.signed)
         return Explanation(
             maps=maps,
             raw=raw,
             scores=scores,
-            targets=np.where(wanted < 0, scores.argmax(axis=1), wanted),
+            targets=found.chosen.indices,
             layer=self.layer.name,
             method=self.method.describe(),
             score=self.network.score.name,
-            provider=self.session.provider,
+            provider=self.engine.provider,
             warnings=tuple(tuple(texts) for texts in doubts),
-            labels=self.labels,
-            activation=self.network.score.activation,
+            labels=None if self.network.score.kind == "boxes" else self.labels,
+            activation=self.network.score.activation if self.network.score.kind == "classes" else None,
             provenance=self.provenance,
         )
 
@@ -290,15 +275,6 @@ class Explainer:
         if len(counts) != 1 or () in counts:
             raise InputError("every input needs the same number of samples along its first axis")
         return feeds
-
-    def _vectors(self, scores: Tensor) -> npt.NDArray[np.float32]:
-        """Return scores ``[N, classes]``; of boxes or places, no one is the prediction."""
-        if scores.ndim < 2 or scores[0, 0].size != 1:
-            raise UnsupportedError(
-                f"the score '{self.network.score.name}' has shape {list(scores.shape)}, not [N, classes]; "
-                "name one that has (onnxcam inspect shows which is taken)"
-            )
-        return scores.astype(np.float32).reshape(len(scores), -1)
 
     def _formula(self, a: Tensor, g: Tensor | None) -> npt.NDArray[np.float32]:
         a = self._places(a.astype(np.float32, copy=False))

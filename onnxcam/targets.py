@@ -1,50 +1,90 @@
-"""What is explained of each sample: the predicted class, or one by index or label."""
+"""What is explained of each sample: one number made of its scores."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from onnxcam.errors import TargetError
+from onnxcam.graph.score import Score
 from onnxcam.images import find_label
+from onnxcam.target import COORDINATES, PREDICTED, Class, Target
 
-Targets: TypeAlias = int | str | Sequence[int | str] | npt.NDArray[np.integer[Any]] | None
+Tensor: TypeAlias = npt.NDArray[Any]
+Wanted: TypeAlias = int | str | Target | None
+Targets: TypeAlias = Wanted | Sequence[Wanted] | npt.NDArray[np.integer[Any]]
 
-PREDICTED = -1
 # Class indices beyond this do not fit every type that they pass through.
 _MOST_CLASSES = 2**31
 
 
-def class_indices(
-    targets: Targets, count: int, classes: int | None, labels: Sequence[str] | None
-) -> npt.NDArray[np.int64]:
-    """Return one class a sample, -1 where the predicted one is meant.
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The targets of a batch.
+
+    Attributes:
+        targets: one a sample.
+        score: the tensor that they are made of.
+        indices: int64 ``[N]``: the class or box that stands for each target, -1 for the predicted one until the scores
+            are known.
+        cotangents: float32, of the scores' shape, once they are known.
+    """
+
+    targets: tuple[Target, ...]
+    score: Score
+    indices: npt.NDArray[np.int64]
+    cotangents: Tensor = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    @property
+    def in_graph(self) -> bool:
+        """Whether the class index alone tells everything, so that no cotangent is needed."""
+        return self.score.kind == "classes" and all(
+            type(target) is Class and target.mask is None for target in self.targets
+        )
+
+    def resolved(self, scores: Tensor) -> Chosen:
+        """Return the same with the scores known.
+
+        Raises:
+            TargetError: a class or box past the last one.
+        """
+        if self.in_graph:
+            flat = scores.reshape(len(scores), -1)
+            check_classes(self.indices, flat.shape[1])
+            return replace(self, indices=np.where(self.indices < 0, flat.argmax(axis=1), self.indices))
+        found = [target.resolve(row, self.score) for target, row in zip(self.targets, scores, strict=True)]
+        return replace(
+            self,
+            indices=np.array([index for _, index in found], np.int64),
+            cotangents=np.stack([cotangent for cotangent, _ in found]).astype(np.float32),
+        )
+
+
+def choose(targets: Targets, count: int, score: Score, labels: Sequence[str] | None) -> Chosen:
+    """Bring targets into one form.
 
     Args:
-        targets: None for the predicted class, an index or a label for all samples, or one for each.
+        targets: None for what the model predicts, an index, a label or a ``Target`` for all samples, or one for each.
         count: number of samples.
-        classes: number of classes where the model tells it.
+        score: the tensor that they are made of.
         labels: names of the classes, to find a label among.
 
     Raises:
         TargetError: no such class, or another number of targets than samples.
         NameNotFoundError: no such label.
     """
-    if targets is None:
-        return np.full(count, PREDICTED, np.int64)
     given = list(targets) if isinstance(targets, (list, tuple, np.ndarray)) else [targets] * count
     if len(given) != count:
         raise TargetError(f"{len(given)} targets for {count} samples; give one, or one for each")
-    indices = [_class_index(target, labels) for target in given]
-    if wrong := [index for index in indices if not 0 <= index < _MOST_CLASSES]:
-        raise TargetError(f"class {wrong[0]} does not exist; classes count from 0 (None is the predicted one)")
-    chosen = np.array(indices, np.int64)
-    if classes is not None:
-        check_classes(chosen, classes)
-    return chosen
+    chosen = tuple(_target(target, labels) for target in given)
+    indices = [target.index if isinstance(target, Class) else PREDICTED for target in chosen]
+    if score.classes is not None:
+        check_classes(np.array(indices, np.int64), score.classes)
+    return Chosen(chosen, score, np.array(indices, np.int64))
 
 
 def check_classes(targets: npt.NDArray[np.int64], classes: int) -> None:
@@ -57,11 +97,41 @@ def check_classes(targets: npt.NDArray[np.int64], classes: int) -> None:
         raise TargetError(f"class {targets.max()} does not exist: the model has {classes} classes, 0 to {classes - 1}")
 
 
-def _class_index(target: object, labels: Sequence[str] | None) -> int:
-    if isinstance(target, (int, np.integer)) and not isinstance(target, bool):
-        return int(target)
-    if not isinstance(target, str):
-        raise TargetError(f"a target is a class index or a label, not {target!r}")
-    if labels is None:
-        raise TargetError(f"target '{target}' is a name, but the model has no labels; give --labels or an index")
-    return find_label(target, labels)
+def class_index(wanted: int | str, labels: Sequence[str] | None) -> int:
+    """Return the class that an index or a label means.
+
+    Raises:
+        TargetError: no class can have that index, or there are no labels.
+        NameNotFoundError: no such label.
+    """
+    if isinstance(wanted, str):
+        if labels is None:
+            raise TargetError(f"target '{wanted}' is a name, but the model has no labels; give --labels or an index")
+        return find_label(wanted, labels)
+    if not 0 <= wanted < _MOST_CLASSES:
+        raise TargetError(f"class {wanted} does not exist; classes count from 0 (None is the predicted one)")
+    return int(wanted)
+
+
+def by_class(scores: Tensor, score: Score) -> npt.NDArray[np.float32]:
+    """Return scores to show, ``[N, classes]``: of dense ones each class's share of the places, of boxes the best."""
+    scores = scores.astype(np.float32, copy=False)
+    if score.kind == "dense":
+        last = np.moveaxis(scores, score.class_axis, -1)
+        winners = last.reshape(len(scores), -1, last.shape[-1]).argmax(axis=2)
+        counts = [np.bincount(row, minlength=last.shape[-1]) / row.size for row in winners]
+        return np.stack(counts).astype(np.float32)
+    if score.kind == "boxes":
+        first = COORDINATES if scores.shape[2] > COORDINATES else 0
+        return np.asarray(scores[:, :, first:].max(axis=2))
+    return scores.reshape(len(scores), -1)
+
+
+def _target(wanted: object, labels: Sequence[str] | None) -> Target:
+    if wanted is None:
+        return Class()
+    if isinstance(wanted, Target):
+        return wanted
+    if isinstance(wanted, (int, str, np.integer)) and not isinstance(wanted, bool):
+        return Class(class_index(wanted if isinstance(wanted, str) else int(wanted), labels))
+    raise TargetError(f"a target is a class index, a label or a Target, not {wanted!r}")

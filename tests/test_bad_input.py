@@ -257,11 +257,10 @@ def test_a_map_of_one_place(place: Path, capsys: pytest.CaptureFixture[str]) -> 
     check(explain(capsys), UnsupportedError, "no layer with spatial extent")
 
 
-def test_a_score_that_is_no_vector(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = "g (float[n, 3, 8, 8] x) => (float[n, 4, 6, 6] y) { c = Conv (x, w) y = Mul (c, c) }"
-    save(model(text, {"w": floats(4, 3, 3, 3)}), Path("m.onnx"))
-    for method in ("hires-cam", "eigen-cam"):
-        check(explain(capsys, "--method", method, "-p", "unit"), UnsupportedError, "not [N, classes]")
+def test_a_score_of_unknown_axes(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "g (float[n, 3, 8, 8] x) => (float[n, 4, 6, 5] y) { c = Conv (x, w) y = MatMul (c, v) }"
+    save(model(text, {"w": floats(4, 3, 3, 3), "v": floats(6, 5)}), Path("m.onnx"))
+    check(explain(capsys, "-p", "unit"), TargetError, "unknown axes")
 
 
 # Images

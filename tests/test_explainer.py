@@ -201,7 +201,7 @@ def test_targets_go_by_index_or_label(targets: Targets, expected: list[int]) -> 
         (-1, TargetError, "count from 0"),
         ([1, 2, 3], TargetError, "3 targets for 2 samples"),
         ("cow", NameNotFoundError, "no label"),
-        (1.5, TargetError, "index or a label"),
+        (1.5, TargetError, "a label or a Target"),
     ],
 )
 def test_wrong_targets_are_refused(targets: object, error: type[Exception], message: str) -> None:

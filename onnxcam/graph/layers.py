@@ -46,6 +46,8 @@ _POINTWISE = {
     "Transpose",
 }
 
+_SAME_PLACES = {"Resize", "Upsample", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -97,8 +99,9 @@ def candidates(graph: ir.Graph, score: str) -> list[Layer]:
     axes = axis_meanings(graph)
     nodes, on_way = way(graph, find_value(graph, score))
     narrow = _bottlenecks(nodes, on_way)
+    forms = _other_forms(find_value(graph, score), on_way)
     for values in (narrow, [value for node in nodes for value in node.outputs if value in on_way]):
-        spatial = [v for v in values if v in axes and str(v.name) != score and _layer(v, axes[v]).has_extent]
+        spatial = [v for v in values if v in axes and v not in forms and _layer(v, axes[v]).has_extent]
         spatial = [v for v in spatial if "T" not in axes[v].letters or is_mixed(v, axes, on_way)]
         if spatial:
             chosen = set(spatial)
@@ -190,6 +193,18 @@ def _bottlenecks(nodes: Sequence[ir.Node], on_way: set[ir.Value]) -> list[ir.Val
         if len(waiting) == 1:
             bottlenecks += [v for v in node.outputs if v in waiting]
     return bottlenecks
+
+
+def _other_forms(score: ir.Value, on_way: set[ir.Value]) -> set[ir.Value]:
+    """Return the score and what is the score already: the same places resized, transposed or through one function."""
+    forms, value = {score}, score
+    while (node := value.producer()) is not None and (node.op_type in _POINTWISE or node.op_type in _SAME_PLACES):
+        signals = [v for v in node.inputs if v is not None and v in on_way]
+        if len(signals) != 1:
+            break
+        value = signals[0]
+        forms.add(value)
+    return forms
 
 
 def _passed_on(value: ir.Value, chosen: set[ir.Value]) -> bool:

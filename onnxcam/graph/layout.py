@@ -135,7 +135,10 @@ def _joined(node: ir.Node, known: dict[ir.Value, Axes], axes: Axes) -> Axes | No
         return axes
     before, after, seen = axes.before, axes.after, False
     for value in node.inputs:
-        if value is not None and value in known and not seen:
+        if value is not None and value in known:
+            if seen:
+                # Tokens of two kinds of places, for instance of two scales, have no one grid.
+                return None
             seen = True
             continue
         sizes = _sizes(value)

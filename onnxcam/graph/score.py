@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import onnx_ir as ir
 
 from onnxcam.errors import UnsupportedError
+from onnxcam.graph.layout import axis_meanings
 from onnxcam.graph.signal import FLOATS
 from onnxcam.graph.values import find_value
 
+Kind: TypeAlias = Literal["classes", "dense", "boxes", "other"]
 Activation: TypeAlias = Literal["softmax", "sigmoid"] | None
 
 _ACTIVATIONS: dict[str, Activation] = {
@@ -42,17 +44,33 @@ class Score:
         activation: what the model makes of it to get probabilities, or None.
         shape: its shape, symbols by name.
         passed: operators between the value and the model's output, from the output on.
+        axes: one letter an axis where they are known (N batch, C classes, D H W space, T tokens), else empty.
     """
 
     name: str
     activation: Activation
     shape: tuple[int | str | None, ...]
     passed: tuple[str, ...]
+    axes: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """``classes``: one vector a sample; ``dense``: classes at every place; ``boxes``: ``[N, boxes, values]``."""
+        if len(self.shape) == 2 or (len(self.shape) > 2 and all(size == 1 for size in self.shape[2:])):
+            return "classes"
+        if "C" in self.axes and "T" not in self.axes:
+            return "dense"
+        return "boxes" if len(self.shape) == 3 else "other"
+
+    @property
+    def class_axis(self) -> int:
+        """The axis that counts classes."""
+        return self.axes.index("C") if self.kind == "dense" else 1
 
     @property
     def classes(self) -> int | None:
         """Number of classes where the file tells it."""
-        size = self.shape[1] if len(self.shape) > 1 else None
+        size = self.shape[self.class_axis] if len(self.shape) > 1 and self.kind in ("classes", "dense") else None
         return size if isinstance(size, int) else None
 
 
@@ -70,12 +88,17 @@ def find_score(graph: ir.Graph, name: str | None = None) -> Score:
     """
     if name is not None:
         value = find_value(graph, name)
-        return _score(value, _following_activation(value), ())
+        return _with_axes(graph, _score(value, _following_activation(value), ()))
     for output in graph.outputs:
         found = _peel(output)
         if found is not None:
-            return found
+            return _with_axes(graph, found)
     raise UnsupportedError("no output of the model is computed from floating-point scores; name the score with --score")
+
+
+def _with_axes(graph: ir.Graph, score: Score) -> Score:
+    known = axis_meanings(graph).get(find_value(graph, score.name))
+    return score if known is None else replace(score, axes=known.letters)
 
 
 def _peel(value: ir.Value) -> Score | None:

@@ -1,0 +1,143 @@
+"""What computes scores, activations and gradients of a network at a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxcam.autodiff.differentiate import Seed, add_gradients, gradient_name
+from onnxcam.autodiff.seed import CLASS_INDEX, COTANGENT
+from onnxcam.graph.canonical import Model
+from onnxcam.graph.serialize import bytes_per_sample
+from onnxcam.graph.values import expose
+from onnxcam.network import Network, open_session
+from onnxcam.runtime.providers import Provider
+from onnxcam.runtime.session import Session
+from onnxcam.targets import Chosen, Targets, choose
+
+Tensor: TypeAlias = npt.NDArray[Any]
+
+# What the values of one run may take together: enough to keep any machine busy, little enough for all of them.
+_MEMORY = 2**30
+_LARGEST_BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a run gives.
+
+    Attributes:
+        scores: the score tensor, float32, as the model shapes it.
+        a: the layer's value.
+        g: the gradient of the explained number with respect to it, or None where no method asks for it.
+        chosen: what was explained of each sample.
+    """
+
+    scores: Tensor
+    a: Tensor
+    g: Tensor | None
+    chosen: Chosen
+
+
+class Engine:
+    """Runs the gradient graph on onnxruntime.
+
+    A vector of classes is explained in one pass, the predicted class included. Any other target is a cotangent of the
+    scores, which for some targets must be known first: then the model runs once more.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        layer: str,
+        gradient: bool,
+        providers: Sequence[Provider] | None = None,
+        threads: int | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        """Remember what to compute; graphs are written and loaded when they are first needed."""
+        self.network = network
+        self.layer = layer
+        self.gradient = gradient
+        self._providers = providers
+        self._threads = threads
+        self._batch_size = batch_size
+        self._sample_bytes = 0
+
+    def run(self, feeds: Mapping[str, Tensor], targets: Targets, labels: Sequence[str] | None) -> Found:
+        """Compute scores, activations and gradients.
+
+        Raises:
+            TargetError: there is no such target.
+            InputError: the model does not take such arrays.
+            ProviderError: the provider fails.
+        """
+        score, count = self.network.score, len(next(iter(feeds.values())))
+        chosen = choose(targets, count, score, labels)
+        if not self.gradient:
+            found = self._run(self.plain, feeds)
+        elif chosen.in_graph:
+            found = self._run(self.by_class, {**feeds, CLASS_INDEX: chosen.indices})
+        else:
+            scores = self._run(self.plain, feeds)[score.name].astype(np.float32)
+            chosen = chosen.resolved(scores)
+            found = self._run(self.by_cotangent, {**feeds, COTANGENT: chosen.cotangents})
+        scores = found[score.name].astype(np.float32)
+        return Found(scores, found[self.layer], found.get(gradient_name(self.layer)), chosen.resolved(scores))
+
+    def _run(self, session: Session, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return session.run_batched(feeds, size=self.batch_size, fixed=self.network.batch is not None)
+
+    @cached_property
+    def plain(self) -> Session:
+        """Scores and activations."""
+        return self._open(expose(self.network.model, self._wanted))
+
+    @cached_property
+    def by_class(self) -> Session:
+        """The same and gradients, of a class given by index."""
+        return self._differentiated("class")
+
+    @cached_property
+    def by_cotangent(self) -> Session:
+        """The same and gradients, of any linear function of the scores."""
+        return self._differentiated("cotangent")
+
+    @property
+    def session(self) -> Session:
+        """The session of the usual case."""
+        if not self.gradient:
+            return self.plain
+        return self.by_class if self.network.score.kind == "classes" else self.by_cotangent
+
+    @property
+    def provider(self) -> str:
+        """What runs the model."""
+        return self.session.provider
+
+    @cached_property
+    def batch_size(self) -> int:
+        """Samples a run."""
+        if self.network.batch is not None:
+            return self.network.batch
+        if self._batch_size is not None:
+            return self._batch_size
+        _ = self.session
+        return max(1, min(_LARGEST_BATCH, _MEMORY // max(self._sample_bytes, 1)))
+
+    @property
+    def _wanted(self) -> list[str]:
+        return list(dict.fromkeys([self.network.score.name, self.layer]))
+
+    def _differentiated(self, seed: Seed) -> Session:
+        model = add_gradients(self.network.model, self.network.score.name, [self.layer], seed)
+        return self._open(expose(model, [*self._wanted, gradient_name(self.layer)]))
+
+    def _open(self, model: Model) -> Session:
+        self._sample_bytes = bytes_per_sample(model)
+        return open_session(model, self._providers, threads=self._threads, folder=self.network.folder)

@@ -1,0 +1,160 @@
+"""Kinds of targets: each says which number, linear in the scores of one sample, is explained."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxcam.errors import TargetError
+from onnxcam.graph.score import Score
+
+Tensor: TypeAlias = npt.NDArray[Any]
+
+PREDICTED = -1
+# Detectors write a box's four coordinates in front of its scores.
+COORDINATES = 4
+
+
+class Target(ABC):
+    """One number made of the scores of a sample."""
+
+    @abstractmethod
+    def resolve(self, scores: Tensor, score: Score) -> tuple[Tensor, int]:
+        """Return the cotangent of the scores, and the class or box that stands for the target.
+
+        Args:
+            scores: of one sample, without the batch axis.
+            score: what their axes mean.
+
+        Raises:
+            TargetError: there is no such class or box, or the scores are of another kind.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Class(Target):
+    """The score of a class; where scores are dense, its mean over a region.
+
+    Attributes:
+        index: the class, or -1 for the predicted one: the highest score, or the class of most places. Of boxes, the
+            box with the highest score.
+        mask: bool, of the scores' spatial shape or of any other, which is then scaled to it. Without one, the places
+            where the class is predicted, or all places if there are none.
+    """
+
+    index: int = PREDICTED
+    mask: npt.NDArray[np.bool_] | None = None
+
+    def resolve(self, scores: Tensor, score: Score) -> tuple[Tensor, int]:
+        """Return one at the class, spread evenly over its region."""
+        if score.kind == "boxes":
+            return Box(self.index).resolve(scores, score)
+        if score.kind == "other":
+            raise TargetError(
+                f"the score '{score.name}' has shape {score.shape}, of unknown axes; give a cotangent array"
+            )
+        by_class = np.moveaxis(scores, score.class_axis - 1, 0)
+        if self.index >= len(by_class):
+            raise TargetError(f"class {self.index} does not exist: the model has {len(by_class)} classes")
+        winners = by_class.argmax(axis=0)
+        index = self.index if self.index >= 0 else int(np.bincount(winners.ravel()).argmax())
+        region = self._region(winners, index)
+        cotangent = np.zeros_like(by_class)
+        cotangent[index][region] = 1 / region.sum()
+        return np.moveaxis(cotangent, 0, score.class_axis - 1), index
+
+    def _region(self, winners: npt.NDArray[np.intp], index: int) -> npt.NDArray[np.bool_]:
+        if self.mask is not None:
+            region = _scaled(self.mask, winners.shape)
+            if not region.any():
+                raise TargetError("the mask of the target is empty; give one with at least one place")
+            return region
+        region = np.asarray(winners == index)
+        return region if region.any() else np.ones_like(region)
+
+
+def _scaled(mask: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """Return the mask at another size: each place takes the nearest one."""
+    if mask.ndim != len(shape):
+        raise TargetError(f"a mask of shape {mask.shape} does not fit scores of shape {shape}")
+    for axis, size in enumerate(shape):
+        nearest = ((np.arange(size) + 0.5) * mask.shape[axis] / size).astype(np.intp)
+        mask = mask.take(nearest, axis=axis)
+    return mask.astype(bool)
+
+
+@dataclass(frozen=True)
+class Difference(Target):
+    """The score of a class less the mean score of others: what tells it from them.
+
+    Attributes:
+        positive: the class, -1 for the predicted one.
+        negative: the others.
+        weight: of the others.
+    """
+
+    positive: int
+    negative: tuple[int, ...]
+    weight: float = 1.0
+
+    def resolve(self, scores: Tensor, score: Score) -> tuple[Tensor, int]:
+        """Return one at the class and a share of minus the weight at each of the others."""
+        cotangent, index = Class(self.positive).resolve(scores, score)
+        cotangent = cotangent.copy()
+        for other in self.negative:
+            cotangent -= Class(other).resolve(scores, score)[0] * (self.weight / len(self.negative))
+        return cotangent, index
+
+
+@dataclass(frozen=True)
+class Box(Target):
+    """A number of one detection.
+
+    Attributes:
+        index: the box, -1 for the one with the highest score.
+        value: which of its numbers; None for its highest score. Where a box has more than four numbers, the first four
+            are taken for its coordinates and the others for scores.
+    """
+
+    index: int = PREDICTED
+    value: int | None = None
+
+    def resolve(self, scores: Tensor, score: Score) -> tuple[Tensor, int]:
+        """Return one at that number."""
+        if score.kind != "boxes":
+            raise TargetError(f"the score '{score.name}' has shape {score.shape}, not [N, boxes, values]; name a class")
+        boxes, values = scores.shape
+        if self.index >= boxes or (self.value is not None and not 0 <= self.value < values):
+            raise TargetError(
+                f"box {self.index}, value {self.value} does not exist: there are {boxes} boxes of {values}"
+            )
+        first = COORDINATES if values > COORDINATES else 0
+        rated = scores[:, first:] if self.value is None else scores[:, self.value, None]
+        index = self.index if self.index >= 0 else int(rated.max(axis=1).argmax())
+        value = first + int(rated[index].argmax()) if self.value is None else self.value
+        cotangent = np.zeros_like(scores)
+        cotangent[index, value] = 1
+        return cotangent, index
+
+
+@dataclass(frozen=True, eq=False)
+class Cotangent(Target):
+    """Any linear function of the scores.
+
+    Attributes:
+        array: its coefficients, of the scores' shape without the batch axis.
+        index: the class to report.
+    """
+
+    array: Tensor
+    index: int = 0
+
+    def resolve(self, scores: Tensor, score: Score) -> tuple[Tensor, int]:
+        """Return the coefficients."""
+        if self.array.shape != scores.shape:
+            raise TargetError(f"a cotangent of shape {self.array.shape} does not fit scores of shape {scores.shape}")
+        return self.array, self.index
