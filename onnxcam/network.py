@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxcam.errors import OnnxcamError
-from onnxcam.graph.batch import batch_size, open_batch
+from onnxcam.graph.batch import batch_size, mixes_samples, open_batch
 from onnxcam.graph.canonical import Model, canonicalize
 from onnxcam.graph.inputs import ModelInput, model_inputs
 from onnxcam.graph.load import ModelFile, ModelSource, load
@@ -33,7 +33,8 @@ class Network:
         file: as it was given.
         model: canonical; takes any number of samples unless ``batch`` says otherwise.
         score: the tensor that is explained.
-        batch: None where any number of samples goes; else the number that the file insists on.
+        batch: None where any number of samples goes; else the number that the file insists on, or 1 where the samples of
+            one run would change each other's results.
     """
 
     file: ModelFile
@@ -67,6 +68,8 @@ def read_network(source: ModelSource, score: str | None = None) -> Network:
     file = load(source)
     model = canonicalize(file.ir)
     found = find_score(model.graph, score)
+    if mixes_samples(model.graph):
+        return Network(file, model, found, 1)
     size = batch_size(model.graph)
     if size is None and found.shape and isinstance(found.shape[0], int):
         # The inputs are open, but something on the way, a Reshape for instance, has a number built in.

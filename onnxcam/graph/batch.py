@@ -18,6 +18,14 @@ def batch_size(graph: ir.Graph) -> int | None:
     return max(fixed) if fixed else None
 
 
+def mixes_samples(graph: ir.Graph) -> bool:
+    """Whether what one sample gives depends on the others of its run.
+
+    DynamicQuantizeLinear rounds by the range of all that it is given.
+    """
+    return any(node.op_type == "DynamicQuantizeLinear" for node in graph.all_nodes())
+
+
 def open_batch(model: ir.Model) -> ir.Model:
     """Return a copy of a model for one sample that takes any number, if its operators play along.
 

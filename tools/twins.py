@@ -1,0 +1,161 @@
+"""How alike quantised networks and the float networks that they were made from explain: ``python -m tools.twins``.
+
+For each pair and each photograph, both for the class that the float network predicts: Spearman's rank correlation of
+the HiResCAM maps at the default layer, and the cosine of the gradients at the input, in real numbers. Scores are
+compared by their correlation: it bounds what can be expected of the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+import onnxcam
+from onnxcam.autodiff.differentiate import add_gradients, gradient_name
+from onnxcam.graph.layout import channels_first
+from onnxcam.graph.values import expose
+from onnxcam.images import Photograph, Preprocess
+from onnxcam.network import open_session
+
+_SHARED = Path(os.environ.get("ONNXCAM_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+Array: TypeAlias = npt.NDArray[Any]
+# The cosine of input gradients that is asked for, as a mean over the photographs.
+LEAST_COSINE = 0.85
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike two networks explain one set of photographs: one number a photograph.
+
+    Attributes:
+        name: of the quantised network.
+        scores: correlation of the scores.
+        agree: whether both predict the same class.
+        maps: rank correlation of HiResCAM's maps.
+        gradients: cosine of the gradients at the input.
+    """
+
+    name: str
+    scores: Array
+    agree: Array
+    maps: Array
+    gradients: Array
+
+
+def pairs(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield each quantised network with the float network it was made from."""
+    for name, entry in json.loads((folder / "models.json").read_text()).items():
+        if "quantized_from" in entry:
+            yield name, entry["quantized_from"]
+
+
+def photographs(task: str, shared: Path) -> list[Path]:
+    """Return photographs that a network of this task is for."""
+    images = shared / "images"
+    if task == "cifar10":
+        return sorted((images / "cifar10").glob("*.png"))
+    return sorted([*(images / "imagenet").glob("*.JPEG"), *(images / "voc").glob("*.jpg")])
+
+
+def compare(name: str, twin: str, shared: Path, count: int | None = None) -> Likeness:
+    """Explain photographs by both networks of a pair.
+
+    Args:
+        name: of the quantised network.
+        twin: of the float network.
+        shared: folder of models and images.
+        count: how many photographs; all if not given.
+    """
+    conventions = json.loads((shared / "models" / "models.json").read_text())
+    paths = photographs(conventions[name]["task"], shared)[:count]
+    found = []
+    classes: Array | None = None
+    for each in (twin, name):
+        preprocess = Preprocess.from_json(json.dumps(conventions[each]))
+        file = shared / "models" / f"{each}.onnx"
+        explainers = [onnxcam.Explainer(file, m, preprocess=preprocess, providers=["cpu"]) for m in _METHODS]
+        photos = [explainers[0].read(path) for path in paths]
+        maps = explainers[0].explain(photos, None if classes is None else list(map(int, classes)))
+        if classes is None:
+            classes = maps.targets
+        found.append((maps.scores, maps.raw, gradients(explainers[1], photos, classes)))
+    (scores, raw, g), (scores_q, raw_q, g_q) = found
+    return Likeness(
+        name=name,
+        scores=_each(correlation, scores, scores_q),
+        agree=scores.argmax(axis=1) == scores_q.argmax(axis=1),
+        maps=_each(lambda a, b: correlation(ranks(a), ranks(b)), raw, raw_q),
+        gradients=_each(cosine, g, g_q),
+    )
+
+
+_METHODS = ("hires-cam", "gradient")
+
+
+def gradients(explainer: onnxcam.Explainer, photos: list[Photograph], classes: Array) -> Array:
+    """Return the gradient at the input, channels first."""
+    network, layer = explainer.network, explainer.layer
+    name = gradient_name(layer.name)
+    model = add_gradients(network.model, network.score.name, [layer.name], "class")
+    session = open_session(expose(model, [name]), ["cpu"], folder=network.folder)
+    feeds = {explainer.image.name: np.concatenate([photo.array for photo in photos]), "class_index": classes}
+    found = session.run_batched(feeds, size=network.batch or 4, fixed=network.batch is not None)[name]
+    return found.transpose(channels_first(layer.axes))
+
+
+def _each(measure: Any, first: Array, second: Array) -> Array:
+    return np.array([measure(a.ravel(), b.ravel()) for a, b in zip(first, second, strict=True)])
+
+
+def ranks(values: Array) -> Array:
+    """Return the place of each number in order, the mean place for equal ones."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    result: Array = (last - (counts - 1) / 2)[inverse]
+    return result
+
+
+def correlation(a: Array, b: Array) -> float:
+    """Return Pearson's correlation."""
+    return cosine(a - a.mean(), b - b.mean())
+
+
+def cosine(a: Array, b: Array) -> float:
+    """Return the cosine between two vectors, 0 where one is 0."""
+    size = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(np.vdot(a, b)) / size if size else 0.0
+
+
+@click.command(help=__doc__)
+@click.option("--shared", type=click.Path(path_type=Path, exists=True), default=_SHARED, help="models and images")
+@click.option("--count", type=int, help="photographs a pair  [default: all]")
+def main(shared: Path, count: int | None) -> None:
+    """Print one row a pair and fail where the gradients are less alike than asked for."""
+    click.echo(
+        "| quantised network | photographs | same class | scores | HiResCAM ranks | input gradient cosine | worst |"
+    )
+    click.echo("|---|---|---|---|---|---|---|")
+    failed = []
+    for name, twin in pairs(shared / "models"):
+        like = compare(name, twin, shared, count)
+        mean = like.gradients.mean()
+        click.echo(
+            f"| {name} | {len(like.maps)} | {like.agree.mean():.0%} | {like.scores.mean():.4f} | "
+            f"{like.maps.mean():.3f} | {mean:.3f} | {like.gradients.min():.3f} |"
+        )
+        if mean < LEAST_COSINE:
+            failed.append(name)
+    if failed:
+        raise SystemExit(f"less than {LEAST_COSINE}: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
