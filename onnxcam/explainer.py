@@ -204,6 +204,7 @@ class Explainer:
             raw=raw,
             scores=scores,
             targets=found.chosen.indices,
+            asked=tuple(target.describe() for target in found.chosen.targets),
             layer=self.layer.name,
             method=self.method.describe(),
             score=self.network.score.name,

@@ -55,6 +55,7 @@ class Explanation:
         labels: the names of the classes.
         activation: what turns scores into probabilities.
         names: where each image came from.
+        asked: what was asked to be explained of each image, in words.
         photos: the upright photographs, if there were any.
         frames: where the input lies in each photograph.
         provenance: what else is needed to repeat this: the model file and its hash, preprocessing, versions.
@@ -72,6 +73,7 @@ class Explanation:
     labels: tuple[str, ...] | None = None
     activation: Literal["softmax", "sigmoid"] | None = None
     names: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
     photos: tuple[Image.Image, ...] | None = None
     frames: tuple[Frame, ...] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -106,7 +108,7 @@ class Explanation:
     def _per_image(self) -> dict[str, Any]:
         """Return the fields that hold one part an image, without those that are not there."""
         always = ("maps", "raw", "scores", "targets", "warnings")
-        sometimes = ("names", "photos", "frames")
+        sometimes = ("names", "asked", "photos", "frames")
         parts = {name: getattr(self, name) for name in always}
         return parts | {name: getattr(self, name) for name in sometimes if getattr(self, name)}
 
@@ -188,7 +190,7 @@ class Explanation:
             "score": one.score,
             "activation": one.activation,
             "provider": one.provider,
-            "target": one.explained[0]._asdict(),
+            "target": one.explained[0]._asdict() | ({"asked": one.asked[0]} if one.asked else {}),
             "predictions": [prediction._asdict() for prediction in one.top(k)[0]],
             "warnings": one.warnings[0],
             "raw": {"shape": one.raw.shape[1:], "sum": one.raw.sum(dtype=np.float64)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -34,6 +35,10 @@ class Target(ABC):
             TargetError: there is no such class or box, or the scores are of another kind.
         """
 
+    @abstractmethod
+    def describe(self) -> str:
+        """Return what is explained, in words that tell it from every other target."""
+
 
 @dataclass(frozen=True, eq=False)
 class Class(Target):
@@ -44,15 +49,22 @@ class Class(Target):
             box with the highest score.
         mask: bool, of the scores' spatial shape or of any other, which is then scaled to it. Without one, the places
             where the class is predicted, or all places if there are none.
+        rank: of predicted classes, how many come before this one.
     """
 
     index: int = PREDICTED
     mask: npt.NDArray[np.bool_] | None = None
+    rank: int = 0
+
+    def describe(self) -> str:
+        """Return the class, its rank and a hash of its mask."""
+        name = f"class {self.index}" if self.index >= 0 else f"predicted class of rank {self.rank + 1}"
+        return name if self.mask is None else f"{name} over mask {_digest(self.mask)}"
 
     def resolve(self, scores: Tensor, score: Score) -> tuple[Tensor, int]:
         """Return one at the class, spread evenly over its region."""
         if score.kind == "boxes":
-            return Box(self.index).resolve(scores, score)
+            return Box(self.index, rank=self.rank).resolve(scores, score)
         if score.kind == "other":
             raise TargetError(
                 f"the score '{score.name}' has shape {score.shape}, of unknown axes; give a cotangent array"
@@ -61,11 +73,16 @@ class Class(Target):
         if self.index >= len(by_class):
             raise TargetError(f"class {self.index} does not exist: the model has {len(by_class)} classes")
         winners = by_class.argmax(axis=0)
-        index = self.index if self.index >= 0 else int(np.bincount(winners.ravel()).argmax())
+        index = self.index if self.index >= 0 else self._predicted(by_class, winners)
         region = self._region(winners, index)
         cotangent = np.zeros_like(by_class)
-        cotangent[index][region] = 1 / region.sum()
+        cotangent[index] = region / region.sum()
         return np.moveaxis(cotangent, 0, score.class_axis - 1), index
+
+    def _predicted(self, by_class: Tensor, winners: npt.NDArray[np.intp]) -> int:
+        """Return the class of that rank: by score where there is one place, else by the number of places won."""
+        won = by_class.ravel() if winners.size == 1 else np.bincount(winners.ravel(), minlength=len(by_class))
+        return _ranked(won, self.rank)
 
     def _region(self, winners: npt.NDArray[np.intp], index: int) -> npt.NDArray[np.bool_]:
         if self.mask is not None:
@@ -75,6 +92,17 @@ class Class(Target):
             return region
         region = np.asarray(winners == index)
         return region if region.any() else np.ones_like(region)
+
+
+def _ranked(values: Tensor, rank: int) -> int:
+    """Return the position of the highest value but ``rank``."""
+    if rank >= len(values):
+        raise TargetError(f"there is no number {rank + 1} among {len(values)} predictions; ask for fewer")
+    return int(np.argsort(-values, kind="stable")[rank])
+
+
+def _digest(array: Tensor) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:12]
 
 
 def _scaled(mask: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
@@ -101,6 +129,11 @@ class Difference(Target):
     negative: tuple[int, ...]
     weight: float = 1.0
 
+    def describe(self) -> str:
+        """Return both sides."""
+        others = " and ".join(str(other) for other in self.negative)
+        return f"{Class(self.positive).describe()} less {self.weight:g} times the mean of {others}"
+
     def resolve(self, scores: Tensor, score: Score) -> tuple[Tensor, int]:
         """Return one at the class and a share of minus the weight at each of the others."""
         cotangent, index = Class(self.positive).resolve(scores, score)
@@ -118,10 +151,17 @@ class Box(Target):
         index: the box, -1 for the one with the highest score.
         value: which of its numbers; None for its highest score. Where a box has more than four numbers, the first four
             are taken for its coordinates and the others for scores.
+        rank: of boxes by score, how many come before this one.
     """
 
     index: int = PREDICTED
     value: int | None = None
+    rank: int = 0
+
+    def describe(self) -> str:
+        """Return box and value."""
+        name = f"box {self.index}" if self.index >= 0 else f"box of rank {self.rank + 1}"
+        return name if self.value is None else f"{name}, value {self.value}"
 
     def resolve(self, scores: Tensor, score: Score) -> tuple[Tensor, int]:
         """Return one at that number."""
@@ -134,7 +174,7 @@ class Box(Target):
             )
         first = COORDINATES if values > COORDINATES else 0
         rated = scores[:, first:] if self.value is None else scores[:, self.value, None]
-        index = self.index if self.index >= 0 else int(rated.max(axis=1).argmax())
+        index = self.index if self.index >= 0 else _ranked(rated.max(axis=1), self.rank)
         value = first + int(rated[index].argmax()) if self.value is None else self.value
         cotangent = np.zeros_like(scores)
         cotangent[index, value] = 1
@@ -152,6 +192,10 @@ class Cotangent(Target):
 
     array: Tensor
     index: int = 0
+
+    def describe(self) -> str:
+        """Return a hash of the coefficients."""
+        return f"cotangent {_digest(self.array)}"
 
     def resolve(self, scores: Tensor, score: Score) -> tuple[Tensor, int]:
         """Return the coefficients."""

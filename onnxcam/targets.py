@@ -43,7 +43,7 @@ class Chosen:
     def in_graph(self) -> bool:
         """Whether the class index alone tells everything, so that no cotangent is needed."""
         return self.score.kind == "classes" and all(
-            type(target) is Class and target.mask is None for target in self.targets
+            isinstance(target, Class) and target.mask is None and not target.rank for target in self.targets
         )
 
     def resolved(self, scores: Tensor) -> Chosen:

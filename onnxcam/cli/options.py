@@ -13,6 +13,16 @@ Decorator = Callable[[_Function], _Function]
 RESIZE = ("stretch", "crop", "letterbox")
 
 
+def _grid(text: str | None) -> tuple[int, int] | None:
+    """Return rows and columns."""
+    if text is None:
+        return None
+    rows, _, columns = text.lower().partition("x")
+    if not (rows.isdecimal() and columns.isdecimal() and int(rows) and int(columns)):
+        raise click.BadParameter(f"'{text}' is no grid; write rows and columns, such as 14x14")
+    return int(rows), int(columns)
+
+
 def all_of(*decorators: Callable[[_Function], _Function]) -> Callable[[_Function], _Function]:
     """Return one decorator for several, which ``--help`` lists in the order given."""
 
@@ -36,6 +46,12 @@ def images(**options: Any) -> Callable[[_Function], _Function]:
 
 score = click.option(
     "--score", metavar="NAME", help="Tensor to explain.  [default: the one before a final Softmax, Sigmoid ...]"
+)
+grid = click.option(
+    "--grid",
+    metavar="ROWSxCOLUMNS",
+    callback=lambda ctx, option, text: _grid(text),
+    help="How a transformer's tokens lie.  [default: what the graph tells, else a square]",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 quiet = click.option("--quiet", "-q", is_flag=True, help="No progress bar and no notes; errors and warnings stay.")

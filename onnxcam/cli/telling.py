@@ -59,14 +59,13 @@ class Teller:
             click.echo(line(one, saved))
         for doubt in one.warnings[0]:
             warn(f"{_name(one)}: {doubt}")
-        self._advance()
 
     def fail(self, image: str, error: ImageError) -> None:
         """Tell of one image that could not be explained."""
         self.clear()
         complain(str(error))
         self.errors.append({"image": image, "error": str(error), "exit_code": error.exit_code})
-        self._advance()
+        self.advance()
 
     def document(self, explainer: Explainer) -> dict[str, Any]:
         """Return everything as one JSON document."""
@@ -86,7 +85,8 @@ class Teller:
         if self._bar is not None and not self._hidden:
             click.echo(_CLEAR_LINE, nl=False, err=True)
 
-    def _advance(self) -> None:
+    def advance(self) -> None:
+        """Move the progress bar on by one image."""
         if self._bar is not None:
             self._bar.update(1)
 

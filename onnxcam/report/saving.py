@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ FORMAT = "onnxcam-explanation-1"
 
 # Two records that agree in these tell of the same explanation, whatever machine made it.
 _IDENTITY = ("source", "method", "layer", "score")
+_PLAIN = re.compile(r"class \d+|predicted class of rank \d+")
 _PROVENANCE = ("sha256", "preprocessing")
 
 
@@ -99,6 +101,8 @@ def _identity(record: Mapping[str, Any]) -> object:
         [
             *(record.get(key) for key in _IDENTITY),
             target.get("class_index"),
+            # The predicted class and the same class by name make one map.
+            None if _PLAIN.fullmatch(str(target.get("asked"))) else target.get("asked"),
             *(provenance.get(key) for key in _PROVENANCE),
         ]
     )

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from onnxcam.cli.commands.explain import parse_target
 from onnxcam.cli.fields import build_method
 from onnxcam.cli.photographs import batches
 from onnxcam.errors import ImageError, InputError
@@ -167,16 +166,6 @@ def test_fields_take_the_type_that_is_declared() -> None:
     for wrong in ("seed=x", "seed=1.5", "sed=1"):
         with pytest.raises(InputError):
             build_method("random-cam", [wrong])
-
-
-def test_targets() -> None:
-    assert [parse_target(text) for text in ("predicted", "3", "-1", "tabby", "9" * 30)] == [
-        None,
-        3,
-        -1,
-        "tabby",
-        int("9" * 30),
-    ]
 
 
 def test_batches_keep_order_and_size(place: Path) -> None:

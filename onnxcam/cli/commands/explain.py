@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +19,6 @@ from onnxcam.errors import ImageError, ModelError, ProviderError
 if TYPE_CHECKING:
     from onnxcam.explainer import Explainer
 
-_INTEGER = re.compile("[+-]?[0-9]{1,1000}")
-
 
 @click.command(
     cls=Command,
@@ -36,8 +33,15 @@ _INTEGER = re.compile("[+-]?[0-9]{1,1000}")
 @click.option("--demo", is_flag=True, help="Explain the sample images with the model that come with onnxcam.")
 @options.method
 @options.score
+@options.grid
 @click.option(
-    "--target", "-t", metavar="INDEX|LABEL", default="predicted", show_default=True, help="The class to explain."
+    "--target",
+    "-t",
+    metavar="TARGET",
+    default="predicted",
+    show_default=True,
+    help="What to explain: a class by INDEX or LABEL, top:K for each of the best, A-B for a difference, "
+    "box:I[:VALUE] of a detection, mask:FILE:CLASS over a region.",
 )
 @options.photographs
 @click.option(
@@ -67,16 +71,18 @@ def command(
     nonsense, the preprocessing is wrong, and so is the map.
     """
     from onnxcam.report.files import make_folder
+    from onnxcam.target_text import parse_targets
 
     model, images = _demo(model, images) if demo else _given(model, images)
-    explainer, wanted = make_explainer(model, **how), parse_target(target)
+    explainer = make_explainer(model, **how)
+    targets = parse_targets(target, explainer.labels)
     make_folder(out)
     teller = Teller(as_json, quiet)
     files = list_images(images, teller.fail)
     with teller.progress(len(files)):
         for batch in batches(explainer, files, teller.fail):
             try:
-                explanation = explainer.explain(batch, wanted)
+                explanations = [explainer.explain(batch, target) for target in targets]
             except ProviderError as error:
                 if not _is_open(explainer):
                     raise
@@ -87,8 +93,11 @@ def command(
             if not (teller.records or quiet):
                 teller.clear()
                 _introduce(explainer)
-            for one in explanation:
-                teller.tell(one, one.save(out)[0])
+            for image in range(len(batch)):
+                teller.advance()
+                for explanation in explanations:
+                    one = explanation[image]
+                    teller.tell(one, one.save(out)[0])
     if as_json:
         print_json(teller.document(explainer))
     elif teller.records and sys.stdout.isatty() and not quiet:
@@ -129,6 +138,7 @@ def make_explainer(
     provider: str | None,
     batch: int | None,
     threads: int | None,
+    grid: tuple[int, int] | None,
 ) -> Explainer:
     """Return the explainer that the options describe, with its graph loaded."""
     from onnxcam.explainer import Explainer
@@ -145,6 +155,7 @@ def make_explainer(
         labels=None if labels is None else load_labels(labels),
         batch_size=batch,
         threads=threads,
+        grid=grid,
     )
     # Before any photograph is read: what is wrong with the model or the provider is said once, and at once.
     _ = explainer.image_spec, explainer.session
@@ -159,13 +170,6 @@ def _introduce(explainer: Explainer) -> None:
     )
     if (source := explainer.preprocessing[1]).startswith("assumed"):
         note(f"preprocessing {source}")
-
-
-def parse_target(text: str) -> int | str | None:
-    """Return a class index, a label, or None for the predicted class."""
-    if text == "predicted":
-        return None
-    return int(text) if _INTEGER.fullmatch(text) else text
 
 
 def _is_open(explainer: Explainer) -> bool:
