@@ -1,0 +1,69 @@
+"""Quantised files that other people exported: on real photographs, and beside the float networks they come from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from onnxcam.graph.inputs import image_input
+from tests.shared import shared_path
+from tests.test_real_models import explainer, photographs
+from tools.twins import compare, pairs
+
+MODELS = {
+    "shufflenet_v2_qlinear_int8": "float32",
+    "mobilenet_v1_tf_qdq_uint8": "uint8",
+    "mobilenet_v2_torch_dynamo_dynquant": "float32",
+    "resnet8_cifar10_tflite_int8": "int8",
+    "person_tflite_int8": "int8",
+}
+# Mean over photographs: rank correlation of HiResCAM's maps, cosine of input gradients. Where less is asked than 0.85,
+# rounding the activations of the float network itself costs as much: its ReLUs switch at other places.
+ALIKE = {
+    "mobilenet_v2_torch_dynamo_dynquant": (0.95, 0.72),
+    "resnet8_cifar10_tflite_int8": (0.95, 0.85),
+    "person_tflite_int8": (0.9, 0.75),
+}
+
+
+@pytest.mark.parametrize("method", ["hires-cam", "grad-cam", "gradient", "gradient-x-input"])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_map_for_every_photograph(name: str, method: str) -> None:
+    made = explainer(name, method)
+    assert image_input(made.network.model.graph).dtype == MODELS[name]
+    photos = [made.read(path) for path in photographs(name)]
+    result = made.explain(photos)
+    assert result.maps.shape == (3, *made.image.extent)
+    assert np.isfinite(result.raw).all()
+    assert not any(result.warnings), result.warnings
+    assert (result.maps.max(axis=(1, 2)) == 1).all()
+    alone = made.explain(photos[1:2])
+    # Each photograph is explained as if it were alone, also where a scale is computed from all that is run together.
+    np.testing.assert_allclose(result.raw[1], alone.raw[0], atol=1e-4 * np.abs(alone.raw).max())
+
+
+@pytest.mark.parametrize("name", ["person_tflite_int8", "shufflenet_v2_qlinear_int8"])
+def test_a_quantised_layer_is_explained_in_real_numbers(name: str) -> None:
+    """The map at an integer value is the map at the real value that the file itself makes of it."""
+    real = explainer(name, "hires-cam")
+    producer = next(node for node in real.network.model.graph if node.outputs[0].name == real.layer.name)
+    assert producer.op_type == "DequantizeLinear"
+    assert producer.inputs[0] is not None
+    quantised = str(producer.inputs[0].name)
+    integer = explainer(name, "hires-cam", layer=quantised)
+    photos = [real.read(path) for path in photographs(name)]
+    maps, same = real.explain(photos), integer.explain(photos)
+    assert integer.layer.name == f"{quantised}/real"
+    np.testing.assert_allclose(same.scores, maps.scores, atol=1e-5 * np.abs(maps.scores).max())
+    np.testing.assert_allclose(same.raw, maps.raw, atol=1e-4 * np.abs(maps.raw).max())
+
+
+def test_twins_explain_alike() -> None:
+    shared = shared_path("models", "models.json").parents[1]
+    assert {name for name, _ in pairs(shared / "models")} == set(ALIKE)
+    for name, twin in pairs(shared / "models"):
+        like = compare(name, twin, shared, count=12)
+        maps, gradients = ALIKE[name]
+        assert like.agree.mean() >= 0.9
+        assert like.maps.mean() >= maps
+        assert like.gradients.mean() >= gradients
