@@ -33,8 +33,8 @@ class Network:
         file: as it was given.
         model: canonical; takes any number of samples unless ``batch`` says otherwise.
         score: the tensor that is explained.
-        batch: None where any number of samples goes; else the number that the file insists on, or 1 where the samples
-            of one run would change each other's results.
+        batch: None where any number of samples goes; else the number that the file insists on, or 1 where the
+            samples of one run would change each other's results.
     """
 
     file: ModelFile

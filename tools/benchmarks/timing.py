@@ -9,6 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
+# Seconds between two candidates.
+_REST = 0.1
+
+
 @dataclass(frozen=True)
 class Timing:
     """What one candidate took.
@@ -38,6 +42,8 @@ def interleaved(candidates: Mapping[str, Callable[[], object]], rounds: int = 15
         for turn in range(rounds):
             for step in range(len(names)):
                 name = names[(turn + step) % len(names)]
+                # Threads of the candidate before go on spinning for a while, and would take the cores from this one.
+                time.sleep(_REST)
                 start = time.perf_counter()
                 candidates[name]()
                 seconds[name].append(time.perf_counter() - start)
