@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-
 # Seconds between two candidates.
 _REST = 0.1
 
