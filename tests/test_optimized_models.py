@@ -71,3 +71,19 @@ def test_maps_stay(tmp_path: Path) -> None:
     plain, fused = (made.explain([photo]) for made, photo in zip(explainers, photos, strict=True))
     assert plain.layer == fused.layer
     np.testing.assert_allclose(fused.raw, plain.raw, atol=1e-5 * np.abs(plain.raw).max())
+
+
+def test_a_network_of_integers_only(tmp_path: Path) -> None:
+    """The optimiser leaves no real number in this file; its map is that of the file it was made from."""
+    path = shared_path("models", "mobilenet_v1_tf_qdq_uint8.onnx")
+    fused = optimized(path, tmp_path)
+    kinds = {node.op_type for node in onnx.load(fused).graph.node}
+    assert kinds == {"Transpose", "Reshape", "QLinearConv", "QLinearAveragePool", "QLinearSoftmax"}
+    made = [onnxcam.Explainer(file, preprocess="none") for file in (path, fused)]
+    photo = shared_path("images", "photos", "both.png")
+    plain, whole = (each.explain([each.read(photo)], [282]) for each in made)
+    assert whole.activation == "softmax"
+    assert whole.layer.endswith("/real")
+    cosine = np.vdot(plain.raw, whole.raw) / (np.linalg.norm(plain.raw) * np.linalg.norm(whole.raw))
+    assert cosine > 0.999
+    np.testing.assert_allclose(whole.scores, plain.scores, atol=0.05 * np.abs(plain.scores).max())

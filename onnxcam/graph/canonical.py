@@ -15,6 +15,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from onnxcam.errors import ModelError
+from onnxcam.graph.ending import end_in_real_numbers
 from onnxcam.graph.expand import claim_operators, expand, settle_numbers
 from onnxcam.graph.quantization import read_as_real
 
@@ -39,6 +40,13 @@ def canonicalize(model: ir.Model) -> ir.Model:
     model = model.clone()
     model.ir_version = max(model.ir_version, _FREE_INITIALIZERS_IR)
     for step in _STEPS:
+        model = step(model)
+    return model
+
+
+def canonicalize_part(model: ir.Model) -> ir.Model:
+    """Bring a definition that is to join a canonical model into canonical form; it may be changed."""
+    for step in (_lift_constants, _drop_unused, infer_shapes):
         model = step(model)
     return model
 
@@ -166,4 +174,5 @@ _STEPS: tuple[Callable[[ir.Model], ir.Model], ...] = (
     _name_everything,
     infer_shapes,
     settle_numbers,
+    end_in_real_numbers,
 )
