@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxcam.autodiff.differentiate import Seed, add_gradients, gradient_name
+from onnxcam.autodiff.registry import Table
 from onnxcam.autodiff.seed import CLASS_INDEX, COTANGENT
 from onnxcam.graph.canonical import Model
 from onnxcam.graph.serialize import bytes_per_sample
@@ -59,6 +60,9 @@ class Engine:
         providers: Sequence[Provider] | None = None,
         threads: int | None = None,
         batch_size: int | None = None,
+        *,
+        share_weights: bool = True,
+        table: Table | None = None,
     ) -> None:
         """Remember what to compute; graphs are written and loaded when they are first needed."""
         self.network = network
@@ -67,6 +71,8 @@ class Engine:
         self._providers = providers
         self._threads = threads
         self._batch_size = batch_size
+        self._share_weights = share_weights
+        self._table = table
         self._sample_bytes = 0
 
     def run(self, feeds: Mapping[str, Tensor], targets: Targets, labels: Sequence[str] | None) -> Found:
@@ -135,7 +141,14 @@ class Engine:
         return list(dict.fromkeys([self.network.score.name, self.layer]))
 
     def _differentiated(self, seed: Seed) -> Session:
-        model = add_gradients(self.network.model, self.network.score.name, [self.layer], seed)
+        model = add_gradients(
+            self.network.model,
+            self.network.score.name,
+            [self.layer],
+            seed,
+            table=self._table,
+            share_weights=self._share_weights,
+        )
         return self._open(expose(model, [*self._wanted, gradient_name(self.layer)]))
 
     def _open(self, model: Model) -> Session:

@@ -9,6 +9,7 @@
       ImageError            the image cannot be read or does not fit          exit code 8
       InputError            an array that the model does not take             exit code 9
       ProviderError         the requested provider does not load or fails     exit code 10
+      VerificationError     two ways to one gradient do not agree             exit code 11
 
     OnnxcamWarning          a map that should not be trusted as it stands
 
@@ -78,6 +79,12 @@ class ProviderError(OnnxcamError):
     """An execution provider does not load, or fails while it runs."""
 
     exit_code = 10
+
+
+class VerificationError(OnnxcamError):
+    """A gradient is not what differences, another provider or another engine say."""
+
+    exit_code = 11
 
 
 class OnnxcamWarning(UserWarning):

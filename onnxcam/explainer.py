@@ -42,6 +42,7 @@ from onnxcam.network import Network, read_network
 from onnxcam.runtime.providers import Provider
 from onnxcam.runtime.session import Session
 from onnxcam.targets import Targets, by_class
+from onnxcam.torch_engine import Converted, TorchEngine
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
@@ -72,6 +73,8 @@ class Explainer:
         batch_size: int | None = None,
         threads: int | None = None,
         grid: tuple[int, int] | None = None,
+        engine: Literal["onnx", "torch"] = "onnx",
+        share_weights: bool = True,
     ) -> None:
         """Read the model and find everything that the method needs; nothing runs yet.
 
@@ -90,6 +93,9 @@ class Explainer:
             batch_size: samples a run. Default: as many as fit about 1 GiB of values.
             threads: of onnxruntime, for one operator. Default: all cores.
             grid: rows and columns of a transformer's tokens. Default: what the graph tells, else a square.
+            engine: ``onnx`` runs the gradient graph on onnxruntime; ``torch`` converts the file and differentiates it
+                with torch, a second opinion on files that onnx2torch can convert.
+            share_weights: let the backward pass read the forward pass's weights; False for runtimes that confuse them.
 
         Raises:
             ModelError: no ONNX model.
@@ -108,6 +114,10 @@ class Explainer:
         if batch_size is not None and batch_size < 1:
             raise InputError(f"the batch size is at least 1, not {batch_size}")
         self._batch_size = batch_size
+        if engine not in ("onnx", "torch"):
+            raise InputError(f"the engine is 'onnx' or 'torch', not '{engine}'")
+        self._engine = engine
+        self._share_weights = share_weights
 
     def _find_layer(self, wanted: str | int | None) -> Layer:
         graph, score = self.network.model.graph, self.network.score.name
@@ -161,13 +171,23 @@ class Explainer:
         return found if self._resize is None else replace(found, resize=self._resize), note
 
     @cached_property
-    def engine(self) -> Engine:
+    def engine(self) -> Engine | TorchEngine:
         """What computes scores, activations and gradients."""
         gradient = isinstance(self.method, GradientMethod)
-        return Engine(self.network, self.layer.name, gradient, self._providers, self._threads, self._batch_size)
+        if self._engine == "torch":
+            return TorchEngine(self.network, self.layer.name, gradient, self._batch_size, self._threads)
+        return Engine(
+            self.network,
+            self.layer.name,
+            gradient,
+            self._providers,
+            self._threads,
+            self._batch_size,
+            share_weights=self._share_weights,
+        )
 
     @property
-    def session(self) -> Session:
+    def session(self) -> Session | Converted:
         """The graph that computes scores, activations and gradients, loaded."""
         return self.engine.session
 

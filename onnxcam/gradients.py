@@ -10,7 +10,9 @@ from onnxcam.graph.serialize import to_proto
 from onnxcam.network import read_network
 
 
-def differentiate(model: ModelSource, of: str, wrt: Sequence[str], seed: Seed = "cotangent") -> ModelProto:
+def differentiate(
+    model: ModelSource, of: str, wrt: Sequence[str], seed: Seed = "cotangent", *, share_weights: bool = True
+) -> ModelProto:
     """Return a model that computes gradients too, with standard ONNX operators only.
 
     Its outputs are the model's own, then for each value ``v`` in ``wrt`` both ``v`` and its gradient ``grad/v``, of the
@@ -25,6 +27,8 @@ def differentiate(model: ModelSource, of: str, wrt: Sequence[str], seed: Seed = 
         seed: ``cotangent`` adds a float32 input ``cotangent`` of the shape of ``of``: the gradient is that of
             ``sum(cotangent * of)``. ``class`` adds an int64 input ``class_index`` of shape [N], one class a sample,
             negative for the class with the highest score.
+        share_weights: let the backward pass read the forward pass's weights. Some runtimes compute wrong gradients then
+            without a word; False gives it copies, in a file that is larger by as much.
 
     Raises:
         ModelError: no ONNX model, or one that onnxruntime does not take.
@@ -36,4 +40,4 @@ def differentiate(model: ModelSource, of: str, wrt: Sequence[str], seed: Seed = 
         >>> graph = onnxcam.differentiate("model.onnx", of="logits", wrt=["layer4"], seed="class")
     """
     network = read_network(model, score=of)
-    return to_proto(add_gradients(network.model, network.score.name, wrt, seed))
+    return to_proto(add_gradients(network.model, network.score.name, wrt, seed, share_weights=share_weights))

@@ -12,6 +12,7 @@ from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.driver import Walk
 from onnxcam.autodiff.registry import Table, gradient_table
 from onnxcam.autodiff.seed import class_seed, cotangent_seed
+from onnxcam.autodiff.separate import separate_weights
 from onnxcam.errors import UnsupportedError
 from onnxcam.graph.values import find_value
 
@@ -24,7 +25,13 @@ def gradient_name(value: str) -> str:
 
 
 def add_gradients(
-    model: ir.Model, of: str, wrt: Sequence[str], seed: Seed = "cotangent", *, table: Table | None = None
+    model: ir.Model,
+    of: str,
+    wrt: Sequence[str],
+    seed: Seed = "cotangent",
+    *,
+    table: Table | None = None,
+    share_weights: bool = True,
 ) -> ir.Model:
     """Return a copy of a canonical model with the gradient of one value with respect to others as outputs.
 
@@ -38,6 +45,7 @@ def add_gradients(
         seed: ``cotangent`` adds an input ``cotangent`` of the shape of ``of``; ``class`` adds an int64 input
             ``class_index`` of shape [N], negative for the predicted class.
         table: rules; ONNX's gradients if not given.
+        share_weights: let the backward pass read the forward pass's weights; else it gets copies of them.
 
     Raises:
         NameNotFoundError: no value has such a name.
@@ -50,11 +58,14 @@ def add_gradients(
     graph = model.graph
     score = find_value(graph, of)
     values = [find_value(graph, name) for name in wrt]
+    forward = frozenset(graph.all_nodes())
     walk = Walk(graph, score, values, gradient_table() if table is None else table)
     start = class_seed(walk.op, score) if seed == "class" else cotangent_seed(walk.op, score)
     for value, gradient in zip(values, walk.run(start), strict=True):
         _expose(graph, value)
         graph.outputs.append(_named(walk.op, gradient, value))
+    if not share_weights:
+        separate_weights(graph, walk.op, forward)
     return passes.RemoveUnusedNodesPass()(model).model
 
 
