@@ -31,12 +31,12 @@ def resize(op: Builder, node: NodeView, dy: Var) -> Cotangents:
             f"Resize '{node.node.name}': keep_aspect_ratio_policy has no gradient rule; export it with scales instead"
         )
     rank = node.rank()
-    for axis in _resized_axes(node, rank):
-        dy = along_axis(op, dy, node.raw(0), axis, rank, _resizer(op, node, axis))
+    for axis in resized_axes(node, rank):
+        dy = along_axis(op, dy, node.raw(0), axis, rank, resizer(op, node, axis))
     return (dy,)
 
 
-def _resized_axes(node: NodeView, rank: int) -> list[int]:
+def resized_axes(node: NodeView, rank: int) -> list[int]:
     """Return the axes that may change, the last ones last."""
     chosen = [axis % rank for axis in node.integers("axes") or range(rank)]
     before, after = node.shape() or (), node.y.shape or ()
@@ -52,7 +52,7 @@ def _resized_axes(node: NodeView, rank: int) -> list[int]:
     ]
 
 
-def _resizer(op: Builder, node: NodeView, axis: int) -> Callable[[Var], Var]:
+def resizer(op: Builder, node: NodeView, axis: int) -> Callable[[Var], Var]:
     """Return the same interpolation for a matrix along axis 1."""
     attributes: dict[str, int | float | str] = {}
     present = node.node.attributes
