@@ -56,9 +56,9 @@ def _take_apart(graph: ir.Graph, node: ir.Node) -> None:
 def _quantize_again(graph: ir.Graph, node: ir.Node, parameters: tuple[ir.Value, ir.Value | None]) -> None:
     value = node.outputs[0]
     name, given = str(value.name), [p for p in parameters if p is not None]
+    uses = list(value.uses())
     real = _node("DequantizeLinear", [value, *given], f"{name}/scores", ir.DataType.FLOAT, value.shape)
     back = _node("QuantizeLinear", [real.outputs[0], *given], f"{name}/back", value.dtype, value.shape)
-    uses = list(value.uses())
     graph.insert_after(node, [real, back])
     for user, index in uses:
         user.replace_input_with(index, back.outputs[0])

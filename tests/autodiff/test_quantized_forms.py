@@ -17,6 +17,7 @@ from onnxcam.autodiff.real import limits
 from onnxcam.errors import DependencyError
 from onnxcam.graph.canonical import canonicalize
 from onnxcam.graph.dequantize import dequantized
+from onnxcam.graph.score import find_score
 from onnxcam.graph.serialize import to_proto
 from tests.autodiff.checks import OnnxRuntime, Reference, assert_close, cotangent_like, differentiate
 from tests.models import floats, model, rng
@@ -250,3 +251,29 @@ def test_a_quantised_layer_in_real_numbers(kind: str) -> None:
         gradient = integer if layer == "x" else integer.transpose(0, 1, 3, 2)
         assert_close(found[f"grad/{name}"], gradient / np.float32(0.05), 1e-5)
     assert dequantized(canonical, "y")[0] is canonical
+
+
+def test_integer_scores_are_explained_as_real_numbers() -> None:
+    """A file whose output is a quantised product: the score is what its integers stand for, the output stays."""
+    proto = model(
+        """ends (uint8[2, 3] x) => (uint8[2, 4] y) {
+            q = QLinearMatMul(x, s, z, w, s, z, s, z)
+            y = Reshape(q, flat)
+        }""",
+        {
+            "s": np.asarray(np.float32(0.1)),
+            "z": np.asarray(np.uint8(100)),
+            "w": rng(1).integers(60, 140, (3, 4)).astype(np.uint8),
+            "flat": np.array([2, 4]),
+        },
+    )
+    canonical = canonicalize(ir.from_proto(proto))
+    score = find_score(canonical.graph)
+    x = rng(2).integers(60, 140, (2, 3)).astype(np.uint8)
+    dy = cotangent_like(np.zeros((2, 4)))
+    found = OnnxRuntime(differentiate(proto, score.name, ["x"]))({"x": x, "cotangent": dy})
+    y = OnnxRuntime(proto)({"x": x})["y"]
+    np.testing.assert_array_equal(found["y"], y)
+    real = (onnx.numpy_helper.to_array(proto.graph.initializer[2]).astype(float) - 100) * 0.1
+    assert ((y > 0) & (y < 255)).all()
+    assert_close(found["grad/x"], 0.1 * dy.astype(np.float64) @ real.T, 1e-5)
