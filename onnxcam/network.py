@@ -92,7 +92,7 @@ def open_session(
 def _samples_stay_apart(fixed: Model, opened: Model, score: str, file: ModelFile) -> bool:
     """Run two samples at once and one by one: where the scores are equal, the batch axis is a batch axis."""
     folder = None if file.path is None else file.path.parent
-    samples = _random_inputs(model_inputs(fixed.graph), 2)
+    samples = random_inputs(model_inputs(fixed.graph), 2)
     try:
         alone = open_session(expose(fixed, [score]), [CPU], folder=folder)
         expected = alone.run_batched(samples, size=1, fixed=True)[score]
@@ -105,8 +105,9 @@ def _samples_stay_apart(fixed: Model, opened: Model, score: str, file: ModelFile
     return together.shape == expected.shape and bool(np.abs(together - expected).max() <= _TOLERANCE * scale)
 
 
-def _random_inputs(inputs: Sequence[ModelInput], count: int) -> dict[str, npt.NDArray[Any]]:
-    rng = np.random.default_rng(0)
+def random_inputs(inputs: Sequence[ModelInput], count: int, seed: int = 0) -> dict[str, npt.NDArray[Any]]:
+    """Return arrays that the model takes; open sizes become 32."""
+    rng = np.random.default_rng(seed)
     arrays = {}
     for entry in inputs:
         shape = [count, *(32 if size is None else size for size in entry.shape[1:])]

@@ -112,6 +112,12 @@ class TorchEngine:
             torch.set_num_threads(self._threads)
         return converted
 
+    def at(self, layer: str) -> TorchEngine:
+        """Return the same engine at another layer; the file is converted once."""
+        other = TorchEngine(self.network, layer, self.gradient, self._batch_size, self._threads)
+        other.session = self.session
+        return other
+
     @property
     def provider(self) -> str:
         """What runs the model."""

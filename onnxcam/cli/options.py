@@ -11,6 +11,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 Decorator = Callable[[_Function], _Function]
 
 RESIZE = ("stretch", "crop", "letterbox")
+ENGINES = ("onnx", "torch")
 
 
 def _grid(text: str | None) -> tuple[int, int] | None:
@@ -67,7 +68,7 @@ method = all_of(
         help="Where to read the map, as onnxcam inspect lists.  [default: -1, the last one with spatial extent]",
     ),
 )
-photographs = all_of(
+preparation = all_of(
     click.option(
         "--preprocess",
         "-p",
@@ -76,10 +77,30 @@ photographs = all_of(
         "  [default: what the model's metadata says]",
     ),
     click.option("--resize", type=click.Choice(RESIZE), help="How a photograph is brought to the model's size."),
+)
+photographs = all_of(
+    preparation,
     click.option("--labels", metavar="FILE", help="Names of the classes: one a line, or JSON."),
 )
+provider = click.option("--provider", metavar="NAME", help="cuda, cpu, ...  [default: cuda where it works, else cpu]")
+threads = click.option(
+    "--threads", type=click.IntRange(min=1), help="CPU threads of one operator.  [default: all cores]"
+)
+share_weights = click.option(
+    "--share-weights/--copy-weights",
+    default=True,
+    help="Let both passes read one weight, or copy it for runtimes that confuse it.  [default: share]",
+)
 running = all_of(
-    click.option("--provider", metavar="NAME", help="cuda, cpu, ...  [default: cuda where it works, else cpu]"),
+    provider,
     click.option("--batch", type=click.IntRange(min=1), help="Images a run.  [default: what fits 1 GiB]"),
-    click.option("--threads", type=click.IntRange(min=1), help="CPU threads of one operator.  [default: all cores]"),
+    threads,
+    click.option(
+        "--engine",
+        type=click.Choice(ENGINES),
+        default="onnx",
+        show_default=True,
+        help="torch converts the file and differentiates it with torch (needs onnxcam[torch]).",
+    ),
+    share_weights,
 )

@@ -98,7 +98,7 @@ def candidates(graph: ir.Graph, score: str) -> list[Layer]:
     """
     axes = axis_meanings(graph)
     nodes, on_way = way(graph, find_value(graph, score))
-    narrow = _bottlenecks(nodes, on_way)
+    narrow = bottlenecks(nodes, on_way)
     forms = _other_forms(find_value(graph, score), on_way)
     for values in (narrow, [value for node in nodes for value in node.outputs if value in on_way]):
         spatial = [v for v in values if v in axes and v not in forms and _layer(v, axes[v]).has_extent]
@@ -181,7 +181,7 @@ def way(graph: ir.Graph, score: ir.Value) -> tuple[list[ir.Node], set[ir.Value]]
     return nodes[::-1], seen & needed
 
 
-def _bottlenecks(nodes: Sequence[ir.Node], on_way: set[ir.Value]) -> list[ir.Value]:
+def bottlenecks(nodes: Sequence[ir.Node], on_way: set[ir.Value]) -> list[ir.Value]:
     """Return the values that every path passes: where one of them is made, nothing else is still awaited."""
     last_use = {v: step for step, node in enumerate(nodes) for v in node.inputs if v is not None and v in on_way}
     made = {v: step for step, node in enumerate(nodes) for v in node.outputs if v in on_way}

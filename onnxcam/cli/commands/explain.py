@@ -139,6 +139,8 @@ def make_explainer(
     batch: int | None,
     threads: int | None,
     grid: tuple[int, int] | None,
+    engine: Any,
+    share_weights: bool,
 ) -> Explainer:
     """Return the explainer that the options describe, with its graph loaded."""
     from onnxcam.explainer import Explainer
@@ -156,6 +158,8 @@ def make_explainer(
         batch_size=batch,
         threads=threads,
         grid=grid,
+        engine=engine,
+        share_weights=share_weights,
     )
     # Before any photograph is read: what is wrong with the model or the provider is said once, and at once.
     _ = explainer.image_spec, explainer.session
