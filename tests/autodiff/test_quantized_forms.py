@@ -184,7 +184,7 @@ def test_integers_are_moved_about() -> None:
 def test_sums_of_products_carry_a_gradient_and_sizes_do_not() -> None:
     """In 32 bits: the sum, with a bias added and in another shape, carries one; a size read from x does not."""
     proto = model(
-        """sums (float[2, 3] x) => (float[2, 4] y) {
+        """sums (float[n, 3] x) => (float[n, 4] y) {
             q, s, z = DynamicQuantizeLinear(x)
             t = MatMulInteger(q, w, z)
             biased = Add(t, b)
@@ -275,5 +275,5 @@ def test_integer_scores_are_explained_as_real_numbers() -> None:
     y = OnnxRuntime(proto)({"x": x})["y"]
     np.testing.assert_array_equal(found["y"], y)
     real = (onnx.numpy_helper.to_array(proto.graph.initializer[2]).astype(float) - 100) * 0.1
-    assert ((y > 0) & (y < 255)).all()
-    assert_close(found["grad/x"], 0.1 * dy.astype(np.float64) @ real.T, 1e-5)
+    inside = (y > 0) & (y < 255)
+    assert_close(found["grad/x"], 0.1 * np.where(inside, dy, 0).astype(np.float64) @ real.T, 1e-5)
