@@ -17,6 +17,7 @@ import onnx_ir.passes.common as passes
 from onnxcam.errors import ModelError
 from onnxcam.graph.ending import end_in_real_numbers
 from onnxcam.graph.expand import claim_operators, expand, settle_numbers
+from onnxcam.graph.fold import fold_sizes
 from onnxcam.graph.quantization import read_as_real
 
 Model: TypeAlias = ir.Model
@@ -27,6 +28,8 @@ MINIMUM_OPSET = 18
 _FREE_INITIALIZERS_IR = 4
 # Weights above this many numbers are none of the shapes, axes and scales that the converter reads.
 _LARGEST_CONSTANT = 1024
+# Sizes that depend on sizes that depend on sizes: deeper chains than this have not been seen.
+_ROUNDS = 8
 # The oldest file format that may carry opset 18.
 _MINIMUM_IR = 8
 
@@ -152,14 +155,41 @@ def infer_shapes(model: ir.Model) -> ir.Model:
     for node in lent:
         node.op_type = "InstanceNormalization"
     with read_as_real(model.graph):
-        result = passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+        pass_ = passes.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)
+        result = pass_(model)
+        if _give_ranks(result.model.graph):
+            result = pass_(result.model)
     for node in lent:
         node.op_type = "GroupNormalization"
     return result.model
 
 
+def _give_ranks(graph: ir.Graph) -> bool:
+    """Tell the rank of parts whose lengths are computed while the graph runs: onnx infers nothing for these."""
+    found = False
+    for node in graph.all_nodes():
+        whole = node.inputs[0].shape if node.op_type == "Split" and node.domain == "" and node.inputs[0] else None
+        if whole is None:
+            continue
+        axis = node.attributes.get_int("axis", 0) % len(whole)
+        for value in (value for value in node.outputs if value.shape is None):
+            value.shape = ir.Shape([None if i == axis else size for i, size in enumerate(whole)])
+            found = True
+    return found
+
+
 def _name_everything(model: ir.Model) -> ir.Model:
     return passes.NameFixPass()(model).model
+
+
+def _settle_sizes(model: ir.Model) -> ir.Model:
+    """Compute sizes ahead; each round of shapes may make more of them known."""
+    for _ in range(_ROUNDS):
+        if not fold_sizes(model):
+            break
+        # What computed the sizes is gone first: there may be several times as much of it as of the network.
+        model = infer_shapes(_drop_unused(model))
+    return model
 
 
 _STEPS: tuple[Callable[[ir.Model], ir.Model], ...] = (
@@ -173,6 +203,7 @@ _STEPS: tuple[Callable[[ir.Model], ir.Model], ...] = (
     _drop_unused,
     _name_everything,
     infer_shapes,
+    _settle_sizes,
     settle_numbers,
     end_in_real_numbers,
 )
