@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnxcam.autodiff.driver import between, kinds, rule_of
+from onnxcam.autodiff.functions import is_defined
 from onnxcam.autodiff.registry import Table, gradient_table, zero_gradients
 from onnxcam.errors import DependencyError
 from onnxcam.graph.layers import way
@@ -15,7 +16,7 @@ def without_rule(graph: ir.Graph, score: str, table: Table | None = None) -> dic
     """Return the nodes between the inputs and the score that have no gradient rule, by operator."""
     table, zero = table or gradient_table(), zero_gradients()
     nodes, _ = way(graph, find_value(graph, score))
-    return kinds(n for n in nodes if (n.domain, n.op_type) not in zero and rule_of(graph, n, table) is None)
+    return kinds(n for n in nodes if (n.domain, n.op_type) not in zero and not _has_rule(graph, n, table))
 
 
 def has_gradient(graph: ir.Graph, value: str, score: str, table: Table | None = None) -> bool:
@@ -25,4 +26,8 @@ def has_gradient(graph: ir.Graph, value: str, score: str, table: Table | None = 
         nodes, _ = between(graph, [find_value(graph, value)], find_value(graph, score))
     except DependencyError:
         return False
-    return all(rule_of(graph, node, table) is not None for node in nodes)
+    return all(_has_rule(graph, node, table) for node in nodes)
+
+
+def _has_rule(graph: ir.Graph, node: ir.Node, table: Table) -> bool:
+    return rule_of(graph, node, table) is not None or is_defined(graph, node)

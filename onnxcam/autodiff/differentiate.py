@@ -10,6 +10,7 @@ import onnx_ir.passes.common as passes
 
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.driver import Walk
+from onnxcam.autodiff.functions import write_out_functions
 from onnxcam.autodiff.registry import Table, gradient_table
 from onnxcam.autodiff.seed import class_seed, cotangent_seed
 from onnxcam.autodiff.separate import separate_weights
@@ -56,10 +57,12 @@ def add_gradients(
         raise UnsupportedError(f"seed is 'cotangent' or 'class', not '{seed}'")
     model = model.clone()
     graph = model.graph
+    table = gradient_table() if table is None else table
+    write_out_functions(model, of, wrt, table)
     score = find_value(graph, of)
     values = [find_value(graph, name) for name in wrt]
     forward = frozenset(graph.all_nodes())
-    walk = Walk(graph, score, values, gradient_table() if table is None else table)
+    walk = Walk(graph, score, values, table)
     start = class_seed(walk.op, score) if seed == "class" else cotangent_seed(walk.op, score)
     for value, gradient in zip(values, walk.run(start), strict=True):
         _expose(graph, value)

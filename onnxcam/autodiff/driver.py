@@ -12,7 +12,7 @@ import onnx_ir as ir
 from onnxcam.autodiff import shapes
 from onnxcam.autodiff.builder import Builder, Var, shape_of
 from onnxcam.autodiff.node import NodeView, UnknownShapeError, cotangent_type
-from onnxcam.autodiff.registry import Rule, Table, constant_outputs, find_rule, zero_gradients
+from onnxcam.autodiff.registry import Rule, Table, constant_outputs, find_rule, refusals, zero_gradients
 from onnxcam.errors import DependencyError, UnsupportedError
 from onnxcam.graph.signal import carries_signal
 
@@ -102,12 +102,18 @@ def find_rules(graph: ir.Graph, nodes: Iterable[ir.Node], table: Table) -> dict[
     found = {node: rule_of(graph, node, table) for node in nodes}
     rules = {node: rule for node, rule in found.items() if rule is not None}
     if missing := kinds(node for node, rule in found.items() if rule is None):
-        listed = "; ".join(f"{kind} (at {', '.join(names[:3])})" for kind, names in missing.items())
+        listed = "; ".join(_no_rule(kind, names) for kind, names in missing.items())
         raise UnsupportedError(
             f"no gradient rule for {len(missing)} operator(s) between the layer and the score: {listed}; "
             "choose a layer behind them, or a method that needs no gradient such as eigen-cam"
         )
     return rules
+
+
+def _no_rule(kind: str, names: list[str]) -> str:
+    domain, _, op_type = kind.rpartition(":")
+    reason = refusals().get((domain, op_type))
+    return f"{kind} (at {', '.join(names[:3])})" + (f": {reason}" if reason else "")
 
 
 def kinds(nodes: Iterable[ir.Node]) -> dict[str, list[str]]:

@@ -44,6 +44,7 @@ Table: TypeAlias = MappingProxyType[tuple[str, str], tuple[Rule, ...]]
 
 _RULES: dict[tuple[str, str], list[Rule]] = {}
 _ZERO: dict[tuple[str, str], str] = {}
+_REFUSED: dict[tuple[str, str], str] = {}
 _CONSTANT_OUTPUTS: dict[tuple[str, str], frozenset[int]] = {}
 
 
@@ -72,6 +73,20 @@ def zero_gradient(*op_types: str, domain: str = "", reason: str) -> None:
         _ZERO[domain, op_type] = reason
 
 
+def refused(*op_types: str, domain: str = "", reason: str) -> None:
+    """Declare operators that have a gradient and no rule, and why; messages and tables say so."""
+    for op_type in op_types:
+        if (domain, op_type) in _REFUSED:
+            raise RuntimeError(f"{op_type} is refused twice")
+        _REFUSED[domain, op_type] = reason
+
+
+def refusals() -> MappingProxyType[tuple[str, str], str]:
+    """Return the operators without a rule that say why."""
+    _load()
+    return MappingProxyType(_REFUSED)
+
+
 def constant_output(op_type: str, *indices: int, domain: str = "") -> None:
     """Declare outputs of an operator that count as constants, though they are computed from its inputs."""
     _CONSTANT_OUTPUTS[domain, op_type] = frozenset(indices)
@@ -88,7 +103,7 @@ def _load() -> None:
     package = importlib.import_module("onnxcam.autodiff.rules")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
-    if both := _RULES.keys() & _ZERO.keys():
+    if both := (_RULES.keys() & _ZERO.keys()) | (_REFUSED.keys() & (_RULES.keys() | _ZERO.keys())):
         raise RuntimeError(f"operators with a rule and without a gradient: {sorted(both)}")
 
 

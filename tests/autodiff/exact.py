@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops import op_grid_sample
 
 Floats: TypeAlias = npt.NDArray[np.floating]
 Result: TypeAlias = tuple[npt.NDArray[np.generic], ...]
@@ -324,12 +325,25 @@ class GroupNormalization(OpRun):
         return (z.reshape(x.shape) * scale + bias,)
 
 
+class GridSample(op_grid_sample.GridSample):
+    """The evaluator's own rounds the points to float32, and holds a cubic's points, not its neighbours, inside."""
+
+    def _gs_denormalize_coordinates(self, n: Floats, dims: Sequence[int], align_corners: bool) -> Floats:
+        found = [self._gs_denormalize(v, dim, align_corners) for v, dim in zip(n, dims, strict=True)]
+        return np.array(found, np.float64)
+
+    def _clamp(self, val: Any, lo: float, hi: float) -> Any:
+        cubic = self.onnx_node.attribute and any(a.s == b"cubic" for a in self.onnx_node.attribute)
+        return val if cubic and isinstance(val, float) else min(max(val, lo), hi)
+
+
 EXACT: list[type[OpRun]] = [
     AveragePool,
     Conv,
     ConvTranspose,
     Erf,
     Gelu,
+    GridSample,
     GlobalLpPool,
     GlobalMaxPool,
     GroupNormalization,

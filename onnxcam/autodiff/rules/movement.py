@@ -13,7 +13,7 @@ from onnxcam.autodiff.registry import Cotangents, vjp, zero_gradient
 from onnxcam.autodiff.separable import along_axis
 
 zero_gradient("Shape", "Size", reason="its result is a size")
-zero_gradient("ConstantOfShape", "EyeLike", "Range", "OneHot", reason="its result is made of constants")
+zero_gradient("ConstantOfShape", "EyeLike", "Range", reason="its result is made of constants")
 zero_gradient(
     "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial", reason="its result is drawn by chance"
 )
@@ -93,21 +93,27 @@ def split(op: Builder, node: NodeView, cotangents: list[Var | None]) -> Cotangen
 def pad(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """Constant padding is cut off; mirrored, repeated and wrapped edges are added back to where they came from."""
     mode, rank = node.text("mode", "constant"), node.rank()
+    if mode == "constant" and node.has(1) and node.constant(1) is None:
+        dx = op.Pad(dy, op.Neg(node.raw(1)), None, node.raw(3) if node.has(3) else None)
+        return dx, None, _filling(op, node, dy, dx)
     pads, axes = _padding(node, rank)
     if mode == "constant":
         dx = op.Pad(dy, [-p for p in pads])
         # A negative padding crops x; what was cropped comes back as zeros, as Pad gives them.
-        dc = None
-        if node.needs(2):
-            dc = op.Reshape(
-                op.ReduceSum(dy, keepdims=0) - op.ReduceSum(dx, keepdims=0), shapes.shape_tensor(op, node.raw(2))
-            )
-        return dx, None, dc
+        return dx, None, _filling(op, node, dy, dx)
     for axis in axes:
         begin, end = pads[axis], pads[axis + rank]
         if begin or end:
             dy = along_axis(op, dy, node.raw(0), axis, rank, partial(_pad_columns, op, begin, end, mode))
     return (dy,)
+
+
+def _filling(op: Builder, node: NodeView, dy: Var, dx: Var) -> Var | None:
+    """Return the sum of what no input was read for, for the number that stands there."""
+    if not node.needs(2):
+        return None
+    outside = op.ReduceSum(dy, keepdims=0) - op.ReduceSum(dx, keepdims=0)
+    return op.Reshape(outside, shapes.shape_tensor(op, node.raw(2)))
 
 
 def _padding(node: NodeView, rank: int) -> tuple[list[int], list[int]]:

@@ -1,0 +1,141 @@
+"""Operators that read or write single places by index."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxcam.autodiff import shapes
+from onnxcam.autodiff.builder import Builder, Var
+from onnxcam.autodiff.node import NodeView
+from onnxcam.autodiff.registry import Cotangents, constant_output, vjp
+from onnxcam.errors import UnsupportedError
+
+constant_output("TopK", 1)
+
+
+def added_at(op: Builder, dy: Var, index: Var, x: Var, axis: int) -> Var:
+    """Return zeros of the shape of ``x``, with each number of ``dy`` added at its place along the axis."""
+    zeros = shapes.zeros_like(op, x, dy)
+    return op.ScatterElements(zeros, op.cast(index, ir.DataType.INT64), dy, axis=axis, reduction="add")
+
+
+@vjp("GatherElements", since=11)
+def gather_elements(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """y[p] = x[p with the index in place of the axis]: dy is added where each number was read."""
+    return (added_at(op, dy, node.raw(1), node.raw(0), node.integer("axis", 0)),)
+
+
+@vjp("GatherND", since=11)
+def gather_nd(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """y = slices of x at index tuples: dy is added where each was read; batch axes join the tuples."""
+    index, batch = op.cast(node.raw(1), ir.DataType.INT64), node.integer("batch_dims", 0)
+    if batch:
+        rank = node.rank(1)
+        sizes = op.Shape(index, start=0, end=rank - 1)
+        wide = op.Concat(sizes, op.ints([1]), axis=0)
+        own = [op.Expand(_counted(op, index, axis, rank), wide) for axis in range(batch)]
+        index = op.Concat(*own, index, axis=-1)
+    return (op.ScatterND(shapes.zeros_like(op, node.raw(0), dy), index, dy, reduction="add"),)
+
+
+def _counted(op: Builder, x: Var, axis: int, rank: int) -> Var:
+    """Return 0, 1, ... along one axis, in ``rank`` axes."""
+    size = op.Squeeze(shapes.dim_tensor(op, x, axis), [0])
+    counted = op.emit("Range", [op.const(np.int64(0)), size, op.const(np.int64(1))])
+    return op.Reshape(counted, [-1 if a == axis else 1 for a in range(rank)])
+
+
+@vjp("ScatterElements", since=11)
+def scatter_elements(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """y = x with u written or added at places: du = dy read there, dx = dy, without what was written over."""
+    added, axis = _is_added(node), node.integer("axis", 0)
+    index = op.cast(node.raw(1), ir.DataType.INT64)
+    dx = du = None
+    if node.needs(0):
+        dx = dy if added else op.ScatterElements(dy, index, _nothing(op, index, dy), axis=axis)
+    if node.needs(2):
+        du = op.GatherElements(dy, index, axis=axis)
+    return dx, None, du
+
+
+@vjp("ScatterND", since=11)
+def scatter_nd(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """The same for slices at index tuples."""
+    index = op.cast(node.raw(1), ir.DataType.INT64)
+    dx = dy if _is_added(node) else op.ScatterND(dy, index, _nothing(op, node.raw(2), dy))
+    return dx, None, op.GatherND(dy, index)
+
+
+def _nothing(op: Builder, like: Var, dy: Var) -> Var:
+    return shapes.zeros_like(op, like, dy)
+
+
+def _is_added(node: NodeView) -> bool:
+    reduction = node.text("reduction", "none")
+    if reduction in ("mul", "max", "min"):
+        raise UnsupportedError(
+            f"{node.node.op_type} '{node.node.name}': reduction '{reduction}' has no gradient rule (numbers that meet "
+            "at one place cannot be told apart in its result); choose a layer behind it, or a method without gradient"
+        )
+    return reduction == "add"
+
+
+@vjp("TopK", since=10)
+def top_k(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """y = the largest numbers along an axis: dy at the places that they were taken from."""
+    return (added_at(op, dy, op.var(node.node.outputs[1]), node.raw(0), node.integer("axis", -1)),)
+
+
+@vjp("Compress", since=9)
+def compress(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """y = the slices of x whose condition is true: dy back in their places."""
+    kept = op.Reshape(op.NonZero(node.raw(1)), [-1])
+    axis = node.node.attributes.get_int("axis", None)
+    x = node.raw(0)
+    if axis is None:
+        count = op.Reshape(op.Size(x), [1])
+        flat = op.Expand(op.const(0, dy.dtype), count)
+        return (shapes.reshape_like(op, op.ScatterElements(flat, kept, dy, axis=0), x),)
+    rank = node.rank()
+    index = op.Reshape(kept, [-1 if a == axis % rank else 1 for a in range(rank)])
+    return (added_at(op, dy, op.Expand(index, op.Shape(dy)), x, axis),)
+
+
+@vjp("ReverseSequence", since=10)
+def reverse_sequence(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """The first steps of each sequence in reverse order: their reversal again."""
+    axes = {"batch_axis": node.integer("batch_axis", 1), "time_axis": node.integer("time_axis", 0)}
+    return (op.ReverseSequence(dy, node.raw(1), **axes),)
+
+
+@vjp("MaxUnpool", since=9)
+def max_unpool(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """y = zeros with x written at flat places of each sample's whole result: dy read there."""
+    index = op.cast(node.raw(1), ir.DataType.INT64)
+    picked = op.Gather(op.Reshape(dy, [-1]), op.Reshape(_moved(op, node, index), [-1]), axis=0)
+    return (shapes.reshape_like(op, picked, node.raw(0)),)
+
+
+def _moved(op: Builder, node: NodeView, index: Var) -> Var:
+    """Return flat places in the result as it is.
+
+    Places count as in the tensor that the kernel, strides and pads lead to, which ``output_shape`` may enlarge.
+    """
+    if not node.has(2):
+        return index
+    rank = node.rank()
+    kernel = node.integers("kernel_shape") or []
+    strides, pads = node.integers("strides") or [1] * len(kernel), node.integers("pads") or [0] * (2 * len(kernel))
+    rest, place = index, op.const(np.int64(0))
+    # From the last axis on: the remainder is the place along it.
+    scale: Var = op.const(np.int64(1))
+    for axis in reversed(range(rank)):
+        size: Var = op.Squeeze(shapes.dim_tensor(op, node.raw(0), axis), [0])
+        if axis >= 2:
+            spot = axis - 2
+            size = (size - 1) * strides[spot] + (kernel[spot] - pads[spot] - pads[spot + len(kernel)])
+        place = place + op.Mod(rest, size) * scale
+        rest = op.Div(rest, size)
+        scale = scale * op.Squeeze(shapes.dim_tensor(op, op.var(node.node.outputs[0]), axis), [0])
+    return place
