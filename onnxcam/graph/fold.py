@@ -80,7 +80,8 @@ def _evaluate(node: ir.Node) -> npt.NDArray[Any] | None:
 
 
 def _is_quantized(node: ir.Node) -> bool:
-    return "Quantize" in node.op_type or "QLinear" in node.op_type
+    """Whether onnxruntime looks for the node when it fuses integer kernels: without it, it rounds other numbers."""
+    return "quantize" in node.op_type.lower() or "QLinear" in node.op_type
 
 
 def _partly_known(node: ir.Node, numbers: dict[ir.Value, _Numbers]) -> _Numbers | None:
