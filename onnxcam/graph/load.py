@@ -18,6 +18,9 @@ from google.protobuf.message import DecodeError
 
 from onnxcam.errors import ModelError
 
+# External tensors of more numbers than this are weights.
+_LARGEST_SIZE = 1024
+
 ModelProto: TypeAlias = onnx.ModelProto
 ModelSource: TypeAlias = str | Path | bytes | onnx.ModelProto
 
@@ -103,6 +106,7 @@ def load(source: ModelSource) -> ModelFile:
         ) from error
     if path is not None:
         ir.external_data.set_base_dir(model.graph, path.parent)
+        _bring_in_sizes(model.graph)
     return ModelFile(
         ir=model,
         name=name,
@@ -111,6 +115,14 @@ def load(source: ModelSource) -> ModelFile:
         exporter=" ".join(filter(None, (proto.producer_name, proto.producer_version))) or "unknown",
         source=source,
     )
+
+
+def _bring_in_sizes(graph: ir.Graph) -> None:
+    """Read small external tensors: shapes and axes are needed on the way, where weights may stay on disk."""
+    for value in graph.initializers.values():
+        tensor = value.const_value
+        if isinstance(tensor, ir.ExternalTensor) and tensor.size <= _LARGEST_SIZE:
+            value.const_value = ir.tensor(tensor.numpy().copy(), name=value.name)
 
 
 def _root_cause(error: BaseException) -> BaseException:

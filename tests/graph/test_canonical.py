@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -7,6 +9,7 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 
+import onnxcam
 from onnxcam.graph.canonical import MINIMUM_OPSET, canonicalize
 from onnxcam.graph.load import load
 from tests.models import classifier, floats, model
@@ -107,3 +110,15 @@ def test_unused_nodes_are_dropped_and_shapes_inferred() -> None:
     assert "Exp" not in {node.op_type for node in canonical.graph}
     shapes = {value.name: value.shape for node in canonical.graph for value in node.outputs}
     assert shapes["a2"] == ir.Shape(["n", 6, 4, 4])
+
+
+def test_weights_in_a_file_of_their_own_stay_there(tmp_path: Path) -> None:
+    proto = classifier(classes=64, opset=13)
+    path = tmp_path / "model.onnx"
+    onnx.save(classifier(classes=64, opset=13), path, save_as_external_data=True, location="weights.data", size_threshold=0)
+    canonical = canonicalize(load(path).ir)
+    weight = canonical.graph.initializers["w3"].const_value
+    assert isinstance(weight, ir.ExternalTensor)
+    x = floats(2, 3, 8, 8)
+    here = onnxcam.Explainer(path)(x)
+    np.testing.assert_allclose(here.raw, onnxcam.Explainer(proto)(x).raw, rtol=1e-5, atol=1e-6)
