@@ -1,11 +1,16 @@
 from __future__ import annotations
 
-from tools.docs import README, fill, quick_start
+from pathlib import Path
+
+import pytest
+
+from tools.docs import README, TABLES, fill, quick_start
 
 
-def test_tables_are_up_to_date() -> None:
-    text = README.read_text()
-    assert fill(text) == text
+@pytest.mark.parametrize("path", list(TABLES), ids=lambda path: path.parent.name)
+def test_tables_are_up_to_date(path: Path) -> None:
+    text = path.read_text()
+    assert fill(text, path) == text
 
 
 def test_the_quick_start_has_exactly_two_blocks() -> None:

@@ -1,4 +1,4 @@
-"""Tables of the README, written from the registries.
+"""Tables of the READMEs, written from the registries.
 
 python -m tools.docs           write them
 python -m tools.docs --check   fail if they are not what the registries say
@@ -13,10 +13,12 @@ from pathlib import Path
 
 import click
 
+from onnxcam.autodiff.operators import operators
 from onnxcam.methods.papers import citation
 from onnxcam.methods.registry import methods
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
 
 
 def methods_table() -> str:
@@ -34,15 +36,30 @@ def _source(paper: str) -> str:
     return citation(paper) if found is None else f"[{found[1]} {found[2]}]({found[3]})"
 
 
-TABLES: dict[str, Callable[[], str]] = {"methods": methods_table}
+def operators_table() -> str:
+    """Return the table of operators."""
+    rows = ["| operator | opset | gradient | checked against |", "|---|---|---|---|"]
+    for row in operators():
+        name = f"{row.domain}:{row.name}" if row.domain else row.name
+        said = row.note if row.how == "rule" else f"{row.how}: {row.note}"
+        since = "" if row.since is None else f"{row.since}+"
+        rows.append(f"| `{name}` | {since} | {said.replace('|', chr(92) + '|')} | {row.checked} |")
+    return "\n".join(rows)
 
 
-def fill(text: str) -> str:
-    """Return the text with every generated table renewed."""
-    for name, table in TABLES.items():
+# File by file, what is written into it.
+TABLES: dict[Path, dict[str, Callable[[], str]]] = {
+    README: {"methods": methods_table},
+    ROOT / "onnxcam" / "autodiff" / "README.md": {"operators": operators_table},
+}
+
+
+def fill(text: str, path: Path = README) -> str:
+    """Return the text of a file with every generated table renewed."""
+    for name, table in TABLES[path].items():
         pattern = re.compile(rf"(<!-- {name}: .*?-->\n).*?(<!-- end -->)", re.DOTALL)
         if not pattern.search(text):
-            raise click.ClickException(f"{README.name} has no place for the table '{name}'")
+            raise click.ClickException(f"{path.relative_to(ROOT)} has no place for the table '{name}'")
         text = pattern.sub(lambda found, table=table: f"{found[1]}{table()}\n{found[2]}", text)  # type: ignore[misc]
     return text
 
@@ -58,15 +75,16 @@ def quick_start(text: str) -> list[str]:
 @click.option("--blocks", is_flag=True, help="print the shell blocks of the quick start")
 def main(check: bool, blocks: bool) -> None:
     """Write or check the tables."""
-    text = README.read_text()
     if blocks:
-        click.echo("---\n".join(quick_start(text)), nl=False)
+        click.echo("---\n".join(quick_start(README.read_text())), nl=False)
         return
-    filled = fill(text)
-    if check and filled != text:
-        raise click.ClickException(f"{README.name} is not up to date: run python -m tools.docs")
-    if not check:
-        README.write_text(filled)
+    for path in TABLES:
+        text = path.read_text()
+        filled = fill(text, path)
+        if check and filled != text:
+            raise click.ClickException(f"{path.relative_to(ROOT)} is not up to date: run python -m tools.docs")
+        if not check:
+            path.write_text(filled)
 
 
 if __name__ == "__main__":

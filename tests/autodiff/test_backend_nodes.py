@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from onnxcam.autodiff.operators import CHECKED_DEFINITIONS
 from onnxcam.autodiff.registry import gradient_table
 from tests.autodiff.node_cases import check_all, check_case
 from tests.autodiff.samples import SAMPLES
@@ -25,6 +26,8 @@ def test_every_case_with_a_gradient_passes() -> None:
     wanted = {rule.op_type for rule in rules if rule.function.__module__ not in STRAIGHT_THROUGH}
     missing = wanted - tally.covered - _WITHOUT_CASE
     assert not missing, f"rules that no case reaches: {sorted(missing)}"
+    unchecked = CHECKED_DEFINITIONS - tally.covered
+    assert not unchecked, f"definitions that no case reaches: {sorted(unchecked)}"
 
 
 def test_a_case_passes() -> None:

@@ -1,0 +1,31 @@
+"""``onnxcam operators``."""
+
+from __future__ import annotations
+
+import click
+
+from onnxcam.cli import options
+from onnxcam.cli.command import Command
+from onnxcam.cli.output import print_json, table
+
+
+@click.command(cls=Command, examples=("onnxcam operators", "onnxcam operators --json"))
+@options.as_json
+def command(as_json: bool) -> None:
+    """List the operators that gradients pass, those that carry none, and why."""
+    from onnxcam.autodiff.operators import operators
+
+    rows = operators()
+    if as_json:
+        print_json([row.to_dict() for row in rows])
+        return
+    lines = [
+        (
+            f"{row.domain}:{row.name}" if row.domain else row.name,
+            "" if row.since is None else f"{row.since}+",
+            row.how if row.how == "rule" else f"{row.how}: {row.note}",
+            row.checked,
+        )
+        for row in rows
+    ]
+    click.echo(table([("OPERATOR", "OPSET", "GRADIENT", "CHECKED AGAINST"), *lines]), nl=False)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from onnxcam.autodiff.operators import operators
+from onnxcam.autodiff.registry import gradient_table, refusals, zero_gradients
+from tests.autodiff.samples import SAMPLES
+from tests.commands import run
+from tools import docs
+
+
+def test_every_operator_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    ran = run(capsys, "operators")
+    assert (ran.code, ran.err) == (0, "")
+    head, *lines = ran.out.splitlines()
+    assert head.split()[:3] == ["OPERATOR", "OPSET", "GRADIENT"]
+    assert [line.split()[0] for line in lines] == [f"{r.domain}:{r.name}".lstrip(":") for r in operators()]
+
+
+def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {(row["domain"], row["name"]): row for row in json.loads(run(capsys, "operators", "--json").out)}
+    assert found.keys() >= {*gradient_table(), *zero_gradients(), *refusals()}
+    assert found["", "Relu"]["how"] == "rule"
+    assert found["", "Greater"]["note"] == "its result is true or false"
+    assert found["", "LSTM"]["how"] == "refused"
+
+
+def test_what_is_said_to_be_checked_is() -> None:
+    sampled = {(s.rule.domain, s.rule.op_type) for s in SAMPLES}
+    said = {(row.domain, row.name) for row in operators() if row.checked.startswith("central differences")}
+    assert said == sampled
+
+
+def test_docs_that_are_out_of_date_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = docs.ROOT / "onnxcam" / "autodiff" / "README.md"
+    assert CliRunner().invoke(docs.main, ["--check"]).exit_code == 0
+    monkeypatch.setitem(docs.TABLES, path, {"operators": lambda: "another table"})
+    result = CliRunner().invoke(docs.main, ["--check"])
+    assert result.exit_code == 1
+    assert "onnxcam/autodiff/README.md is not up to date" in result.output
