@@ -19,6 +19,7 @@ from onnxcam.errors import InputError, ProviderError, UnsupportedError
 from onnxcam.graph.batch import batch_size
 from onnxcam.graph.load import ModelFile
 from onnxcam.graph.serialize import to_proto
+from onnxcam.graph.values import constants_as_weights
 from onnxcam.network import Network
 from onnxcam.targets import Chosen, Targets, choose
 
@@ -204,7 +205,8 @@ def convert(file: ModelFile) -> Converted:
             f"onnx2torch does not convert {', '.join(missing)}; use engine='onnx', or another opset of the file"
         )
     try:
-        module = onnx2torch.convert(to_proto(file.ir), attach_onnx_mapping=True).eval()
+        proto = to_proto(constants_as_weights(file.ir))
+        module = onnx2torch.convert(proto, attach_onnx_mapping=True).eval()
     except Exception as error:  # converters raise what they like
         raise UnsupportedError(f"onnx2torch does not convert the file: {_line(error)}; use engine='onnx'") from error
     inputs = tuple(str(value.name) for value in graph.inputs if value.name not in graph.initializers)
