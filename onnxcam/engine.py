@@ -96,6 +96,14 @@ class Engine:
         scores = found[score.name].astype(np.float32)
         return Found(scores, found[self.layer], found.get(gradient_name(self.layer)), chosen.resolved(scores))
 
+    def trace(
+        self, names: Sequence[str], feeds: Mapping[str, Tensor], cotangents: Tensor
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return many values and the gradients of the weighted scores with respect to each, by name."""
+        session = self._open(expose(self._with_gradients(names, "cotangent"), [*names, *map(gradient_name, names)]))
+        found = self._run(session, {**feeds, COTANGENT: cotangents})
+        return {name: found[name] for name in names}, {name: found[gradient_name(name)] for name in names}
+
     def _run(self, session: Session, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return session.run_batched(feeds, size=self.batch_size, fixed=self.network.batch is not None)
 
@@ -141,15 +149,17 @@ class Engine:
         return list(dict.fromkeys([self.network.score.name, self.layer]))
 
     def _differentiated(self, seed: Seed) -> Session:
-        model = add_gradients(
+        return self._open(expose(self._with_gradients([self.layer], seed), [*self._wanted, gradient_name(self.layer)]))
+
+    def _with_gradients(self, names: Sequence[str], seed: Seed) -> Model:
+        return add_gradients(
             self.network.model,
             self.network.score.name,
-            [self.layer],
+            names,
             seed,
             table=self._table,
             share_weights=self._share_weights,
         )
-        return self._open(expose(model, [*self._wanted, gradient_name(self.layer)]))
 
     def _open(self, model: Model) -> Session:
         self._sample_bytes = bytes_per_sample(model)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from onnxcam.autodiff.coverage import has_gradient
-from onnxcam.autodiff.differentiate import add_gradients, gradient_name
 from onnxcam.autodiff.driver import label
-from onnxcam.autodiff.registry import Table
-from onnxcam.autodiff.seed import COTANGENT
 from onnxcam.engine import Engine
 from onnxcam.graph.layers import bottlenecks, way
 from onnxcam.graph.signal import FLOATS
-from onnxcam.graph.values import expose, find_value
-from onnxcam.network import Network, open_session
-from onnxcam.runtime.providers import CPU
-from onnxcam.torch_engine import TorchEngine, gradients
+from onnxcam.graph.values import find_value
+from onnxcam.network import Network
+from onnxcam.torch_engine import TorchEngine
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
@@ -49,48 +45,24 @@ def part_by_differences(network: Network, start: str, agrees: Callable[[str], bo
 
 def part_from(
     network: Network,
-    start: str,
-    other: Engine | TorchEngine,
+    first: Engine,
+    second: Engine | TorchEngine,
     feeds: Mapping[str, Tensor],
-    weights: Tensor,
-    table: Table | None,
+    cotangents: Tensor,
 ) -> str:
     """Return the first value that two engines disagree on; where it is none, the last one whose gradient they do."""
     graph, score = network.model.graph, network.score.name
-    points = [p for p in [*_points(network, None), score] if has_gradient(graph, p, score)]
-    if isinstance(other, TorchEngine):
-        points = [point for point in points if point in other.session.places]
-        feeds = {name: array[: other.batch_size] for name, array in feeds.items()}
-        weights = weights[: other.batch_size]
-        kept = other.session.run(feeds, points)
-        theirs = {point: kept[point].detach().numpy() for point in points}
-        backward = dict(zip(points, gradients(kept, score, points, weights), strict=True))
-    else:
-        theirs, backward = _run(network, points, feeds, weights, table, [CPU])
-    mine, own = _run(network, points, feeds, weights, table, None)
-    for point in points:
-        if relative(mine[point], theirs[point]) > _VALUES:
-            return f"the engines part at '{point}', {_maker(network, point)}"
-    for point in reversed(points):
-        if relative(own[point], backward[point]) > _GRADIENTS:
-            return f"values agree; the gradients part at '{point}', {_readers(network, point)}"
-    return f"the engines agree at every value that all paths pass, and part at '{start}'"
-
-
-def _run(
-    network: Network,
-    points: Sequence[str],
-    feeds: Mapping[str, Tensor],
-    weights: Tensor,
-    table: Table | None,
-    providers: Sequence[str] | None,
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    model = add_gradients(network.model, network.score.name, points, table=table)
-    names = [*points, *map(gradient_name, points)]
-    session = open_session(expose(model, names), providers, folder=network.folder)
-    size = network.batch or len(weights)
-    found = session.run_batched({**feeds, COTANGENT: weights}, size=size, fixed=network.batch is not None)
-    return {point: found[point] for point in points}, {point: found[gradient_name(point)] for point in points}
+    names = [name for name in [*_points(network, None), score] if has_gradient(graph, name, score)]
+    theirs, backward = second.trace(names, feeds, cotangents)
+    names = list(theirs)
+    mine, own = first.trace(names, feeds, cotangents)
+    for name in names:
+        if relative(mine[name][: len(theirs[name])], theirs[name]) > _VALUES:
+            return f"the engines part at '{name}', {_maker(network, name)}"
+    for name in reversed(names):
+        if relative(own[name][: len(theirs[name])], backward[name]) > _GRADIENTS:
+            return f"values agree; the gradients part at '{name}', {_readers(network, name)}"
+    return "the engines agree at every value that all paths pass"
 
 
 def _points(network: Network, start: str | None) -> list[str]:

@@ -147,6 +147,16 @@ class TorchEngine:
         g = np.concatenate([piece[2] for piece in pieces])[:count] if self.gradient else None
         return Found(scores, a, g, chosen.resolved(scores))
 
+    def trace(
+        self, names: Sequence[str], feeds: Mapping[str, Tensor], cotangents: Tensor
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return values and gradients as the other engine does, of those names that the file has, at one batch."""
+        score, size = self.network.score.name, self.batch_size
+        known = [name for name in names if name in self.session.places]
+        found = self.session.run({name: array[:size] for name, array in feeds.items()}, [score, *known])
+        backward = gradients(found, score, known, cotangents[:size])
+        return {name: found[name].detach().numpy() for name in known}, dict(zip(known, backward, strict=True))
+
     def _piece(self, feeds: Mapping[str, Tensor], chosen: Chosen, start: int, count: int) -> list[Tensor]:
         """Run some samples; where the file insists on a number of them, the last one is repeated."""
         rows = np.minimum(np.arange(start, start + self.batch_size), count - 1)

@@ -161,7 +161,7 @@ def verify(
             rows.append(Row(f"{what} '{place}'", "gradient", None, None, "skipped", str(error)))
             continue
         provider = first.provider
-        check = _Place(network, f"{what} '{place}'", place, feeds, found, table, seed)
+        check = _Place(network, f"{what} '{place}'", place, first, feeds, found, table, seed)
         rows += check.differences()
         if provider != CPU:
             other = engine(place, [CPU])
@@ -179,6 +179,7 @@ class _Place:
     network: Network
     at: str
     name: str
+    engine: Engine
     feeds: Mapping[str, Tensor]
     found: Found
     table: Table | None
@@ -222,7 +223,7 @@ class _Place:
         for kind, left, right in pairs:
             row = self._row(f"{kind} against {name}", kind, left, right)
             if row.verdict == "differs":
-                place = part_from(self.network, self.name, engine, self.feeds, weights, self.table)
+                place = part_from(self.network, self.engine, engine, self.feeds, weights)
                 row = replace(row, note=place)
             yield row
 

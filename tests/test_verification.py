@@ -12,7 +12,9 @@ import pytest
 
 from tests.torch_shim import torchvision  # isort: skip  # onnx2torch imports it
 
+from onnxcam.autodiff.differentiate import add_gradients
 from onnxcam.autodiff.registry import Rule, Table, gradient_table
+from onnxcam.engine import Engine
 from onnxcam.errors import UnsupportedError, VerificationError
 from onnxcam.explainer import Explainer
 from onnxcam.network import read_network
@@ -75,6 +77,25 @@ def test_torch_names_the_same_value() -> None:
     right = check(classifier(opset=13), "a1", against="torch")
     assert right.agrees
     assert sum("torch" in row.what for row in right.rows) == 6
+
+
+def test_another_provider_is_compared_with_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Stands for one that is not on every machine: the first engine's results are taken for its own.
+    monkeypatch.setattr(Engine, "provider", property(lambda engine: "OtherExecutionProvider"))
+    found = check(classifier())
+    rows = [row for row in found.rows if row.what.endswith("against CPUExecutionProvider")]
+    assert [row.what.split()[0] for row in rows] == ["scores", "activations", "gradients"] * 2
+    assert found.agrees
+    assert found.provider == "OtherExecutionProvider"
+
+    def confused(engine: Engine, names: Any, seed: Any) -> Any:
+        table = wrong("Relu") if engine._providers is None else None
+        return add_gradients(engine.network.model, engine.network.score.name, names, seed, table=table)
+
+    monkeypatch.setattr(Engine, "_with_gradients", confused)
+    row = next(row for row in check(classifier()).rows if row.what == "gradients against CPUExecutionProvider")
+    assert row.verdict == "differs"
+    assert row.note.startswith("values agree; the gradients part at 'c2', which Relu '")
 
 
 def test_what_torch_cannot_convert_is_an_error() -> None:
