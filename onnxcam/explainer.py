@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from onnxcam.converted import Converted
 from onnxcam.engine import Engine
 from onnxcam.errors import InputError, ModelError, OnnxcamWarning, UnsupportedError
 from onnxcam.explanation import Explanation
@@ -42,7 +43,7 @@ from onnxcam.network import Network, read_network
 from onnxcam.runtime.providers import Provider
 from onnxcam.runtime.session import Session
 from onnxcam.targets import Targets, by_class
-from onnxcam.torch_engine import Converted, TorchEngine
+from onnxcam.torch_engine import TorchEngine
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
@@ -327,7 +328,9 @@ def _own_labels(network: Network) -> tuple[str, ...] | None:
     """
     text = network.file.metadata.get(_LABELS_KEY)
     if text is None:
-        return None
+        found = network.file.labels
+        # Names that are looked up by something else than this score are none of its classes.
+        return found if found is not None and network.score.classes in (None, len(found)) else None
     try:
         found = json.loads(text)
     except ValueError:

@@ -17,6 +17,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from onnxcam.errors import ModelError
+from onnxcam.graph.postprocessing import cut_postprocessing
 
 # External tensors of more numbers than this are weights.
 _LARGEST_SIZE = 1024
@@ -36,6 +37,7 @@ class ModelFile:
         opset: version of ONNX's main operator set that the file asks for.
         exporter: the producer that the file names, with its version.
         source: what it was loaded from.
+        labels: class names that the graph itself looks up after the score.
     """
 
     ir: ir.Model
@@ -44,6 +46,7 @@ class ModelFile:
     opset: int
     exporter: str
     source: ModelSource = field(repr=False)
+    labels: tuple[str, ...] | None = None
 
     @cached_property
     def sha256(self) -> str:
@@ -96,10 +99,13 @@ def load(source: ModelSource) -> ModelFile:
         raise ModelError(f"a model is a path, bytes or an onnx.ModelProto, not {type(source).__name__}")
     where = str(path or name)
     _check_structure(proto, where)
+    labels = cut_postprocessing(proto)
     _check_types(proto, where)
     _check_external_data(proto, path)
     try:
         model = ir.from_proto(proto)
+        if not _is_ordered(model.graph):
+            model.graph.sort()
     except Exception as error:
         raise ModelError(
             f"{where}: the graph cannot be read: {_root_cause(error)}; check the file with onnx.checker"
@@ -114,6 +120,7 @@ def load(source: ModelSource) -> ModelFile:
         opset=_main_opset(proto),
         exporter=" ".join(filter(None, (proto.producer_name, proto.producer_version))) or "unknown",
         source=source,
+        labels=labels,
     )
 
 
@@ -123,6 +130,17 @@ def _bring_in_sizes(graph: ir.Graph) -> None:
         tensor = value.const_value
         if isinstance(tensor, ir.ExternalTensor) and tensor.size <= _LARGEST_SIZE:
             value.const_value = ir.tensor(tensor.numpy().copy(), name=value.name)
+
+
+def _is_ordered(graph: ir.Graph) -> bool:
+    """Whether every node stands behind those that it reads; onnxruntime orders the others itself."""
+    made: set[ir.Node] = set()
+    for node in graph:
+        makers = (value.producer() for value in node.inputs if value is not None)
+        if any(maker is not None and maker.graph is graph and maker not in made for maker in makers):
+            return False
+        made.add(node)
+    return True
 
 
 def _root_cause(error: BaseException) -> BaseException:
@@ -167,7 +185,7 @@ def _check_types(proto: onnx.ModelProto, where: str) -> None:
         if kind not in (None, "tensor_type"):
             raise ModelError(
                 f"{where}: '{value.name}' is a {str(kind).removesuffix('_type').replace('_', ' ')}, not a tensor; "
-                "export the model again without such outputs (of ZipMap, for instance)"
+                "export the model again with tensors alone"
             )
 
 

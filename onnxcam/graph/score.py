@@ -107,7 +107,9 @@ def _peel(value: ir.Value) -> Score | None:
     activation: Activation = None
     best = value if value.dtype in FLOATS else None
     while (node := value.producer()) is not None and node.domain == "" and node.inputs and node.inputs[0] is not None:
-        if node.op_type in _ACTIVATIONS and activation is None:
+        # The position of the largest probability is that of the largest score: both are passed.
+        picked = bool(passed) and _first_activation(passed) == "ArgMax"
+        if node.op_type in _ACTIVATIONS and (activation is None or (picked and node.op_type != "ArgMax")):
             activation = _ACTIVATIONS[node.op_type]
             value = node.inputs[0]
             passed.append(node.op_type)
@@ -121,6 +123,12 @@ def _peel(value: ir.Value) -> Score | None:
         else:
             break
     return None if best is None else _score(best, activation, _until(best, passed))
+
+
+def _first_activation(passed: list[str]) -> str | None:
+    """Return the activation that was passed, if it was one only."""
+    found = [op_type for op_type in passed if op_type in _ACTIVATIONS]
+    return found[0] if len(found) == 1 else None
 
 
 def _same_classes(value: ir.Value, other: ir.Value) -> bool:
