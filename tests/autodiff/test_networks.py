@@ -24,7 +24,7 @@ from tests.autodiff.sample import Array
 
 _PIXELS = 96
 # Its adaptive pooling to 7 x 7 places is exported only where it does nothing.
-_WIDE = {"vgg11_bn": 224}
+_WIDE = {"vgg11_bn": 224, "vit_b_16": 224, "swin_v2_t": 128}
 _CLASS = 7
 # Float32 engines round in different orders, which moves a ReLU or a maximum across its kink now and then.
 _NOISES = 3
@@ -38,6 +38,12 @@ _SLOW = (
     "googlenet",
     "shufflenet_v2_x1_0",
     "vgg11_bn",
+    "mnasnet0_5",
+    "regnet_y_400mf",
+    "convnext_tiny",
+    "vit_b_16",
+    "swin_t",
+    "swin_v2_t",
 )
 _NETWORKS = ["resnet18", *(pytest.param(name, marks=pytest.mark.slow) for name in _SLOW)]
 
@@ -51,7 +57,11 @@ def network(name: str) -> Any:
     options = {"aux_logits": False, "init_weights": True} if name == "googlenet" else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return models.get_model(name, weights=None, **options).eval()
+        module = models.get_model(name, weights=None, **options).eval()
+    if name == "vit_b_16":
+        # A head of zeros, as it is drawn, would have no gradient to compare.
+        torch.nn.init.normal_(module.heads.head.weight, std=0.02)
+    return module
 
 
 @pytest.fixture(scope="session")
