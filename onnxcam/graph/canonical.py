@@ -19,6 +19,7 @@ from onnxcam.graph.ending import end_in_real_numbers
 from onnxcam.graph.expand import claim_operators, expand, settle_numbers
 from onnxcam.graph.fold import fold_sizes
 from onnxcam.graph.quantization import read_as_real
+from onnxcam.graph.unroll import unroll
 
 Model: TypeAlias = ir.Model
 
@@ -30,6 +31,8 @@ _FREE_INITIALIZERS_IR = 4
 _LARGEST_CONSTANT = 1024
 # Sizes that depend on sizes that depend on sizes: deeper chains than this have not been seen.
 _ROUNDS = 8
+# Loops and branches inside one another, or that fix one another.
+_NESTED = 8
 # The oldest file format that may carry opset 18.
 _MINIMUM_IR = 8
 
@@ -49,7 +52,7 @@ def canonicalize(model: ir.Model) -> ir.Model:
 
 def canonicalize_part(model: ir.Model) -> ir.Model:
     """Bring a definition that is to join a canonical model into canonical form; it may be changed."""
-    for step in (_lift_constants, _drop_unused, infer_shapes):
+    for step in (_lift_constants, _drop_unused, infer_shapes, _settle_sizes, _unroll):
         model = step(model)
     return model
 
@@ -192,6 +195,15 @@ def _settle_sizes(model: ir.Model) -> ir.Model:
     return model
 
 
+def _unroll(model: ir.Model) -> ir.Model:
+    """Write out loops and branches that are fixed; one may fix the next."""
+    for _ in range(_NESTED):
+        if not unroll(model):
+            break
+        model = _settle_sizes(infer_shapes(_drop_unused(_lift_constants(model))))
+    return model
+
+
 _STEPS: tuple[Callable[[ir.Model], ir.Model], ...] = (
     _inline_functions,
     _free_initializers,
@@ -204,6 +216,7 @@ _STEPS: tuple[Callable[[ir.Model], ir.Model], ...] = (
     _name_everything,
     infer_shapes,
     _settle_sizes,
+    _unroll,
     settle_numbers,
     end_in_real_numbers,
 )

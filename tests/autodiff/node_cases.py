@@ -36,7 +36,7 @@ _JITTER = 0.02
 _BOUNDED = {"Acos", "Asin", "Atanh"}
 _FIXED = {("Resize", 1), ("Resize", 2), ("Dropout", 1), ("Upsample", 1), ("RoiAlign", 1)}
 # The evaluator rounds what these give to float32.
-_ROUNDED = {"CausalConvWithState"}
+_ROUNDED = {"AffineGrid", "CausalConvWithState", "LinearAttention"}
 # Scales count as constants: their rules say so.
 _FIXED |= {("QuantizeLinear", 1), ("DequantizeLinear", 1)}
 # Softmax over a row that is masked throughout is NaN, which the model then replaces by 0. The gradient of that row is
@@ -241,7 +241,14 @@ def doubled(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    yield from nodes
+    """Yield nodes, and those of the bodies inside them, whose values are made float64 on the way."""
+    for node in nodes:
+        yield node
+        for body in (attribute.g for attribute in node.attribute if attribute.HasField("g")):
+            for value in (*body.input, *body.output, *body.value_info):
+                if value.type.tensor_type.elem_type == TensorProto.FLOAT:
+                    value.type.tensor_type.elem_type = TensorProto.DOUBLE
+            yield from _nodes(body.node)
 
 
 def _double_attribute(node: onnx.NodeProto, attribute: onnx.AttributeProto, fixed: set[str]) -> None:
