@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxcam.converted import Converted
-from onnxcam.converted import Converted
 from onnxcam.engine import Engine
 from onnxcam.errors import InputError, ModelError, OnnxcamWarning, UnsupportedError
 from onnxcam.explanation import Explanation
