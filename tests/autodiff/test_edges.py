@@ -139,7 +139,7 @@ def test_even_lrn(size: int) -> None:
             ),
             "cropping",
         ),
-        (Sample("Pad", (var(np.ones((2, 3))), sized(np.array([0, 1, 0, 1])))), "padding is computed"),
+        (Sample("Pad", (var(np.ones((2, 3))), sized(np.array([0, 1, 0, 1]))), {"mode": "edge"}), "padding is computed"),
         (Sample("ReduceSum", (var(np.ones((2, 3))), sized(np.array([1])))), "axes are not fixed"),
     ],
     ids=lambda v: v.op if isinstance(v, Sample) else "",
@@ -155,7 +155,9 @@ _FIRST: dict[Rule, Sample] = {}
 for _sample in SAMPLES:
     if all(arg is None or arg.array.size > 1 or arg.array.dtype != np.float64 for arg in _sample.args):
         _FIRST.setdefault(_sample.rule, _sample)
-_HALF = [s for s in _FIRST.values() if s.op not in ("Celu", "Cast", "CastLike", "MeanVarianceNormalization")]
+# onnxruntime's CPU adds no float16 numbers by index, and boxes would have to be float16 with the image.
+_WITHOUT_HALF = ("Celu", "Cast", "CastLike", "MeanVarianceNormalization", "RoiAlign", "ScatterND", "ScatterElements")
+_HALF = [s for s in _FIRST.values() if s.op not in _WITHOUT_HALF]
 
 
 def rounded(arg: Arg | None) -> Arg | None:

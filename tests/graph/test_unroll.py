@@ -19,8 +19,9 @@ _LOOP = """
 main (float[2,3] x, int64 trips) => (float[2,3] y, float[T,2,3] all)
 <int64 fixed = {4}, bool on = {1}> {
   y, all = Loop (COUNT, on, x) <body = step (int64 i, bool go, float[2,3] a)
-    => (bool further, float[2,3] b, float[2,3] c) { half = Constant <value_float = 0.5> () further = Identity(go) number = CastLike(i, a) h = Mul(a, half) b = Add(h, number)
-    c = Sin(b) }>
+    => (bool further, float[2,3] b, float[2,3] c) {
+      half = Constant <value_float = 0.5> () further = Identity(go) number = CastLike(i, a)
+      h = Mul(a, half) b = Add(h, number) c = Sin(b) }>
 }
 """
 _SCAN = """
