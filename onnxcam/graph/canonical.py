@@ -19,6 +19,7 @@ from onnxcam.graph.ending import end_in_real_numbers
 from onnxcam.graph.expand import claim_operators, expand, settle_numbers
 from onnxcam.graph.fold import fold_sizes
 from onnxcam.graph.quantization import read_as_real
+from onnxcam.graph.signal import FLOATS
 from onnxcam.graph.unroll import unroll
 
 Model: TypeAlias = ir.Model
@@ -31,6 +32,8 @@ _FREE_INITIALIZERS_IR = 4
 _LARGEST_CONSTANT = 1024
 # Sizes that depend on sizes that depend on sizes: deeper chains than this have not been seen.
 _ROUNDS = 8
+# Of early file formats; the converter knows none of them, and no rule does.
+_EXPERIMENTS = {"Affine", "Crop", "DynamicSlice", "ImageScaler", "ParametricSoftplus", "ScaledTanh"}
 # Loops and branches inside one another, or that fix one another.
 _NESTED = 8
 # The oldest file format that may carry opset 18.
@@ -74,6 +77,7 @@ def _raise_opset(model: ir.Model) -> ir.Model:
     opset = model.graph.opset_imports.get("", 0)
     if opset >= MINIMUM_OPSET:
         return model
+    _cut_experiments(model.graph)
     if unknown := sorted({n.op_type for n in model.graph.all_nodes() if n.domain == "" and not _is_known(n.op_type)}):
         raise ModelError(
             f"the model uses operators that ONNX does not have: {', '.join(unknown)}; "
@@ -90,6 +94,21 @@ def _raise_opset(model: ir.Model) -> ir.Model:
         ) from error
     # The adapters of the converter write Constant nodes of their own.
     return _lift_constants(_attach_weights(ir.from_proto(raised), weights))
+
+
+def _cut_experiments(graph: ir.Graph) -> None:
+    """Drop outputs that need operators which onnxruntime runs and ONNX has given up, if others do without."""
+    found: set[ir.Value] = set()
+    for node in graph:
+        tried = node.domain == "" and node.op_type in _EXPERIMENTS
+        if tried or any(value in found for value in node.inputs if value is not None):
+            found.update(node.outputs)
+    kept = [value for value in graph.outputs if value not in found]
+    if found and any(value.dtype in FLOATS for value in kept):
+        graph.outputs[:] = kept
+        for node in reversed(graph):
+            if not any(value.uses() or value in kept for value in node.outputs):
+                graph.remove(node, safe=True)
 
 
 def _is_known(op_type: str) -> bool:

@@ -62,3 +62,15 @@ def test_given_labels_come_first() -> None:
     helper.set_model_props(model, {"onnxcam.labels": '["a", "b", "c", "d", "e"]'})
     assert onnxcam.Explainer(model).labels == ("a", "b", "c", "d", "e")
     assert onnxcam.Explainer(model, labels=NAMES).labels == tuple(NAMES)
+
+
+def test_an_experiment_beside_the_score_does_not_stop_the_file() -> None:
+    """ONNX has given up ScaledTanh; onnxruntime runs it."""
+    text = """<ir_version: 4, opset_import: ["": 9]>
+    main (float[2,3,8,8] x) => (float[2,4] y, float[2,4,8,8] other) <float[4,3,1,1] w = {1, 2, 3, 4, 5, 6, 7, 8, 9, 1,
+    2, 3}> {
+      a = Conv (x, w) b = GlobalAveragePool (a) y = Flatten (b) other = ScaledTanh <alpha = 1.0, beta = 2.0> (a) }"""
+    model = onnx.parser.parse_model(text)
+    found = onnxcam.Explainer(model, "hires-cam", layer="a", providers=["cpu"])(floats(2, 3, 8, 8))
+    assert found.score == "y"
+    np.testing.assert_allclose(found.raw.sum(axis=(1, 2)), found.scores.max(axis=1), rtol=1e-4)
