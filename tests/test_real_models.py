@@ -39,7 +39,8 @@ def photographs(name: str) -> list[Path]:
 
 
 def explainer(name: str, method: str, **options: Any) -> onnxcam.Explainer:
-    preprocess = Preprocess.from_json(json.dumps(conventions(name)))
+    # What a model with two inputs says of them is no part of the preprocessing.
+    preprocess = Preprocess.from_json(json.dumps({k: v for k, v in conventions(name).items() if k != "inputs"}))
     return onnxcam.Explainer(shared_path("models", f"{name}.onnx"), method, preprocess=preprocess, **options)
 
 
