@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 
 from tools.benchmarks.networks import export, network
+from tools.benchmarks.peak import run_alone
 from tools.benchmarks.result import Result, at_most
 
 _REWRITE = """
-import sys, time, resource
+import sys, time
 from onnxcam.autodiff.differentiate import add_gradients
 from onnxcam.graph.serialize import to_bytes
 from onnxcam.network import read_network
 start = time.perf_counter()
 read = read_network(sys.argv[1])
 to_bytes(add_gradients(read.model, read.score.name, ["x"], "class"))
-print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(time.perf_counter() - start)
 """
 
 
@@ -31,10 +30,9 @@ def run(folder: Path, provider: str) -> Iterator[Result]:
     weights = apart.with_suffix(".data")
     if not apart.exists():
         onnx.save(onnx.load(path), apart, save_as_external_data=True, location=weights.name)
-    command = [sys.executable, "-c", _REWRITE, str(apart)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    seconds, kilobytes = (float(number) for number in done.stdout.split())
+    lines, memory = run_alone(_REWRITE, apart)
     size = (apart.stat().st_size + weights.stat().st_size) / 1e6
-    memory = kilobytes / 1000
-    yield at_most(f"ViT-B/16, {size:.0f} MB in two files, rewriting", seconds, 3, "s")
-    yield at_most("the same, peak memory of the process over the file's size", memory / size, 1.2, detail=f"{memory:.0f} MB")
+    yield at_most(f"ViT-B/16, {size:.0f} MB in two files, rewriting", float(lines[0]), 3, "s")
+    yield at_most(
+        "the same, peak memory of the process over the file's size", memory / size, 1.2, detail=f"{memory:.0f} MB"
+    )
