@@ -21,10 +21,16 @@ from onnxcam.errors import (
     UnsupportedError,
 )
 from onnxcam.methods.registry import methods
+from onnxcam.runtime.session import Session
 from onnxcam.targets import Targets
 from tests.models import classifier, floats, model
 
 LABELS = ["ant", "bee", "cat, tabby", "dog", "eel"]
+
+
+def _session(explainer: onnxcam.Explainer) -> Session:
+    assert isinstance(explainer.session, Session)
+    return explainer.session
 
 
 def _by_hand(x: npt.NDArray[np.float32], target: int) -> npt.NDArray[np.float64]:
@@ -32,7 +38,7 @@ def _by_hand(x: npt.NDArray[np.float32], target: int) -> npt.NDArray[np.float64]
     proto = classifier()
     weights = {tensor.name: onnx.numpy_helper.to_array(tensor).astype(np.float64) for tensor in proto.graph.initializer}
     explainer = onnxcam.Explainer(proto, "random-cam", providers=["cpu"])
-    a = explainer.session.run({"x": x})["a2"].astype(np.float64)
+    a = _session(explainer).run({"x": x})["a2"].astype(np.float64)
     return np.asarray((weights["w3"][target].reshape(6, 4, 4) * a).sum(axis=1))
 
 
@@ -137,8 +143,8 @@ def test_a_built_in_batch_of_one_is_explained_image_by_image() -> None:
 
 
 def test_methods_that_need_no_gradient_write_none() -> None:
-    assert onnxcam.Explainer(classifier(), "eigen-cam").session.outputs == ["y", "a2"]
-    assert onnxcam.Explainer(classifier(), "hires-cam").session.outputs == ["y", "a2", "grad/a2"]
+    assert _session(onnxcam.Explainer(classifier(), "eigen-cam")).outputs == ["y", "a2"]
+    assert _session(onnxcam.Explainer(classifier(), "hires-cam")).outputs == ["y", "a2", "grad/a2"]
 
 
 def test_input_methods_explain_at_the_input() -> None:

@@ -115,7 +115,8 @@ def test_unused_nodes_are_dropped_and_shapes_inferred() -> None:
 def test_weights_in_a_file_of_their_own_stay_there(tmp_path: Path) -> None:
     proto = classifier(classes=64, opset=13)
     path = tmp_path / "model.onnx"
-    onnx.save(classifier(classes=64, opset=13), path, save_as_external_data=True, location="weights.data", size_threshold=0)
+    copy = classifier(classes=64, opset=13)
+    onnx.save(copy, path, save_as_external_data=True, location="weights.data", size_threshold=0)
     canonical = canonicalize(load(path).ir)
     weight = canonical.graph.initializers["w3"].const_value
     assert isinstance(weight, ir.ExternalTensor)
