@@ -9,6 +9,27 @@ import pytest
 
 _BESIDE = Path(__file__).resolve().parents[2] / "shared"
 
+# Files that onnxruntime runs, by name without suffix.
+REAL_MODELS = [
+    "deeplabv3_tf_segmentation",
+    "geometric_shapes",
+    "mnist_burn",
+    "mobilenet_v1_tf_qdq_uint8",
+    "mobilenet_v2_torch_dynamo_dynquant",
+    "mobilenet_v2_torch_dynamo_fp32",
+    "person_keras_fp32",
+    "person_tflite_int8",
+    "ppocr_cls_paddle",
+    "resnet8_cifar10_keras_fp32",
+    "resnet8_cifar10_tflite_int8",
+    "shufflenet_v2_qlinear_int8",
+    "squeezenet_caffe2_fp16",
+    "ultraface_slim_face",
+    "vit_cifar10_fp32",
+    "vittracker_two_inputs",
+    "yolox_nano_detection",
+]
+
 
 def shared_path(*parts: str) -> Path:
     """Return a path below ``$ONNXCAM_SHARED`` or ``../shared``; skip the test where it is not there."""

@@ -12,28 +12,9 @@ from PIL import Image
 import onnxcam
 from onnxcam.methods.base import GradientMethod
 from onnxcam.methods.registry import methods
-from tests.shared import shared_path
+from tests.shared import REAL_MODELS, shared_path
 from tests.test_real_models import conventions, explainer
 
-MODELS = [
-    "deeplabv3_tf_segmentation",
-    "geometric_shapes",
-    "mnist_burn",
-    "mobilenet_v1_tf_qdq_uint8",
-    "mobilenet_v2_torch_dynamo_dynquant",
-    "mobilenet_v2_torch_dynamo_fp32",
-    "person_keras_fp32",
-    "person_tflite_int8",
-    "ppocr_cls_paddle",
-    "resnet8_cifar10_keras_fp32",
-    "resnet8_cifar10_tflite_int8",
-    "shufflenet_v2_qlinear_int8",
-    "squeezenet_caffe2_fp16",
-    "ultraface_slim_face",
-    "vit_cifar10_fp32",
-    "vittracker_two_inputs",
-    "yolox_nano_detection",
-]
 METHODS = [name for name, method in methods().items() if issubclass(method, GradientMethod) and method.head == "any"]
 PHOTOGRAPHS = ("both.png", "horses.jpg", "owl.jpg", "pets.jpg")
 
@@ -53,7 +34,7 @@ def feeds(name: str, made: onnxcam.Explainer) -> dict[str, npt.NDArray[Any]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", REAL_MODELS)
 def test_every_file_by_every_gradient_method(name: str, method: str) -> None:
     made = explainer(name, method)
     four = feeds(name, made)

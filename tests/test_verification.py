@@ -21,29 +21,9 @@ from onnxcam.network import read_network
 from onnxcam.slopes import Slopes
 from onnxcam.verification import Verification, verify
 from tests.models import classifier, floats, model
-from tests.shared import shared_path
+from tests.shared import REAL_MODELS, shared_path
 
 assert torchvision is not None
-
-REAL = [
-    "deeplabv3_tf_segmentation",
-    "geometric_shapes",
-    "mnist_burn",
-    "mobilenet_v1_tf_qdq_uint8",
-    "mobilenet_v2_torch_dynamo_dynquant",
-    "mobilenet_v2_torch_dynamo_fp32",
-    "person_keras_fp32",
-    "person_tflite_int8",
-    "ppocr_cls_paddle",
-    "resnet8_cifar10_keras_fp32",
-    "resnet8_cifar10_tflite_int8",
-    "shufflenet_v2_qlinear_int8",
-    "squeezenet_caffe2_fp16",
-    "ultraface_slim_face",
-    "vit_cifar10_fp32",
-    "vittracker_two_inputs",
-    "yolox_nano_detection",
-]
 
 
 def check(proto: onnx.ModelProto, layer: str | None = "a1", **options: Any) -> Verification:
@@ -199,7 +179,7 @@ def test_without_doubles_float32_has_to_do() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", REAL_MODELS)
 def test_every_real_model_passes(name: str) -> None:
     explainer = Explainer(shared_path("models", f"{name}.onnx"))
     with warnings.catch_warnings():
