@@ -1,8 +1,9 @@
 """What a method is: a frozen set of fields and one formula of arrays.
 
-A formula is written against the Python array API (``xp = a.__array_namespace__()``), so that the same function computes
-with NumPy and can be traced into a graph. ``a`` holds activations ``[N, K, *spatial]``, ``g`` the gradient ``dS/da`` of
-the explained score, of the same shape. The result is the *raw* map: signed, ``[N, *spatial]``, not normalised.
+A formula of activations and gradients is written against the Python array API (``xp = a.__array_namespace__()``), so
+that the same function computes with NumPy and can be traced into a graph. ``a`` holds activations ``[N, K, *spatial]``,
+``g`` the gradient ``dS/da`` of the explained score, of the same shape. A method that needs more than these asks a probe.
+The result is the *raw* map: signed, ``[N, *spatial]``, not normalised.
 """
 
 from __future__ import annotations
@@ -12,9 +13,23 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from onnxcam.errors import InputError
+from onnxcam.methods.probe import Probe
 
 # An object of any array library that follows the Python array API; there is no nominal type for these.
 Array: TypeAlias = Any
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Explain what tells a class from those that score nearest to it.
+
+    Attributes:
+        count: how many of them.
+        weight: of their mean score, which is taken from that of the class.
+    """
+
+    count: int
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -27,12 +42,14 @@ class Method(ABC):
         at: the value that is combined: a ``layer`` of the network or its ``input``.
         head: what must follow the layer: ``any`` network, or global average pooling and at most one linear layer
             (``gap-linear``).
+        reads: what it needs of the network beside the layer.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
     at: ClassVar[Literal["layer", "input"]] = "layer"
     head: ClassVar[Literal["any", "gap-linear"]] = "any"
+    reads: ClassVar[Literal["layer", "biases", "attentions"]] = "layer"
 
     def __post_init__(self) -> None:
         """Refuse a field of the wrong type here, where its name is known, rather than inside a formula."""
@@ -44,6 +61,25 @@ class Method(ABC):
     def signed(self) -> bool:
         """Whether the raw map can be negative; the display map of a signed one shows its positive part."""
         return True
+
+    @property
+    def gradient(self) -> bool:
+        """Whether it asks for gradients; networks that cannot be differentiated are explained without."""
+        return False
+
+    @property
+    def layers(self) -> tuple[str | int, ...]:
+        """Names or indices of the layers that it combines, where it takes more than the one."""
+        return ()
+
+    @property
+    def contrast(self) -> Contrast | None:
+        """How the explained class is set against others; None where it is explained by itself."""
+        return None
+
+    @abstractmethod
+    def explain(self, probe: Probe) -> Array:
+        """Return the raw map ``[N, *spatial]`` of what a probe tells."""
 
     def describe(self) -> dict[str, Any]:
         """Return the name and all fields, enough to build the same method again."""
@@ -58,6 +94,10 @@ class Method(ABC):
 class ActivationMethod(Method):
     """A method that looks at activations alone: it explains no class in particular."""
 
+    def explain(self, probe: Probe) -> Array:
+        """Return the formula's result for the layer's value."""
+        return self(probe.a)
+
     @abstractmethod
     def __call__(self, a: Array) -> Array:
         """Return the raw map ``[N, *spatial]`` of activations ``a`` ``[N, K, *spatial]``."""
@@ -65,6 +105,15 @@ class ActivationMethod(Method):
 
 class GradientMethod(Method):
     """A method that combines activations with the gradient of the explained score."""
+
+    @property
+    def gradient(self) -> bool:
+        """Yes."""
+        return True
+
+    def explain(self, probe: Probe) -> Array:
+        """Return the formula's result for the layer's value and gradient."""
+        return self(probe.a, probe.g)
 
     @abstractmethod
     def __call__(self, a: Array, g: Array) -> Array:

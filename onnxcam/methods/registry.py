@@ -30,7 +30,7 @@ def methods() -> MappingProxyType[str, type[Method]]:
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"onnxcam.methods.{module.name}")
     found: dict[str, type[Method]] = {}
-    for cls in _concrete(Method):
+    for cls in _concrete(Method):  # type: ignore[type-abstract]
         if cls.name in found:
             raise RuntimeError(f"two methods are named {cls.name}: {found[cls.name]} and {cls}")
         found[cls.name] = cls

@@ -1,0 +1,142 @@
+"""A probe made of a small torch network, in float64: what the formulas ask of a network, answered without a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from onnxcam.methods.display import upsample
+from onnxcam.methods.probe import Attention, Bias, Probe
+
+Array = npt.NDArray[Any]
+
+
+class TorchProbe:
+    """Answers every question by running the network, one sample and one mask at a time.
+
+    ``head(trunk(x))`` are logits ``[N, classes]``.
+    """
+
+    leading = 0
+
+    def __init__(
+        self,
+        trunk: Callable[[Any], Any],
+        head: Callable[[Any], Any],
+        x: Array,
+        targets: Sequence[int],
+        affine: bool = False,
+    ) -> None:
+        """Run the network once."""
+        self.trunk, self.after, self.targets, self.affine = trunk, head, list(targets), affine
+        self.x = np.asarray(x, np.float64)
+        a = trunk(torch.tensor(self.x)).detach().requires_grad_()
+        (g,) = torch.autograd.grad(self._of(head(a)).sum(), a)
+        self.a: Array = a.detach().numpy()
+        self.g: Array = g.numpy()
+        self.score: Array = self._of(head(a)).detach().numpy()
+        #: What other tests set: layers, biases, attentions.
+        self.others: list[Probe] = []
+        self.runs = 0
+
+    def _of(self, logits: Any, probability: bool = False, targets: Sequence[int] | None = None) -> Any:
+        targets = self.targets if targets is None else targets
+        values = torch.softmax(logits, dim=1) if probability else logits
+        return values[torch.arange(len(targets)), torch.tensor(targets)]
+
+    def _one(self, logits: Any, sample: int, probability: bool) -> float:
+        self.runs += 1
+        return float(self._of(logits, probability, [self.targets[sample]])[0])
+
+    def probability(self) -> Array:
+        """Softmax of the logits."""
+        result: Array = self._of(self.after(torch.tensor(self.a)), True).detach().numpy()
+        return result
+
+    def head(self, sample: int, keep: Array, probability: bool = False) -> Array:
+        """One run a mask."""
+        a = self.a[sample]
+        return np.array(
+            [self._one(self.after(torch.tensor(a * k)[None]), sample, probability) for k in np.asarray(keep)]
+        )
+
+    def masked(
+        self,
+        sample: int,
+        masks: Array,
+        image: Array | None = None,
+        background: Array | None = None,
+        rescale: bool = True,
+        probability: bool = False,
+    ) -> Array:
+        """One run of the whole network a mask."""
+        x = self.x[sample] if image is None else image
+        behind = np.zeros_like(x) if background is None else background
+        results = []
+        for mask in upsample(np.asarray(masks, np.float64), x.shape[1:]):
+            low, high = mask.min(), mask.max()
+            m = mask if not rescale else (mask - low) / (high - low) if high > low else np.zeros_like(mask)
+            seen = x * m + behind * (1 - m)
+            results.append(self._one(self.after(self.trunk(torch.tensor(seen)[None])), sample, probability))
+        return np.array(results)
+
+    def moved(self, x: Array) -> TorchProbe:
+        """The same network and targets."""
+        return TorchProbe(self.trunk, self.after, x, self.targets, self.affine)
+
+    def layers(self) -> Sequence[Probe]:
+        """What the test has set."""
+        return self.others
+
+    def curvature(self, v: Array) -> Array:
+        """Reverse over reverse."""
+        a = torch.tensor(self.a).requires_grad_()
+        (g,) = torch.autograd.grad(self._of(self.after(a)).sum(), a, create_graph=True)
+        if not g.requires_grad:
+            return np.zeros_like(self.a)
+        (found,) = torch.autograd.grad((g * torch.tensor(v)).sum(), a, allow_unused=True)
+        return np.zeros_like(self.a) if found is None else np.asarray(found.numpy())
+
+    def lift(self) -> Array:
+        """Mean gradient on the straight way from 0: its sum is DeepLIFT's, and all of it where the head is affine."""
+        total = np.zeros_like(self.a)
+        for step in range(64):
+            a = (torch.tensor(self.a) * (step + 0.5) / 64).requires_grad_()
+            total += torch.autograd.grad(self._of(self.after(a)).sum(), a)[0].numpy() / 64
+        return total
+
+    def biases(self) -> Sequence[Bias]:
+        """None unless a test gives some."""
+        return []
+
+    def attentions(self) -> Sequence[Attention]:
+        """None unless a test gives some."""
+        return []
+
+    def places(self, tokens: Array) -> Array:
+        """A square grid behind the leading tokens."""
+        kept = tokens[..., self.leading :]
+        side = int(kept.shape[-1] ** 0.5)
+        return np.asarray(kept.reshape(*kept.shape[:2], side, side))
+
+    def steps(self, total: int) -> Iterator[int]:
+        """In silence."""
+        return iter(range(total))
+
+
+def small_network(seed: int = 0, affine: bool = False) -> tuple[nn.Module, nn.Module]:
+    """Return trunk (3 to 6 channels, half the size) and head (5 classes) in float64 with random weights."""
+    torch.manual_seed(seed)
+    trunk = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+    if affine:
+        head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5))
+    else:
+        head = nn.Sequential(
+            nn.Conv2d(6, 8, 3, padding=1), nn.SiLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)
+        )
+    return trunk.double().eval(), head.double().eval()
