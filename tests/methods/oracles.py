@@ -1,158 +1,91 @@
 """Slow methods: each map written place by place from its paper, in plain Python loops.
 
-An oracle takes the method (for its fields) and one image's activations and gradient ``[K, *spatial]``, and returns
-``[*spatial]``. It shares nothing with the formulas of the package: not a helper, not a rearrangement.
+An oracle joins by standing in a file ``oracles_*.py`` of this folder: there is no second list. It returns the map of
+one image, ``[*spatial]``, and shares nothing with the formulas of the package: not a helper, not a rearrangement.
+
+- ``@oracle(name)`` is for a formula of arrays. It takes the method (for its fields) and one image's activations and
+  gradient ``[K, *spatial]``.
+- ``@probe_oracle(name)`` is for a method that asks a probe. It takes the method, a network of ``networks.py`` and which
+  of its images; it runs the network's trunk and head itself.
+
+Both name the fields with which the method is tested beside its defaults.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
-import random
-from collections.abc import Callable, Iterator
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+import tests.methods
+from tests.methods.networks import NETWORKS, Network
+
 Floats: TypeAlias = npt.NDArray[np.float64]
-Oracle: TypeAlias = Callable[[Any, Floats, Floats], Floats]
+Fields: TypeAlias = Mapping[str, Any]
+ArrayOracle: TypeAlias = Callable[[Any, Floats, Floats], Floats]
+ProbeOracle: TypeAlias = Callable[[Any, Any, int], Floats]
 
-ORACLES: dict[str, Oracle] = {}
+
+@dataclass(frozen=True)
+class Oracle:
+    """An oracle, and with which fields its method is tested; networks are named if it runs them."""
+
+    run: Callable[..., Floats]
+    fields: tuple[Fields, ...]
+    networks: tuple[str, ...] = ()
 
 
-def oracle(name: str) -> Callable[[Oracle], Oracle]:
-    def register(function: Oracle) -> Oracle:
-        assert name not in ORACLES
-        ORACLES[name] = function
-        return function
+_found: dict[str, Oracle] = {}
 
-    return register
+
+@cache
+def oracles() -> dict[str, Oracle]:
+    """Return every oracle by the name of its method."""
+    for module in pkgutil.iter_modules(tests.methods.__path__, "tests.methods."):
+        if module.name.startswith("tests.methods.oracles_"):
+            importlib.import_module(module.name)
+    return _found
+
+
+def oracle(name: str, *variants: Fields) -> Callable[[ArrayOracle], ArrayOracle]:
+    """Register the oracle of a formula of arrays; it is tested with default fields and with each variant."""
+    return lambda function: _register(name, function, Oracle(function, ({}, *variants)))
+
+
+def probe_oracle(
+    name: str, *variants: Fields, quick: Fields | None = None, networks: Sequence[str] = ("pooled", "curved")
+) -> Callable[[ProbeOracle], ProbeOracle]:
+    """Register the oracle of a method that asks a probe.
+
+    Args:
+        name: of the method.
+        *variants: fields away from their defaults, on top of ``quick``.
+        quick: fields with which it is tested in place of its defaults, where these take long.
+        networks: names in ``NETWORKS``.
+    """
+    fields = tuple({**(quick or {}), **variant} for variant in ({}, *variants))
+    return lambda function: _register(name, function, Oracle(function, fields, tuple(networks)))
 
 
 def expected(method: Any, a: Floats, g: Floats) -> Floats:
-    """Return the oracle's maps ``[N, *spatial]`` of a batch."""
-    return np.stack([ORACLES[method.name](method, *image) for image in zip(a, g, strict=True)])
+    """Return the oracle's maps ``[N, *spatial]`` of a batch of arrays."""
+    return np.stack([oracles()[method.name].run(method, *image) for image in zip(a, g, strict=True)])
 
 
-def places(a: Floats) -> Iterator[tuple[int, ...]]:
-    return itertools.product(*(range(length) for length in a.shape[1:]))
+@cache
+def expected_of_network(method: Any, name: str) -> Floats:
+    """Return the oracle's maps ``[N, *spatial]`` of all images of a network."""
+    network: Network = NETWORKS[name]()
+    return np.stack([oracles()[method.name].run(method, network, i) for i in range(len(network.targets))])
 
 
-def weighted(weights: list[float], a: Floats) -> Floats:
-    cam = np.zeros(a.shape[1:])
-    for xy in places(a):
-        for k, weight in enumerate(weights):
-            cam[xy] += weight * a[k][xy]
-    return cam
-
-
-def each_product(a: Floats, g: Floats, combine: Callable[[float, float], float]) -> Floats:
-    cam = np.zeros(a.shape[1:])
-    for xy in places(a):
-        for k in range(len(a)):
-            cam[xy] += combine(float(a[k][xy]), float(g[k][xy]))
-    return cam
-
-
-@oracle("cam")
-def cam(_: Any, a: Floats, g: Floats) -> Floats:
-    return weighted([sum(float(g[k][xy]) for xy in places(a)) for k in range(len(a))], a)
-
-
-@oracle("grad-cam")
-def grad_cam(_: Any, a: Floats, g: Floats) -> Floats:
-    count = len(list(places(a)))
-    return weighted([sum(float(g[k][xy]) for xy in places(a)) / count for k in range(len(a))], a)
-
-
-@oracle("grad-cam++")
-def grad_cam_plus_plus(method: Any, a: Floats, g: Floats) -> Floats:
-    weights = []
-    for k in range(len(a)):
-        total = sum(float(a[k][xy]) for xy in places(a))
-        weight = 0.0
-        for xy in places(a):
-            slope = float(g[k][xy])
-            denominator = 2 * slope**2 + total * slope**3 + method.eps
-            if slope > 0 and denominator != 0:
-                weight += slope**2 / denominator * slope
-        weights.append(weight)
-    return weighted(weights, a)
-
-
-@oracle("hires-cam")
-def hires_cam(_: Any, a: Floats, g: Floats) -> Floats:
-    return each_product(a, g, lambda activation, slope: activation * slope)
-
-
-@oracle("grad-cam-elementwise")
-def grad_cam_elementwise(_: Any, a: Floats, g: Floats) -> Floats:
-    return each_product(a, g, lambda activation, slope: max(activation * slope, 0.0))
-
-
-@oracle("layer-cam")
-def layer_cam(_: Any, a: Floats, g: Floats) -> Floats:
-    return each_product(a, g, lambda activation, slope: activation * max(slope, 0.0))
-
-
-@oracle("gradient-x-input")
-def gradient_x_input(_: Any, a: Floats, g: Floats) -> Floats:
-    return each_product(a, g, lambda value, slope: value * slope)
-
-
-@oracle("xgrad-cam")
-def xgrad_cam(method: Any, a: Floats, g: Floats) -> Floats:
-    weights = []
-    for k in range(len(a)):
-        denominator = sum(float(a[k][xy]) for xy in places(a)) + method.eps
-        # The paper's form: each gradient counts by its place's share of the channel's activation.
-        shares = (float(a[k][xy]) / denominator * float(g[k][xy]) for xy in places(a)) if denominator else ()
-        weights.append(sum(shares))
-    return weighted(weights, a)
-
-
-@oracle("random-cam")
-def random_cam(method: Any, a: Floats, _: Floats) -> Floats:
-    draw = random.Random(method.seed)
-    return weighted([draw.uniform(-1, 1) for _ in a], a)
-
-
-@oracle("gradient")
-def gradient(method: Any, a: Floats, g: Floats) -> Floats:
-    saliency = np.zeros(a.shape[1:])
-    for xy in places(a):
-        slopes = [float(channel[xy]) for channel in g]
-        saliency[xy] = sum(slopes) if method.reduce == "sum" else max(abs(slope) for slope in slopes)
-    return saliency
-
-
-@oracle("eigen-cam")
-def eigen_cam(_: Any, a: Floats, __: Floats) -> Floats:
-    return principal_component(a)
-
-
-@oracle("eigen-grad-cam")
-def eigen_grad_cam(_: Any, a: Floats, g: Floats) -> Floats:
-    return principal_component(a * g)
-
-
-def principal_component(x: Floats) -> Floats:
-    """Project on the leading eigenvector of the covariance of channels, found by squaring that matrix."""
-    spots = list(places(x))
-    centred = [
-        [float(channel[xy]) - sum(float(channel[q]) for q in spots) / len(spots) for xy in spots] for channel in x
-    ]
-    power = [[math.fsum(p * q for p, q in zip(one, other, strict=True)) for other in centred] for one in centred]
-    for _ in range(10):  # to the power 1024: all but the largest eigenvalue vanish
-        largest = max(abs(entry) for row in power for entry in row)
-        if largest == 0:
-            return np.zeros(x.shape[1:])
-        power = [[entry / largest for entry in row] for row in power]
-        power = [[math.fsum(p * q for p, q in zip(row, other, strict=True)) for other in power] for row in power]
-    direction = max(power, key=lambda row: sum(entry**2 for entry in row))
-    length = math.sqrt(sum(entry**2 for entry in direction)) * (1 if sum(direction) >= 0 else -1)
-    component = [
-        sum(d / length * row[spot] for d, row in zip(direction, centred, strict=True)) for spot in range(len(spots))
-    ]
-    return np.array(component).reshape(x.shape[1:])
+def _register(name: str, function: Any, made: Oracle) -> Any:
+    assert name not in _found, f"two oracles of {name}"
+    _found[name] = made
+    return function

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
@@ -11,19 +11,15 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from onnxcam.methods.base import ActivationMethod, GradientMethod, Method
-from onnxcam.methods.registry import method, methods
+from onnxcam.methods.registry import method
+from tests.methods.oracles import Floats, oracles
 
-if TYPE_CHECKING:
-    from tests.methods.oracles import Floats
-
-# Each field of each method away from its default; test_registry.py sees to it that none is forgotten.
-VARIANTS = (
-    method("grad-cam++", eps=1e-6),
-    method("xgrad-cam", eps=0.0),
-    method("random-cam", seed=7),
-    method("gradient", reduce="sum"),
-)
-SAMPLES = (*(method(name) for name in methods()), *VARIANTS)
+# Methods as they are tested: with the fields that their oracles name, of which the first are the defaults or near them.
+_ALL = {name: [method(name, **fields) for fields in found.fields] for name, found in oracles().items()}
+# Formulas of arrays, and methods that ask a probe with the networks on which they do.
+SAMPLES = tuple(sample for name, samples in _ALL.items() if not oracles()[name].networks for sample in samples)
+PROBED = tuple((sample, network) for name in _ALL for sample in _ALL[name] for network in oracles()[name].networks)
+EVERY = tuple(sample for samples in _ALL.values() for sample in samples)
 
 
 def raw_map(sample: Method, a: Any, g: Any) -> Any:

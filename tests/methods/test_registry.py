@@ -10,8 +10,8 @@ import pytest
 from onnxcam.errors import InputError, NameNotFoundError
 from onnxcam.methods.papers import bibtex
 from onnxcam.methods.registry import method, methods
-from tests.methods.oracles import ORACLES
-from tests.methods.samples import SAMPLES, VARIANTS
+from tests.methods.oracles import oracles
+from tests.methods.samples import EVERY
 
 if TYPE_CHECKING:
     from onnxcam.methods.base import Method
@@ -26,7 +26,7 @@ def test_the_methods_of_this_release_are_there() -> None:
 
 
 def test_every_method_has_an_oracle_and_every_oracle_a_method() -> None:
-    assert set(ORACLES) == set(methods())
+    assert set(oracles()) == set(methods())
 
 
 @every_method
@@ -46,7 +46,7 @@ def test_every_field_of_a_method_is_varied_in_the_tests(cls: type[Method]) -> No
     default = cls()
     varied = {
         field.name
-        for variant in VARIANTS
+        for variant in EVERY
         if type(variant) is cls
         for field in fields(cls)
         if getattr(variant, field.name) != getattr(default, field.name)
@@ -54,7 +54,7 @@ def test_every_field_of_a_method_is_varied_in_the_tests(cls: type[Method]) -> No
     assert varied == {field.name for field in fields(cls)}
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=repr)
+@pytest.mark.parametrize("sample", EVERY, ids=repr)
 def test_a_description_builds_the_same_method(sample: Method) -> None:
     assert method(**sample.describe()) == sample
     assert method(sample) is sample

@@ -1,0 +1,42 @@
+"""Every method that asks a probe against its oracle, and what all of them have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from tests.methods.networks import NETWORKS
+from tests.methods.oracles import expected_of_network
+from tests.methods.samples import PROBED, assert_agree
+
+if TYPE_CHECKING:
+    from onnxcam.methods.base import Method
+
+every_sample = pytest.mark.parametrize(
+    ("sample", "name"), PROBED, ids=[f"{name}-{sample!r}" for sample, name in PROBED]
+)
+
+
+@every_sample
+def test_equals_its_oracle_and_nothing_near_it(sample: Method, name: str) -> None:
+    probe = NETWORKS[name]().probe()
+    found, wanted = sample.explain(probe), expected_of_network(sample, name)
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert_agree(ours, theirs)
+        assert abs(theirs).max() > 1e-4
+        for wrong in (1.001 * ours, -ours):
+            with pytest.raises(AssertionError):
+                assert_agree(wrong, theirs)
+    if not sample.signed:
+        assert (found >= 0).all()
+
+
+@every_sample
+def test_a_map_does_not_depend_on_its_batch_and_repeats_exactly(sample: Method, name: str) -> None:
+    network = NETWORKS[name]()
+    together = sample.explain(network.probe())
+    np.testing.assert_array_equal(sample.explain(network.probe()), together)
+    for images in ([2, 0, 1], [1]):
+        assert_agree(sample.explain(network.probe(images)), together[images], 1e-12)
