@@ -21,8 +21,8 @@ MODELS = {
     "resnet8_cifar10_tflite_int8": "int8",
     "person_tflite_int8": "int8",
 }
-# Mean over photographs: rank correlation of HiResCAM's maps, cosine of input gradients. Where less is asked than 0.85,
-# rounding the activations of the float network itself costs as much: its ReLUs switch at other places.
+# Mean over photographs: rank correlation of HiResCAM's maps, cosine of input gradients. Less than 0.85 is asked where
+# no derivative of rounding reaches it (python -m tools.masks): ReLUs switch at other places, see autodiff/README.md.
 ALIKE = {
     "mobilenet_v2_torch_dynamo_dynquant": (0.95, 0.72),
     "resnet8_cifar10_tflite_int8": (0.95, 0.85),
@@ -98,3 +98,6 @@ def test_twins_explain_alike() -> None:
         assert like.agree.mean() >= 0.9
         assert like.maps.mean() >= maps
         assert like.gradients.mean() >= gradients
+        if name == "mobilenet_v2_torch_dynamo_dynquant":
+            # The twin has the very weights of the quantised file: what is left is rounding alone.
+            assert like.gradients.mean() >= like.rounded.mean() - 0.02

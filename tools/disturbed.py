@@ -1,0 +1,69 @@
+"""How much a float network's own input gradient turns when its input or its activations move a little.
+
+A network of ReLUs is linear between its kinks: its gradient is a product of weights, those of dead units left out. What
+moves an activation over a kink turns the gradient, however right the rules are; so no quantised network can be more
+like the float network that it was made from than that network is like itself, rounded.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+import onnxcam
+from onnxcam.autodiff.differentiate import add_gradients, gradient_name
+from onnxcam.autodiff.registry import Table
+from onnxcam.graph.canonical import infer_shapes
+from onnxcam.graph.layout import channels_first
+from onnxcam.graph.values import expose
+from onnxcam.network import open_session
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+def gradients(
+    explainer: onnxcam.Explainer,
+    images: Array,
+    classes: Array,
+    *,
+    model: ir.Model | None = None,
+    table: Table | None = None,
+) -> Array:
+    """Return the gradient at the input, channels first.
+
+    Args:
+        explainer: by the method ``gradient``.
+        images: as the network takes them.
+        classes: one for each.
+        model: differentiated in the place of the explainer's own.
+        table: rules; ONNX's gradients if not given.
+    """
+    network, layer = explainer.network, explainer.layer
+    name = gradient_name(layer.name)
+    model = add_gradients(model or network.model, network.score.name, [layer.name], "class", table=table)
+    session = open_session(expose(model, [name]), ["cpu"], folder=network.folder)
+    feeds = {explainer.image.name: images, "class_index": classes}
+    found = session.run_batched(feeds, size=network.batch or 4, fixed=network.batch is not None)[name]
+    return found.transpose(channels_first(layer.axes))
+
+
+def moved(images: Array, level: float, seed: int = 0) -> Array:
+    """Return images whose every number is moved by up to one grey level, evenly distributed."""
+    noise = np.random.default_rng(seed).uniform(-level, level, images.shape)
+    return (images + noise).astype(images.dtype)
+
+
+def rounded(model: ir.Model) -> ir.Model:
+    """Return a model in which what each convolution reads is rounded to 8 bits over its own range."""
+    model = model.clone()
+    for index, node in enumerate([node for node in model.graph if node.op_type == "Conv"]):
+        down = ir.node("DynamicQuantizeLinear", [node.inputs[0]], num_outputs=3)
+        up = ir.node("DequantizeLinear", list(down.outputs))
+        for position, value in enumerate([*down.outputs, *up.outputs]):
+            value.name = f"rounded/{index}/{position}"
+        model.graph.insert_before(node, [down, up])
+        node.replace_input_with(0, up.outputs[0])
+    return infer_shapes(model)
