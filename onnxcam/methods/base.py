@@ -2,7 +2,7 @@
 
 A formula of activations and gradients is written against the Python array API (``xp = a.__array_namespace__()``), so
 that the same function computes with NumPy and can be traced into a graph. ``a`` holds activations ``[N, K, *spatial]``,
-``g`` the gradient ``dS/da`` of the explained score, of the same shape. A method that needs more than these asks a probe.
+``g`` the gradient ``dS/da`` of the explained score, of the same shape. A method that needs more asks a probe.
 The result is the *raw* map: signed, ``[N, *spatial]``, not normalised.
 """
 
@@ -120,6 +120,19 @@ class GradientMethod(Method):
         """Return the raw map ``[N, *spatial]`` of activations ``a`` and gradient ``g``, both ``[N, K, *spatial]``."""
 
 
+class WeightedMethod(GradientMethod):
+    """A method whose map is a sum over channels, of terms that a wrapper may also want one by one."""
+
+    @abstractmethod
+    def components(self, a: Array, g: Array) -> Array:
+        """Return each channel's share of the map, ``[N, K, *spatial]``."""
+
+    def __call__(self, a: Array, g: Array) -> Array:
+        """Return the sum of the components over channels."""
+        terms = self.components(a, g)
+        return terms.__array_namespace__().sum(terms, axis=1)
+
+
 def spatial(a: Array) -> tuple[int, ...]:
     """Return the axes of ``a`` after batch and channels."""
     return tuple(range(2, a.ndim))
@@ -136,6 +149,13 @@ def safe_divide(x: Array, y: Array) -> Array:
     xp = y.__array_namespace__()
     zero = y == 0
     return xp.where(zero, xp.zeros_like(y), x / xp.where(zero, xp.ones_like(y), y))
+
+
+def check_counts(method: Method, *names: str) -> None:
+    """Raise InputError unless each of these fields is at least 1."""
+    for name in names:
+        if (value := getattr(method, name)) < 1:
+            raise InputError(f"field {name} of {method.name} is {value}; it must be at least 1")
 
 
 def _check_field(method: str, field: str, expected: Any, value: object) -> None:

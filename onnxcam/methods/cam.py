@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from onnxcam.methods.base import Array, GradientMethod, spatial
+from onnxcam.methods.base import Array, WeightedMethod, spatial
 
 
 @dataclass(frozen=True)
-class CAM(GradientMethod):
+class CAM(WeightedMethod):
     """Feature maps weighted by the weights of the one linear layer that reads them.
 
     ``L = sum_k (sum_xy g_k) A_k``. Behind global average pooling and a linear layer ``W`` the gradient is
@@ -23,8 +23,8 @@ class CAM(GradientMethod):
     paper: ClassVar[str] = "zhou2016"
     head: ClassVar[Literal["any", "gap-linear"]] = "gap-linear"
 
-    def __call__(self, a: Array, g: Array) -> Array:
-        """Return ``[N, *spatial]``, signed; its mean over places plus the bias is the score."""
+    def components(self, a: Array, g: Array) -> Array:
+        """Return the terms of the sum; their mean over places plus the bias is the score."""
         xp = a.__array_namespace__()
         w = xp.sum(g, axis=spatial(g), keepdims=True)
-        return xp.sum(w * a, axis=1)
+        return w * a

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from onnxcam.methods.base import Array, GradientMethod, spatial
+from onnxcam.methods.base import Array, WeightedMethod, spatial
 
 
 @dataclass(frozen=True)
-class GradCAM(GradientMethod):
+class GradCAM(WeightedMethod):
     """Feature maps weighted by their mean gradient.
 
     ``L = sum_k mean_xy(g_k) A_k``. The mean forgets where in a channel the score would rise, so that a map can light
@@ -22,8 +22,8 @@ class GradCAM(GradientMethod):
     name: ClassVar[str] = "grad-cam"
     paper: ClassVar[str] = "selvaraju2017"
 
-    def __call__(self, a: Array, g: Array) -> Array:
-        """Return ``[N, *spatial]``, signed, in units of the score."""
+    def components(self, a: Array, g: Array) -> Array:
+        """Return the terms of the sum, signed, in units of the score."""
         xp = a.__array_namespace__()
         w = xp.mean(g, axis=spatial(g), keepdims=True)
-        return xp.sum(w * a, axis=1)
+        return w * a

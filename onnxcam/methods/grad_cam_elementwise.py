@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from onnxcam.methods.base import Array, GradientMethod, relu
+from onnxcam.methods.base import Array, WeightedMethod, relu
 
 
 @dataclass(frozen=True)
-class GradCAMElementwise(GradientMethod):
+class GradCAMElementwise(WeightedMethod):
     """Positive products of gradient and activation only: offered for parity, not faithful.
 
     ``L = sum_k relu(g_k * A_k)``. What speaks against the target is dropped in each channel before the channels meet,
@@ -26,7 +26,6 @@ class GradCAMElementwise(GradientMethod):
         """Never negative."""
         return False
 
-    def __call__(self, a: Array, g: Array) -> Array:
-        """Return ``[N, *spatial]``, never negative, in units of the score."""
-        xp = a.__array_namespace__()
-        return xp.sum(relu(g * a), axis=1)
+    def components(self, a: Array, g: Array) -> Array:
+        """Return the terms of the sum, never negative, in units of the score."""
+        return relu(g * a)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from onnxcam.methods.base import Array, GradientMethod, relu, safe_divide, spatial
+from onnxcam.methods.base import Array, WeightedMethod, relu, safe_divide, spatial
 
 
 @dataclass(frozen=True)
-class GradCAMPlusPlus(GradientMethod):
+class GradCAMPlusPlus(WeightedMethod):
     """Feature maps weighted by their positive gradients, each place by its own coefficient.
 
     ``L = sum_k w_k A_k``, ``w_k = sum_xy alpha relu(g_k)``, ``alpha = g^2 / (2 g^2 + (sum_xy A_k) g^3 + eps)``, and 0
@@ -28,12 +28,12 @@ class GradCAMPlusPlus(GradientMethod):
     paper: ClassVar[str] = "chattopadhay2018"
     eps: float = 0.0
 
-    def __call__(self, a: Array, g: Array) -> Array:
-        """Return ``[N, *spatial]``, signed where activations are."""
+    def components(self, a: Array, g: Array) -> Array:
+        """Return the terms of the sum, signed where activations are."""
         xp = a.__array_namespace__()
         total = xp.sum(a, axis=spatial(a), keepdims=True)
         # With eps = 0 the square cancels, and left in it would underflow to 0/0 on small float32 gradients.
         square = g * g if self.eps else xp.ones_like(g)
         alpha = safe_divide(square, square * (2.0 + total * g) + self.eps)
         w = xp.sum(alpha * relu(g), axis=spatial(g), keepdims=True)
-        return xp.sum(w * a, axis=1)
+        return w * a

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from onnxcam.methods.base import Array, GradientMethod
+from onnxcam.methods.base import Array, WeightedMethod
 
 
 @dataclass(frozen=True)
-class GradientXInput(GradientMethod):
+class GradientXInput(WeightedMethod):
     """Input values times their gradient: HiResCAM's formula at the input.
 
     ``L = sum_k x_k g_k`` over the input's channels. The input is what the network receives, after preprocessing: where
@@ -22,7 +22,6 @@ class GradientXInput(GradientMethod):
     paper: ClassVar[str] = "shrikumar2016"
     at: ClassVar[Literal["layer", "input"]] = "input"
 
-    def __call__(self, a: Array, g: Array) -> Array:
-        """Return ``[N, *spatial]``, signed, in units of the score."""
-        xp = a.__array_namespace__()
-        return xp.sum(g * a, axis=1)
+    def components(self, a: Array, g: Array) -> Array:
+        """Return the terms of the sum, signed, in units of the score."""
+        return g * a

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from onnxcam.methods.base import Array, GradientMethod
+from onnxcam.methods.base import Array, WeightedMethod
 
 
 @dataclass(frozen=True)
-class HiResCAM(GradientMethod):
+class HiResCAM(WeightedMethod):
     """Only places that the model used: gradient times activation, place by place.
 
     ``L = sum_k g_k * A_k``. Where one linear layer follows, ``sum(L) + bias`` is the score itself.
@@ -20,7 +20,6 @@ class HiResCAM(GradientMethod):
     name: ClassVar[str] = "hires-cam"
     paper: ClassVar[str] = "draelos2021"
 
-    def __call__(self, a: Array, g: Array) -> Array:
-        """Return ``[N, *spatial]``, signed, in units of the score."""
-        xp = a.__array_namespace__()
-        return xp.sum(g * a, axis=1)
+    def components(self, a: Array, g: Array) -> Array:
+        """Return the terms of the sum, signed, in units of the score."""
+        return g * a

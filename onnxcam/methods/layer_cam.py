@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from onnxcam.methods.base import Array, GradientMethod, relu
+from onnxcam.methods.base import Array, WeightedMethod, relu
 
 
 @dataclass(frozen=True)
-class LayerCAM(GradientMethod):
+class LayerCAM(WeightedMethod):
     """Activations weighted by their own positive gradient, place by place.
 
     ``L = sum_k relu(g_k) * A_k``. Made for layers of any depth; negative gradients never count.
@@ -21,7 +21,6 @@ class LayerCAM(GradientMethod):
     name: ClassVar[str] = "layer-cam"
     paper: ClassVar[str] = "jiang2021"
 
-    def __call__(self, a: Array, g: Array) -> Array:
-        """Return ``[N, *spatial]``, negative only where activations are."""
-        xp = a.__array_namespace__()
-        return xp.sum(relu(g) * a, axis=1)
+    def components(self, a: Array, g: Array) -> Array:
+        """Return the terms of the sum, negative only where activations are."""
+        return relu(g) * a

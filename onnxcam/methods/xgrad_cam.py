@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from onnxcam.methods.base import Array, GradientMethod, safe_divide, spatial
+from onnxcam.methods.base import Array, WeightedMethod, safe_divide, spatial
 
 
 @dataclass(frozen=True)
-class XGradCAM(GradientMethod):
+class XGradCAM(WeightedMethod):
     """Feature maps weighted by their gradient, averaged with the activations as weights.
 
     ``L = sum_k w_k A_k``, ``w_k = sum_xy(g_k A_k) / (sum_xy A_k + eps)``, and 0 where that denominator is 0. A channel
@@ -26,10 +26,10 @@ class XGradCAM(GradientMethod):
     paper: ClassVar[str] = "fu2020"
     eps: float = 1e-7
 
-    def __call__(self, a: Array, g: Array) -> Array:
-        """Return ``[N, *spatial]``, signed, in units of the score."""
+    def components(self, a: Array, g: Array) -> Array:
+        """Return the terms of the sum, signed, in units of the score."""
         xp = a.__array_namespace__()
         evidence = xp.sum(g * a, axis=spatial(a), keepdims=True)
         total = xp.sum(a, axis=spatial(a), keepdims=True)
         w = safe_divide(evidence, total + self.eps)
-        return xp.sum(w * a, axis=1)
+        return w * a
