@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import warnings
 from functools import cache
 from pathlib import Path
@@ -21,14 +20,12 @@ from onnxcam.graph.canonical import canonicalize
 from onnxcam.graph.load import load
 from tests.autodiff.checks import OnnxRuntime, relative_error
 from tests.autodiff.sample import Array
+from tests.exports.torch_files import FLOOR, NOISES, neighbours, write
 
 _PIXELS = 96
 # Its adaptive pooling to 7 x 7 places is exported only where it does nothing.
 _WIDE = {"vgg11_bn": 224, "vit_b_16": 224, "swin_v2_t": 128}
 _CLASS = 7
-# Float32 engines round in different orders, which moves a ReLU or a maximum across its kink now and then.
-_NOISES = 3
-_FLOOR = 1e-5
 
 _SLOW = (
     "resnet50",
@@ -77,22 +74,7 @@ def pixels(name: str) -> int:
 def export(name: str, exporter: str, folder: Path) -> Path:
     """Write the network as a file with a dynamic batch."""
     path = folder / f"{name}_{exporter}.onnx"
-    if path.exists():
-        return path
-    x = torch.zeros(2, 3, pixels(name), pixels(name))
-    names: dict[str, Any] = {"input_names": ["x"], "output_names": ["y"]}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's exporters warn about themselves
-        if exporter == "dynamo":
-            shapes: dict[str, Any] = {"dynamic_shapes": ({0: torch.export.Dim("batch")},), "opset_version": 18}
-            shapes |= {"verbose": False, "external_data": False}
-            torch.onnx.export(network(name), (x,), path, dynamo=True, **names, **shapes)
-        else:
-            buffer = io.BytesIO()
-            axes = {"dynamic_axes": {"x": {0: "batch"}, "y": {0: "batch"}}, "opset_version": 17}
-            torch.onnx.export(network(name), (x,), buffer, dynamo=False, **names, **axes)
-            path.write_bytes(buffer.getvalue())
-    return path
+    return write(network(name), (3, pixels(name), pixels(name)), exporter, path)
 
 
 def torch_gradient(module: Any, x: torch.Tensor) -> Array:
@@ -101,12 +83,6 @@ def torch_gradient(module: Any, x: torch.Tensor) -> Array:
     module(x)[:, _CLASS].sum().backward()
     gradient: Array = x.grad.numpy()
     return gradient
-
-
-def _neighbours(x: torch.Tensor) -> list[torch.Tensor]:
-    """Return inputs that float32 arithmetic cannot tell apart: which of them crosses a kink is luck."""
-    signs = [torch.sign(torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))) for seed in range(4)]
-    return [x, *(x * (1 + 2e-7 * sign) for sign in signs)]
 
 
 @pytest.mark.parametrize("exporter", ["dynamo", "script"])
@@ -123,9 +99,9 @@ def test_input_gradient(name: str, exporter: str, folder: Path) -> None:
         found = run({"x": x.numpy(), "class_index": np.full(batch, _CLASS)})["grad/x"]
         error = relative_error(found, wanted)
         noise = 0.0
-        for near in _neighbours(x):
+        for near in neighbours(x):
             noise = max(noise, relative_error(torch_gradient(single, near), wanted))
-            if error <= max(_NOISES * noise, _FLOOR):
+            if error <= max(NOISES * noise, FLOOR):
                 break
         print(f"{name} {exporter} batch {batch}: error {error:.1e}, torch float32 {noise:.1e}")
-        assert error <= max(_NOISES * noise, _FLOOR)
+        assert error <= max(NOISES * noise, FLOOR)
