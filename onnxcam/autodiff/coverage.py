@@ -30,4 +30,4 @@ def has_gradient(graph: ir.Graph, value: str, score: str, table: Table | None = 
 
 
 def _has_rule(graph: ir.Graph, node: ir.Node, table: Table) -> bool:
-    return rule_of(graph, node, table) is not None or is_defined(graph, node)
+    return rule_of(graph.opset_imports, node, table) is not None or is_defined(graph, node)

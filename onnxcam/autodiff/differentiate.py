@@ -62,9 +62,10 @@ def add_gradients(
     score = find_value(graph, of)
     values = [find_value(graph, name) for name in wrt]
     forward = frozenset(graph.all_nodes())
-    walk = Walk(graph, score, values, table)
+    walk = Walk.of(graph, score, values, table)
     start = class_seed(walk.op, score) if seed == "class" else cotangent_seed(walk.op, score)
-    for value, gradient in zip(values, walk.run(start), strict=True):
+    walk.run([(score, start)])
+    for value, gradient in [(value, walk.gradient(value)) for value in values]:
         _expose(graph, value)
         graph.outputs.append(_named(walk.op, gradient, value))
     if not share_weights:

@@ -5,7 +5,8 @@ Everything that all rules would have to do is done here once, so that a rule is 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import onnx_ir as ir
 
@@ -14,7 +15,11 @@ from onnxcam.autodiff.builder import Builder, Var, shape_of
 from onnxcam.autodiff.node import NodeView, UnknownShapeError, cotangent_type
 from onnxcam.autodiff.registry import Rule, Table, constant_outputs, find_rule, refusals, zero_gradients
 from onnxcam.errors import DependencyError, UnsupportedError
+from onnxcam.graph.branches import bodies, captured, reads
 from onnxcam.graph.signal import carries_signal
+
+# Versions of the operator sets; only the outermost graph has them.
+Opsets: TypeAlias = Mapping[str, int]
 
 
 def label(node: ir.Node) -> str:
@@ -29,16 +34,6 @@ def carries_gradient(node: ir.Node, value: ir.Value, found: Container[ir.Value])
     return value.index() not in constant and carries_signal(node, value, found)
 
 
-def reads(node: ir.Node) -> Iterator[ir.Value]:
-    """Yield every value that a node reads, those included that only its branches or its loop's body read."""
-    yield from (value for value in node.inputs if value is not None)
-    for attribute in node.attributes.values():
-        if attribute.type != ir.AttributeType.GRAPH:
-            continue
-        for inner in attribute.as_graph().all_nodes():
-            yield from (value for value in inner.inputs if value is not None)
-
-
 def influenced(graph: ir.Graph, sources: Iterable[ir.Value]) -> set[ir.Value]:
     """Return every value that changes smoothly with one of the sources, the sources included."""
     zero = zero_gradients()
@@ -49,20 +44,28 @@ def influenced(graph: ir.Graph, sources: Iterable[ir.Value]) -> set[ir.Value]:
     return found
 
 
+def paths(
+    graph: ir.Graph, sources: Iterable[ir.Value], ends: Iterable[ir.Value]
+) -> tuple[list[ir.Node], set[ir.Value]]:
+    """Return the nodes that lead from a source to an end, in order, and the values on those ways."""
+    forward = influenced(graph, sources)
+    needed, nodes = set(ends), []
+    for node in reversed(graph):
+        if any(value in needed and value in forward for value in node.outputs):
+            nodes.append(node)
+            needed.update(reads(node))
+    return nodes[::-1], forward & needed
+
+
 def between(graph: ir.Graph, sources: Sequence[ir.Value], score: ir.Value) -> tuple[list[ir.Node], set[ir.Value]]:
     """Return the nodes that lead from a source to the score, in order, and the values on those ways.
 
     Raises:
         DependencyError: the score does not depend on one of the sources.
     """
-    forward = influenced(graph, sources)
-    needed, nodes = {score}, []
-    for node in reversed(graph):
-        if any(value in needed and value in forward for value in node.outputs):
-            nodes.append(node)
-            needed.update(reads(node))
+    nodes, found = paths(graph, sources, [score])
     for source in sources:
-        if source not in needed or score not in forward:
+        if source not in found or score not in found:
             stopped = kinds(_stopping(graph, source, score))
             why = f": no gradient flows through {', '.join(stopped)}" if stopped else ""
             raise DependencyError(
@@ -70,7 +73,7 @@ def between(graph: ir.Graph, sources: Sequence[ir.Value], score: ir.Value) -> tu
                 "choose a layer on the way to the score (onnxcam inspect lists them), "
                 "or a method that needs no gradient such as eigen-cam"
             )
-    return nodes[::-1], forward & needed
+    return nodes, found
 
 
 def _stopping(graph: ir.Graph, source: ir.Value, score: ir.Value) -> Iterator[ir.Node]:
@@ -88,26 +91,45 @@ def _stopping(graph: ir.Graph, source: ir.Value, score: ir.Value) -> Iterator[ir
                 yield node
 
 
-def rule_of(graph: ir.Graph, node: ir.Node, table: Table) -> Rule | None:
+def rule_of(opsets: Opsets, node: ir.Node, table: Table) -> Rule | None:
     """Return the rule of one node, or None if the table has none for it."""
-    return find_rule(table, node.domain, node.op_type, graph.opset_imports.get(node.domain, 1))
+    return find_rule(table, node.domain, node.op_type, opsets.get(node.domain, 1))
 
 
-def find_rules(graph: ir.Graph, nodes: Iterable[ir.Node], table: Table) -> dict[ir.Node, Rule]:
+def with_inner(nodes: Iterable[ir.Node], wanted: Container[ir.Value]) -> Iterator[ir.Node]:
+    """Yield nodes, and the nodes of their branches that a gradient has to pass to reach the wanted values."""
+    for node in nodes:
+        yield node
+        if node.op_type == "If":
+            sources = [value for value in captured(node) if value in wanted]
+            for body in bodies(node):
+                inner, values = paths(body, sources, body.outputs)
+                yield from with_inner(inner, values)
+
+
+def without_rules(
+    opsets: Opsets, nodes: Iterable[ir.Node], wanted: Container[ir.Value], table: Table
+) -> dict[str, list[str]]:
+    """Return the names of nodes without a rule, in branches too, by operator: what differentiation would miss."""
+    return kinds(node for node in with_inner(nodes, wanted) if rule_of(opsets, node, table) is None)
+
+
+def find_rules(
+    opsets: Opsets, nodes: Sequence[ir.Node], wanted: Container[ir.Value], table: Table
+) -> dict[ir.Node, Rule]:
     """Return the rule of each node.
 
     Raises:
         UnsupportedError: operators without a rule, all of them in one message.
     """
-    found = {node: rule_of(graph, node, table) for node in nodes}
-    rules = {node: rule for node, rule in found.items() if rule is not None}
-    if missing := kinds(node for node, rule in found.items() if rule is None):
+    if missing := without_rules(opsets, nodes, wanted, table):
         listed = "; ".join(_no_rule(kind, names) for kind, names in missing.items())
         raise UnsupportedError(
             f"no gradient rule for {len(missing)} operator(s) between the layer and the score: {listed}; "
             "choose a layer behind them, or a method that needs no gradient such as eigen-cam"
         )
-    return rules
+    found = {node: rule_of(opsets, node, table) for node in nodes}
+    return {node: rule for node, rule in found.items() if rule is not None}
 
 
 def _no_rule(kind: str, names: list[str]) -> str:
@@ -126,32 +148,41 @@ def kinds(nodes: Iterable[ir.Node]) -> dict[str, list[str]]:
 
 
 class Walk:
-    """Writes the backward pass of one score with respect to some values."""
+    """Writes the backward pass of one graph, which may be a branch of another."""
 
-    def __init__(self, graph: ir.Graph, score: ir.Value, wrt: Sequence[ir.Value], table: Table) -> None:
-        """Find the nodes in between and their rules; nothing is written yet."""
-        self.op = Builder(graph)
-        self.graph = graph
-        self.score = score
-        self.wrt = wrt
-        self.nodes, self.wanted = between(graph, wrt, score)
-        self.rules = find_rules(graph, self.nodes, table)
+    def __init__(
+        self, op: Builder, nodes: Sequence[ir.Node], wanted: Container[ir.Value], table: Table, opsets: Opsets
+    ) -> None:
+        """Find the rules of some nodes; nothing is written yet."""
+        self.op = op
+        self.nodes = nodes
+        self.wanted = wanted
+        self.rules = find_rules(opsets, nodes, wanted, table)
+        self._table = table
+        self._opsets = opsets
         self._arrived: dict[ir.Value, list[Var]] = {}
 
-    def run(self, seed: Var) -> list[Var]:
-        """Write the walk from the score's cotangent and return one gradient for each value asked for."""
-        self._arrived[self.score] = [seed]
+    @classmethod
+    def of(cls, graph: ir.Graph, score: ir.Value, wrt: Sequence[ir.Value], table: Table) -> Walk:
+        """Prepare the walk from one score to some values."""
+        nodes, wanted = between(graph, wrt, score)
+        return cls(Builder(graph), nodes, wanted, table, graph.opset_imports)
+
+    def run(self, seeds: Iterable[tuple[ir.Value, Var]]) -> None:
+        """Write the walk from the cotangents of some values."""
+        for value, seed in seeds:
+            self._arrived.setdefault(value, []).append(seed)
         for node in reversed(self.nodes):
             cotangents = [self.cotangent(value) for value in node.outputs]
             if any(c is not None for c in cotangents):
                 self._differentiate(node, cotangents)
-        gradients = []
-        for value in self.wrt:
-            gradient = self.cotangent(value)
-            if gradient is None:
-                raise DependencyError(f"no gradient reaches '{value.name}'; choose another layer")
-            gradients.append(gradient)
-        return gradients
+
+    def gradient(self, value: ir.Value) -> Var:
+        """Return the gradient of a value that was asked for."""
+        found = self.cotangent(value)
+        if found is None:
+            raise DependencyError(f"no gradient reaches '{value.name}'; choose another layer")
+        return found
 
     def cotangent(self, value: ir.Value) -> Var | None:
         """Return the sum of all that has arrived at a value, or None."""
@@ -166,14 +197,14 @@ class Walk:
         rule = self.rules[node]
         if not rule.all_outputs and any(c is not None for c in cotangents[1:]):
             raise UnsupportedError(f"{label(node)}: the gradient of its further outputs is not supported")
-        view = NodeView(self.op, node, self.wanted.__contains__)
+        view = NodeView(self.op, node, self.wanted.__contains__, self._branch)
         try:
             results = rule.function(self.op, view, cotangents if rule.all_outputs else cotangents[0])
         except UnknownShapeError as error:
             raise UnsupportedError(
                 f"{label(node)}: {error}; run shape inference on the model, or export it with fixed sizes"
             ) from error
-        for index, value in enumerate(node.inputs):
+        for index, value in enumerate([*node.inputs, *captured(node)]):
             if value is None or value not in self.wanted:
                 continue
             result = results[index] if index < len(results) else None
@@ -182,3 +213,16 @@ class Walk:
             if rule.broadcasts:
                 result = shapes.unbroadcast(self.op, result, shape_of(node.outputs[0]), self.op.var(value))
             self._arrived.setdefault(value, []).append(self.op.cast(result, cotangent_type(value)))
+
+    def _branch(
+        self, op: Builder, body: ir.Graph, seeds: Sequence[Var | None], wrt: Sequence[ir.Value]
+    ) -> list[Var | None]:
+        """Write the backward pass of a branch into it."""
+        # A value writes where it was made: in the branch it has to be taken up anew.
+        ends = [
+            (value, op.var(seed.value)) for value, seed in zip(body.outputs, seeds, strict=True) if seed is not None
+        ]
+        nodes, wanted = paths(body, wrt, [value for value, _ in ends])
+        walk = Walk(op, nodes, wanted, self._table, self._opsets)
+        walk.run((value, op.cast(seed, cotangent_type(value))) for value, seed in ends)
+        return [walk.cotangent(value) for value in wrt]

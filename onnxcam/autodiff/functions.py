@@ -30,7 +30,9 @@ def write_out_functions(model: ir.Model, score: str, wrt: Sequence[str], table: 
     graph = model.graph
     for _ in range(_DEPTH):
         nodes, _ = between(graph, [find_value(graph, name) for name in wrt], find_value(graph, score))
-        missing = [node for node in nodes if rule_of(graph, node, table) is None and is_defined(graph, node)]
+        missing = [
+            node for node in nodes if rule_of(graph.opset_imports, node, table) is None and is_defined(graph, node)
+        ]
         written = [write_out(model, node, canonicalize_part) for node in missing]
         if not any(written):
             return

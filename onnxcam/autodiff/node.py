@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
 from onnxcam.autodiff.builder import Builder, Shape, UnknownShapeError, Var, shape_of
+from onnxcam.graph.branches import captured
 
 _HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
@@ -21,15 +23,22 @@ def cotangent_type(value: ir.Value) -> ir.DataType:
     return ir.DataType.DOUBLE if value.dtype == ir.DataType.DOUBLE else ir.DataType.FLOAT
 
 
+# Writes the backward pass of a branch into the branch: where, cotangents of its results, values around it.
+WriteBranch: TypeAlias = "Callable[[Builder, ir.Graph, Sequence[Var | None], Sequence[ir.Value]], list[Var | None]]"
+
+
 class NodeView:
     """A node of the forward graph, its values ready for arithmetic and its attributes typed.
 
     ``x``, ``y``, ``input(i)`` and ``output(i)`` come in the type that gradients are computed in, ``raw(i)`` in its own.
     """
 
-    def __init__(self, op: Builder, node: ir.Node, needs: Callable[[ir.Value], bool]) -> None:
+    def __init__(
+        self, op: Builder, node: ir.Node, needs: Callable[[ir.Value], bool], branch: WriteBranch | None = None
+    ) -> None:
         self._op = op
         self._needs = needs
+        self._branch = branch
         self.node = node
 
     @property
@@ -55,6 +64,22 @@ class NodeView:
         """Whether a gradient of that input is wanted."""
         value = self.node.inputs[index] if index < len(self.node.inputs) else None
         return value is not None and self._needs(value)
+
+    @property
+    def captured(self) -> list[ir.Value]:
+        """Values that only the node's branches read; a rule returns their cotangents behind those of the inputs."""
+        return captured(self.node)
+
+    @property
+    def wanted(self) -> list[ir.Value]:
+        """Those of them whose gradient is wanted."""
+        return [value for value in self.captured if self._needs(value)]
+
+    def differentiate(self, op: Builder, body: ir.Graph, dys: Sequence[Var | None]) -> list[Var | None]:
+        """Write the backward pass of a branch into it; return the cotangents of the wanted values around it."""
+        if self._branch is None:
+            raise TypeError(f"{self.node.op_type} is not differentiated")
+        return self._branch(op, body, dys, self.wanted)
 
     def raw(self, index: int) -> Var:
         """The input in its own type."""

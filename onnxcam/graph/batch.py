@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from onnxcam.graph.branches import reads
 from onnxcam.graph.canonical import infer_shapes
 from onnxcam.graph.values import data_inputs
 
@@ -21,9 +22,28 @@ def batch_size(graph: ir.Graph) -> int | None:
 def mixes_samples(graph: ir.Graph) -> bool:
     """Whether what one sample gives depends on the others of its run.
 
-    DynamicQuantizeLinear rounds by the range of all that it is given.
+    DynamicQuantizeLinear rounds by the range of all that it is given; one branch of an If is taken for all.
     """
-    return any(node.op_type == "DynamicQuantizeLinear" for node in graph.all_nodes())
+    return any(
+        node.op_type == "DynamicQuantizeLinear" or (node.op_type == "If" and _is_computed(node.inputs[0]))
+        for node in graph.all_nodes()
+    )
+
+
+def _is_computed(value: ir.Value | None) -> bool:
+    """Whether a value depends on numbers of the samples: not on their sizes alone, nor on what has no batch axis."""
+    waiting, seen = [value], set()
+    while waiting:
+        found = waiting.pop()
+        if found is None or found in seen:
+            continue
+        seen.add(found)
+        producer = found.producer()
+        if producer is None and found.is_graph_input() and (found.shape is None or len(found.shape) > 0):
+            return True
+        if producer is not None and producer.op_type not in ("Shape", "Size"):
+            waiting.extend(reads(producer))
+    return False
 
 
 def open_batch(model: ir.Model) -> ir.Model:

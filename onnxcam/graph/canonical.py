@@ -204,6 +204,11 @@ def _name_everything(model: ir.Model) -> ir.Model:
     return passes.NameFixPass()(model).model
 
 
+def _lift_branch_weights(model: ir.Model) -> ir.Model:
+    """Weights of branches become weights of the model: the backward pass, which is a branch too, reads them there."""
+    return passes.LiftSubgraphInitializersToMainGraphPass()(model).model
+
+
 def _settle_sizes(model: ir.Model) -> ir.Model:
     """Compute sizes ahead; each round of shapes may make more of them known."""
     for _ in range(_ROUNDS):
@@ -232,6 +237,7 @@ _STEPS: tuple[Callable[[ir.Model], ir.Model], ...] = (
     _expand_fused,
     _leave_training_mode,
     _drop_unused,
+    _lift_branch_weights,
     _name_everything,
     infer_shapes,
     _settle_sizes,

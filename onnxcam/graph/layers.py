@@ -10,6 +10,7 @@ from math import prod
 import onnx_ir as ir
 
 from onnxcam.errors import NameNotFoundError, UnsupportedError
+from onnxcam.graph.branches import reads
 from onnxcam.graph.layout import Axes, axis_meanings, spatial_axes
 from onnxcam.graph.signal import carries_signal
 from onnxcam.graph.tokens import is_mixed
@@ -171,19 +172,19 @@ def way(graph: ir.Graph, score: ir.Value) -> tuple[list[ir.Node], set[ir.Value]]
     """Return the nodes between inputs and score in order, and the values on the way."""
     seen = set(data_inputs(graph))
     for node in graph:
-        if any(value in seen for value in node.inputs):
+        if any(value in seen for value in reads(node)):
             seen.update([value for value in node.outputs if carries_signal(node, value, seen)])
     needed, nodes = {score}, []
     for node in reversed(graph):
         if any(value in needed and value in seen for value in node.outputs):
             nodes.append(node)
-            needed.update(value for value in node.inputs if value is not None)
+            needed.update(reads(node))
     return nodes[::-1], seen & needed
 
 
 def bottlenecks(nodes: Sequence[ir.Node], on_way: set[ir.Value]) -> list[ir.Value]:
     """Return the values that every path passes: where one of them is made, nothing else is still awaited."""
-    last_use = {v: step for step, node in enumerate(nodes) for v in node.inputs if v is not None and v in on_way}
+    last_use = {v: step for step, node in enumerate(nodes) for v in reads(node) if v in on_way}
     made = {v: step for step, node in enumerate(nodes) for v in node.outputs if v in on_way}
     bottlenecks = []
     waiting = {v for v in on_way if v not in made and v in last_use}

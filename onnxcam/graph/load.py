@@ -17,6 +17,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from onnxcam.errors import ModelError
+from onnxcam.graph.branches import return_own_results
 from onnxcam.graph.postprocessing import cut_postprocessing
 
 # External tensors of more numbers than this are weights.
@@ -100,6 +101,7 @@ def load(source: ModelSource) -> ModelFile:
     where = str(path or name)
     _check_structure(proto, where)
     labels = cut_postprocessing(proto)
+    return_own_results(proto.graph)
     _check_types(proto, where)
     _check_external_data(proto, path)
     try:

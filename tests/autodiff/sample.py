@@ -69,6 +69,7 @@ class Sample:
             onnxruntime does in float32: ``linear`` with a wide step, exact for linear operators, ``float32`` else.
         static_only: the rule asks for sizes that the file tells, and says so where it does not.
         rtol: how far float32 may be from float64.
+        captured: how many of the last arguments are no inputs of the node: only its branches read them.
         note: what is special, for the test's name.
     """
 
@@ -81,13 +82,15 @@ class Sample:
     oracle: Oracle = "reference"
     static_only: bool = False
     rtol: float = 1e-5
+    captured: int = 0
     note: str = ""
 
     @property
     def name(self) -> str:
         """Name in the test's report."""
         shapes = "_".join("x".join(map(str, arg.array.shape)) or "scalar" for arg in self.args if arg is not None)
-        shown = ",".join(f"{k}={v}".replace(" ", "") for k, v in self.attributes.items())
+        plain = {k: v for k, v in self.attributes.items() if not isinstance(v, onnx.GraphProto)}
+        shown = ",".join(f"{k}={v}".replace(" ", "") for k, v in plain.items())
         return "-".join(filter(None, (f"{self.op}{self.opset}", shapes, shown, self.note)))
 
     @property
@@ -128,7 +131,8 @@ class Sample:
                         name, kind, declared(array.shape, "static" if arg.role == "sized" else sizes)
                     )
                 )
-        names = ["" if arg is None else f"x{i}" for i, arg in enumerate(self.args)]
+        given = self.args[: len(self.args) - self.captured]
+        names = ["" if arg is None else f"x{i}" for i, arg in enumerate(given)]
         outputs = [f"y{i}" for i in range(self.outputs)]
         nodes = [helper.make_node(self.op, names, outputs, name="node", **self.attributes)]
         if self.uses is not None:

@@ -24,7 +24,6 @@ refused(
     reason="recurrent layers carry a state from step to step, whose inner values they do not hand out; "
     "export the model with the steps written out",
 )
-refused("If", reason="which branch runs is only known while the graph runs; export the model with the branch fixed")
 refused("Loop", "Scan", reason="its number of steps is only known while the graph runs; export with a fixed number")
 refused(
     *("SequenceConstruct", "SequenceInsert", "SequenceErase", "SequenceAt", "SequenceMap"),

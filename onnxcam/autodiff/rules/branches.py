@@ -1,0 +1,66 @@
+"""Branches that are chosen while the graph runs."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from onnxcam.autodiff import shapes
+from onnxcam.autodiff.builder import Builder, Var
+from onnxcam.autodiff.node import NodeView, cotangent_type
+from onnxcam.autodiff.registry import Cotangents, vjp, zero_gradients
+from onnxcam.errors import UnsupportedError
+
+_BRANCHES = ("then_branch", "else_branch")
+
+
+@vjp("If", all_outputs=True)
+def if_(op: Builder, node: NodeView, dys: list[Var | None]) -> Cotangents:
+    """The same choice between the backward passes of both branches. A branch keeps its values to itself, so that its
+    backward pass computes them again.
+    """
+    _refuse_chance(node.node)
+    backward = [_backward(op, node, node.node.attributes[name].as_graph(), dys) for name in _BRANCHES]
+    outputs = [
+        ir.Value(name=op.unique("If"), type=ir.TensorType(cotangent_type(value)), shape=value.shape)
+        for value in node.wanted
+    ]
+    attributes = [ir.AttrGraph(name, body) for name, body in zip(_BRANCHES, backward, strict=True)]
+    op.graph.append(ir.Node("", "If", [node.node.inputs[0]], attributes, outputs=outputs, name=outputs[0].name))
+    found = dict(zip(node.wanted, outputs, strict=True))
+    return None, *(op.var(found[value]) if value in found else None for value in node.captured)
+
+
+def _backward(op: Builder, node: NodeView, body: ir.Graph, dys: list[Var | None]) -> ir.Graph:
+    """Return a copy of a branch that gives the cotangents of the wanted values around it instead of its results."""
+    prefix = op.unique("branch")
+    copy = body.clone(allow_outer_scope_values=True)
+    for graph in (copy, *copy.subgraphs()):
+        graph.name = f"{prefix}/{graph.name}"
+    for inner in copy.all_nodes():
+        inner.name = f"{prefix}/{inner.name}"
+        for value in inner.outputs:
+            value.name = f"{prefix}/{value.name}" if value.name else value.name
+    inside = Builder(copy, prefix)
+    cotangents = node.differentiate(inside, copy, dys)
+    copy.outputs.clear()
+    for value, cotangent in zip(node.wanted, cotangents, strict=True):
+        dtype = cotangent_type(value)
+        # A branch may not hand on a value from around it as it is.
+        result = inside.Identity(
+            inside.cast(cotangent, dtype)
+            if cotangent is not None
+            else inside.Expand(inside.const(0, dtype), shapes.shape_tensor(inside, inside.var(value)))
+        )
+        copy.outputs.append(result.value)
+    return copy
+
+
+def _refuse_chance(node: ir.Node) -> None:
+    zero = zero_gradients()
+    for body in (node.attributes[name].as_graph() for name in _BRANCHES):
+        for inner in body.all_nodes():
+            if zero.get((inner.domain, inner.op_type)) == "its result is drawn by chance":
+                raise UnsupportedError(
+                    f"If '{node.name}': its branch draws by chance ({inner.op_type} '{inner.name}'), which the "
+                    "backward pass would do a second time with another result; export the model without it"
+                )
