@@ -1,4 +1,4 @@
-"""Methods by name. A method joins by being a class in a module of this package: there is no second list."""
+"""Methods and wrappers by name. One joins by being a class in a module of this package: there is no second list."""
 
 from __future__ import annotations
 
@@ -7,34 +7,53 @@ import pkgutil
 from dataclasses import fields
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from onnxcam.errors import InputError, NameNotFoundError, did_you_mean
 from onnxcam.methods.base import Method
+from onnxcam.methods.nested import Wrapper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+_Method = TypeVar("_Method", bound=Method)
 
-def _concrete(cls: type[Method]) -> Iterator[type[Method]]:
-    for child in cls.__subclasses__():
-        if child.__module__.startswith("onnxcam.methods.") and not getattr(child, "__abstractmethods__", None):
-            yield child
-        yield from _concrete(child)
+_METHODS = "onnxcam.methods"
+_WRAPPERS = "onnxcam.methods.wrappers"
 
 
 @cache
 def methods() -> MappingProxyType[str, type[Method]]:
     """Return every method class by name, in alphabetical order."""
-    package = importlib.import_module("onnxcam.methods")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"onnxcam.methods.{module.name}")
+    found = _read(_METHODS)
+    return MappingProxyType({name: cls for name, cls in found.items() if not issubclass(cls, Wrapper)})
+
+
+@cache
+def wrappers() -> MappingProxyType[str, type[Wrapper]]:
+    """Return every wrapper class by name, in alphabetical order."""
+    found = _read(_METHODS, _WRAPPERS)
+    return MappingProxyType({name: cls for name, cls in found.items() if issubclass(cls, Wrapper)})
+
+
+def _read(*packages: str) -> dict[str, type[Method]]:
+    """Return the classes of all modules of these packages by name."""
+    for package in packages:
+        for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+            importlib.import_module(f"{package}.{module.name}")
     found: dict[str, type[Method]] = {}
     for cls in _concrete(Method):  # type: ignore[type-abstract]
         if cls.name in found:
             raise RuntimeError(f"two methods are named {cls.name}: {found[cls.name]} and {cls}")
         found[cls.name] = cls
-    return MappingProxyType(dict(sorted(found.items())))
+    return dict(sorted(found.items()))
+
+
+def _concrete(cls: type[Method]) -> Iterator[type[Method]]:
+    for child in cls.__subclasses__():
+        if child.__module__.startswith(f"{_METHODS}.") and not getattr(child, "__abstractmethods__", None):
+            yield child
+        yield from _concrete(child)
 
 
 def method(name: str | Method, **options: Any) -> Method:
@@ -53,10 +72,37 @@ def method(name: str | Method, **options: Any) -> Method:
             raise InputError(f"options {sorted(options)} given beside a finished method; set them where it is made")
         return name
     known = methods()
+    if name in wrappers() and "method" in options:
+        return wrap(name, **options)
     if name not in known:
-        raise NameNotFoundError(f"no method is named '{name}'{did_you_mean(name, known)} (onnxcam methods lists all)")
-    cls = known[name]
+        hint = f"; wrap a method in it: --wrap {name}" if name in wrappers() else did_you_mean(name, known)
+        raise NameNotFoundError(f"no method is named '{name}'{hint} (onnxcam methods lists all)")
+    return _make(known[name], options)
+
+
+def wrap(name: str, method: Method, **options: Any) -> Wrapper:
+    """Return a method wrapped in the wrapper of that name.
+
+    Args:
+        name: a wrapper's name from ``onnxcam methods``.
+        method: what is wrapped.
+        **options: fields of the wrapper, for instance ``n=8`` for ``noise``.
+
+    Raises:
+        NameNotFoundError: no wrapper has that name; near names are suggested.
+        InputError: the wrapper has no such field, or does not take such a method.
+    """
+    known = wrappers()
+    if name not in known:
+        raise NameNotFoundError(f"no wrapper is named '{name}'{did_you_mean(name, known)} (onnxcam methods lists all)")
+    return _make(known[name], {"method": method, **options})
+
+
+def _make(cls: type[_Method], options: Mapping[str, Any]) -> _Method:
+    """Return an object of a class with its fields set."""
     allowed = [field.name for field in fields(cls)]
     if unknown := sorted(set(options) - set(allowed)):
-        raise InputError(f"method {name} has no field {', '.join(unknown)}; it has {', '.join(allowed) or 'none'}")
+        kind = "wrapper" if issubclass(cls, Wrapper) else "method"
+        allowed = [field for field in allowed if field != "method"]
+        raise InputError(f"{kind} {cls.name} has no field {', '.join(unknown)}; it has {', '.join(allowed) or 'none'}")
     return cls(**options)

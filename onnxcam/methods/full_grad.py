@@ -1,0 +1,74 @@
+"""FullGrad."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from onnxcam.methods.base import Array, Method
+from onnxcam.methods.display import upsample
+from onnxcam.methods.probe import Probe
+
+
+@dataclass(frozen=True)
+class FullGrad(Method):
+    """Everything that makes up the score: input times gradient, and each bias times gradient where it is added.
+
+    ``L = sum_k psi(x_k g_k) + sum_sites sum_k psi(b_k g_k)``, ``psi`` the absolute value of one channel, scaled to
+    minimum 0 and maximum 1, at the input's size. Without ``psi`` the sum of everything is exactly the score, wherever
+    the network is piecewise linear.
+
+    Source: Srinivas & Fleuret 2019, eq. 4, with every channel scaled by itself as the equation has it and as
+    ``FullGrad`` of pytorch-grad-cam does; the authors' code scales all channels of a site together. Biases without
+    places, those of linear layers behind the pooling, are part of the score and of no map.
+
+    Attributes:
+        form: ``rescaled`` as in the paper, or ``signed``: shares of the score as they are, each spread evenly over the
+            input's places that it covers.
+    """
+
+    name: ClassVar[str] = "full-grad"
+    paper: ClassVar[str] = "srinivas2019"
+    at: ClassVar[Literal["layer", "input"]] = "input"
+    reads: ClassVar[Literal["layer", "biases", "attentions"]] = "biases"
+    form: Literal["rescaled", "signed"] = "rescaled"
+
+    @property
+    def signed(self) -> bool:
+        """As its form."""
+        return self.form == "signed"
+
+    @property
+    def gradient(self) -> bool:
+        """Yes."""
+        return True
+
+    def explain(self, probe: Probe) -> Array:
+        """Return ``[N, *spatial]`` at the input's size; in units of the score if signed."""
+        size = probe.x.shape[2:]
+        total = np.zeros((probe.x.shape[0], *size), probe.x.dtype)
+        for share in contributions(probe):
+            if share.ndim == probe.x.ndim:
+                # Resizing is linear: channels are summed while the map is small.
+                seen = share if self.signed else _rescaled(share)
+                scale = prod(share.shape[2:]) / prod(size) if self.signed else 1.0
+                total += scale * upsample(seen.sum(axis=1), size)
+        return total
+
+
+def contributions(probe: Probe) -> list[Array]:
+    """Return the shares of the score of the input ``[N, C, *space]`` and of each bias ``[N, K, *spatial]``."""
+    shares = [probe.x * probe.g]
+    shares += [site.g * np.reshape(site.bias, (1, -1) + (1,) * (site.g.ndim - 2)) for site in probe.biases()]
+    return shares
+
+
+def _rescaled(share: Array) -> Array:
+    """Return the absolute values of each channel brought to minimum 0 and maximum 1; a constant channel becomes 0."""
+    places = tuple(range(2, share.ndim))
+    size = np.abs(share)
+    low, high = size.min(axis=places, keepdims=True), size.max(axis=places, keepdims=True)
+    return (size - low) / np.where(high > low, high - low, 1)

@@ -1,0 +1,1 @@
+"""Ways of using any method: one file each, found by name in the registry."""

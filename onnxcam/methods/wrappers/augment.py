@@ -1,0 +1,51 @@
+"""Test-time augmentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from onnxcam.errors import InputError
+from onnxcam.methods.base import Array
+from onnxcam.methods.nested import Wrapper
+from onnxcam.methods.probe import Probe
+
+
+@dataclass(frozen=True)
+class Augment(Wrapper):
+    """The mean map of an image and its mirror image, a little darker and brighter.
+
+    ``L = mean_{f, c} f(base(c f(x)))``, ``f`` the identity and the horizontal flip, ``c`` the factors.
+
+    Source: ``aug_smooth`` of pytorch-grad-cam. There each map is scaled to [0, 1] before the mean; here raw maps are
+    averaged, so that the result keeps its sign and its unit. The input is what the network receives.
+
+    Attributes:
+        method: of the maps.
+        flip: whether to add the mirror images, along the last axis.
+        factors: of the input.
+    """
+
+    name: ClassVar[str] = "augment"
+    paper: ClassVar[str] = "gildenblat2021"
+    flip: bool = True
+    factors: tuple[float, ...] = (0.9, 1.0, 1.1)
+
+    def __post_init__(self) -> None:
+        """Refuse an empty list of factors."""
+        object.__setattr__(self, "factors", tuple(self.factors))
+        super().__post_init__()
+        if not self.factors:
+            raise InputError("field factors of augment is empty; 1.0 stands for the image as it is")
+
+    def explain(self, probe: Probe) -> Array:
+        """Return ``[N, *spatial]``, as the wrapped method."""
+        ways = [(way, factor) for way in ((1, -1) if self.flip else (1,)) for factor in self.factors]
+        maps = []
+        for step in probe.steps(len(ways)):
+            way, factor = ways[step]
+            x = np.ascontiguousarray(probe.x[..., ::way] * np.asarray(factor, probe.x.dtype))
+            maps.append(self.inner.explain(probe.moved(x))[..., ::way])
+        return sum(maps) / len(maps)

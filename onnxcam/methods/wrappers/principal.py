@@ -1,0 +1,49 @@
+"""Smoothing by the first principal component."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from onnxcam.errors import InputError
+from onnxcam.methods.base import Array, WeightedMethod
+from onnxcam.methods.nested import Wrapper
+from onnxcam.methods.principal import first_component
+from onnxcam.methods.probe import Probe
+
+
+@dataclass(frozen=True)
+class Principal(Wrapper):
+    """What the weighted feature maps of a method share: their first principal component in place of their sum.
+
+    ``L = (P - mean_xy P)^T v`` where the method's map is ``sum_k P_k``, with ``v`` the unit vector over channels of the
+    greatest variance.
+
+    Source: ``eigen_smooth`` of pytorch-grad-cam, after Eigen-CAM. The sign, arbitrary there, is fixed so that the map
+    agrees with the method's own. Around HiResCAM this is EigenGrad-CAM.
+
+    Attributes:
+        method: a sum over channels.
+    """
+
+    name: ClassVar[str] = "principal"
+    paper: ClassVar[str] = "gildenblat2021"
+
+    def __post_init__(self) -> None:
+        """Refuse a method that is no sum over channels."""
+        super().__post_init__()
+        if not isinstance(self.inner, WeightedMethod):
+            from onnxcam.methods.registry import methods
+
+            able = ", ".join(name for name, cls in methods().items() if issubclass(cls, WeightedMethod))
+            raise InputError(f"principal takes methods that are a sum over channels ({able}), not {self.inner.name}")
+
+    @property
+    def signed(self) -> bool:
+        """Of mean 0."""
+        return True
+
+    def explain(self, probe: Probe) -> Array:
+        """Return ``[N, *spatial]``, signed, mean 0, in the method's units."""
+        assert isinstance(self.inner, WeightedMethod)
+        return first_component(self.inner.components(probe.a, probe.g))
