@@ -20,8 +20,8 @@ Floats = npt.NDArray[np.float64]
 class Network:
     """``head(trunk(x))`` are logits ``[N, classes]``; a class is explained of each image."""
 
-    trunk: Callable[[Any], Any]
-    head: Callable[[Any], Any]
+    trunk: Any
+    head: Any
     x: Floats
     targets: tuple[int, ...]
     affine: bool = False
@@ -37,21 +37,32 @@ class Network:
 
     def behind(self, image: int, a: Floats, probability: bool = False) -> float:
         """Return the score that the head gives to a value of the layer, for the image's class."""
-        return self._pick(self.head(torch.tensor(a)[None]), image, probability)
+        return self._pick(self.head, image, a, probability)
 
     def of(self, image: int, x: Floats, probability: bool = False) -> float:
         """Return the score of another input, for the image's class."""
-        return self._pick(self.head(self.trunk(torch.tensor(x)[None])), image, probability)
+        return self._pick(lambda images: self.head(self.trunk(images)), image, x, probability)
 
-    def _pick(self, logits: Any, image: int, probability: bool) -> float:
-        values = logits[0].detach().numpy()
+    def slopes(self, image: int) -> Floats:
+        """Return the gradient of the score at the layer's value."""
+        a = torch.tensor(self.activations(image)[None], requires_grad=True)
+        (slopes,) = torch.autograd.grad(self.head(a)[0, self.targets[image]], a)
+        return np.asarray(slopes.numpy()[0])
+
+    def module(self, module: Callable[[Any], Any], a: Floats) -> Floats:
+        """Return what one module of the network makes of one value."""
+        return np.asarray(module(torch.tensor(a)[None]).detach().numpy()[0])
+
+    def _pick(self, network: Callable[[Any], Any], image: int, value: Floats, probability: bool) -> float:
+        with torch.no_grad():
+            values = network(torch.tensor(value)[None])[0].numpy()
         if probability:
             values = np.exp(values) / sum(np.exp(values))
         return float(values[self.targets[image]])
 
 
 def _small(affine: bool) -> Network:
-    x = np.random.default_rng(5).normal(size=(3, 3, 10, 8))
+    x = 4 * np.random.default_rng(5).normal(size=(3, 3, 10, 8))  # far from zero: probabilities differ between classes
     return Network(*small_network(affine=affine), x, (1, 4, 2), affine)
 
 

@@ -23,10 +23,10 @@ every_sample = pytest.mark.parametrize(
 def test_equals_its_oracle_and_nothing_near_it(sample: Method, name: str) -> None:
     probe = NETWORKS[name]().probe()
     found, wanted = sample.explain(probe), expected_of_network(sample, name)
+    assert abs(wanted).max() > 1e-4
     for ours, theirs in zip(found, wanted, strict=True):
         assert_agree(ours, theirs)
-        assert abs(theirs).max() > 1e-4
-        for wrong in (1.001 * ours, -ours):
+        for wrong in (1.001 * ours, -ours) if theirs.any() else ():
             with pytest.raises(AssertionError):
                 assert_agree(wrong, theirs)
     if not sample.signed:

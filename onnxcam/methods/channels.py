@@ -1,0 +1,33 @@
+"""What methods share that weigh channels by running the network many times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from onnxcam.errors import InputError
+from onnxcam.methods.base import Array, Method
+
+
+def weighted_sum(w: Array, a: Array) -> Array:
+    """Return ``sum_k w_k A_k`` of weights ``[N, K]`` and activations ``[N, K, *spatial]``."""
+    return np.einsum("nk,nk...->n...", w, a)
+
+
+def varying(a: Array) -> Array:
+    """Return which channels ``[N, K]`` are not one value everywhere; as a mask a constant channel shows nothing."""
+    places = np.reshape(a, (*a.shape[:2], -1))
+    return places.max(axis=2) > places.min(axis=2)
+
+
+def parts(numbers: Sequence[Array], size: int) -> list[tuple[int, Array]]:
+    """Return units of work: a sample, and at most ``size`` of the numbers that are to be run for it."""
+    return [(i, found[at : at + size]) for i, found in enumerate(numbers) for at in range(0, len(found), size)]
+
+
+def require_positive(method: Method, *names: str) -> None:
+    """Raise InputError where a field of these names is not above 0."""
+    for name in names:
+        if (value := getattr(method, name)) <= 0:
+            raise InputError(f"field {name} of {method.name} is {value!r}; it must be positive")

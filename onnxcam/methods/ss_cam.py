@@ -1,0 +1,60 @@
+"""SS-CAM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from onnxcam.methods.base import Array
+from onnxcam.methods.channels import require_positive
+from onnxcam.methods.probe import Probe
+from onnxcam.methods.score_cam import ScoreCAM
+
+
+@dataclass(frozen=True)
+class SSCAM(ScoreCAM):
+    """Score-CAM whose weights are averaged over noise in what is seen.
+
+    ``L = sum_k w_k A_k``, ``w_k = mean_i p(x * (M_k + d_i))`` or ``mean_i p(x * M_k + d_i)``, with ``d_i`` Gaussian
+    noise for each pixel and ``M_k`` as in Score-CAM.
+
+    Source: Wang et al. 2020 (SS-CAM), whose two variants are the noise in the ``mask`` and in the ``image``; the
+    authors' code does not scale the noisy maps to [0, 1] and divides sigma by their range. Here, as in torch-cam, maps
+    are scaled and sigma is plain. torch-cam draws noise for each channel anew; here one set of noise serves all
+    channels and images, so that weights differ by what is shown alone, and no map depends on the batch it travels in.
+
+    Attributes:
+        score: the ``probability`` of the target or its ``logit``.
+        baseline: subtract that of a blank image from it.
+        normalise: ``softmax`` over the channels that were run, or ``none``.
+        count: of noisy runs for each channel.
+        sigma: standard deviation of the noise; a mask has the range 1, an image that of the preprocessed input.
+        noise: added to the ``mask``, or to the masked ``image``.
+        seed: of the noise.
+    """
+
+    name: ClassVar[str] = "ss-cam"
+    paper: ClassVar[str] = "wangnaidu2020"
+    count: int = 35
+    sigma: float = 2.0
+    noise: Literal["mask", "image"] = "mask"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a mean of nothing."""
+        super().__post_init__()
+        require_positive(self, "count")
+
+    def confidence(self, probe: Probe, sample: int, masks: Array) -> Array:
+        """Return the mean over noise of what the network makes of the image seen through each mask."""
+        x = np.asarray(probe.x)[sample]
+        draw = np.random.default_rng(self.seed)
+        total = np.zeros(len(masks), x.dtype)
+        for _ in range(self.count):
+            noise = self.sigma * draw.standard_normal(x.shape[1:] if self.noise == "mask" else x.shape)
+            added = (noise if self.noise == "image" else x * noise).astype(x.dtype)
+            # (x + d) M + d (1 - M) = x M + d: the same noise wherever the mask is.
+            total += probe.masked(sample, masks, x + added, added, probability=self.score == "probability")
+        return total / self.count

@@ -1,0 +1,83 @@
+"""Oracles of the methods that run what follows the layer: each channel or place hidden or kept by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tests.methods.networks import Network
+from tests.methods.oracles import Floats, probe_oracle
+from tests.methods.oracles_arrays import places, weighted
+
+
+@probe_oracle("ablation-cam", {"normalise": True}, {"closed_form": False})
+def ablation_cam(method: Any, network: Network, image: int) -> Floats:
+    a = network.activations(image)
+    score = network.behind(image, a)
+    weights = []
+    for k in range(len(a)):
+        without = a.copy()
+        without[k] = 0
+        drop = score - network.behind(image, without)
+        weights.append(drop / score if method.normalise else drop)
+    return weighted(weights, a)
+
+
+@probe_oracle(
+    "recipro-cam",
+    {"mask": "gaussian"},
+    {"score": "probability"},
+    {"closed_form": False},
+    {"mask": "gaussian", "closed_form": False},
+)
+def recipro_cam(method: Any, network: Network, image: int) -> Floats:
+    a = network.activations(image)
+    cam = np.zeros(a.shape[1:])
+    for xy in places(a):
+        kept = np.zeros_like(a)
+        for at in places(a):
+            away = max(abs(p - q) for p, q in zip(xy, at, strict=True))
+            share = float(away == 0)
+            if method.mask == "gaussian" and away <= 1:
+                share = {0: 1 / 4, 1: 1 / 8, 2: 1 / 16}[sum(p != q for p, q in zip(xy, at, strict=True))]
+            for k in range(len(a)):
+                kept[k][at] = a[k][at] * share
+        cam[xy] = network.behind(image, kept, method.score == "probability")
+    return cam
+
+
+@probe_oracle("lift-cam")
+def lift_cam(_: Any, network: Network, image: int) -> Floats:
+    a = network.activations(image)
+    shares = affine_shares(network, image, a) if network.affine else rescaled_shares(network, image, a)
+    return weighted(shares, a)
+
+
+def affine_shares(network: Network, image: int, a: Floats) -> list[float]:
+    nothing = np.zeros_like(a)
+    return [network.behind(image, only(a, k)) - network.behind(image, nothing) for k in range(len(a))]
+
+
+def rescaled_shares(network: Network, image: int, a: Floats) -> list[float]:
+    """DeepLIFT's rescale rule, for convolution, SiLU, mean, linear layer: the parts are read from the network."""
+    first, activation, _, _, last = network.head
+    inner, outer = network.module(first, np.zeros_like(a)), network.module(first, a)
+    before, after = (network.module(activation, x) for x in (inner, outer))
+    shares = []
+    for k in range(len(a)):
+        arriving = network.module(first, only(a, k)) - inner
+        share = 0.0
+        for unit in range(len(arriving)):
+            weight = float(last.weight.detach()[network.targets[image], unit]) / arriving[unit].size
+            for xy in places(arriving):
+                slope = (after[unit][xy] - before[unit][xy]) / (outer[unit][xy] - inner[unit][xy])
+                share += weight * slope * arriving[unit][xy]
+        shares.append(share)
+    return shares
+
+
+def only(a: Floats, k: int) -> Floats:
+    kept = np.zeros_like(a)
+    kept[k] = a[k]
+    return kept
