@@ -19,6 +19,7 @@ from onnxcam.graph.ending import end_in_real_numbers
 from onnxcam.graph.expand import claim_operators, expand, settle_numbers
 from onnxcam.graph.fold import fold_sizes
 from onnxcam.graph.quantization import read_as_real
+from onnxcam.graph.sequences import take_apart
 from onnxcam.graph.signal import FLOATS
 from onnxcam.graph.unroll import unroll
 
@@ -220,9 +221,9 @@ def _settle_sizes(model: ir.Model) -> ir.Model:
 
 
 def _unroll(model: ir.Model) -> ir.Model:
-    """Write out loops and branches that are fixed; one may fix the next."""
+    """Write out loops, branches and lists of tensors that are fixed; one may fix the next."""
     for _ in range(_NESTED):
-        if not unroll(model):
+        if not unroll(model) and not take_apart(model):
             break
         model = _settle_sizes(infer_shapes(_drop_unused(_lift_constants(model))))
     return model

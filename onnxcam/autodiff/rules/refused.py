@@ -26,9 +26,13 @@ refused(
 )
 refused("Loop", "Scan", reason="its number of steps is only known while the graph runs; export with a fixed number")
 refused(
-    *("SequenceConstruct", "SequenceInsert", "SequenceErase", "SequenceAt", "SequenceMap"),
-    *("SplitToSequence", "ConcatFromSequence", "Optional", "OptionalGetElement"),
-    reason="its values are lists of tensors; export the model with tensors alone",
+    *("SequenceConstruct", "SequenceInsert", "SequenceErase", "SequenceAt", "SplitToSequence", "ConcatFromSequence"),
+    reason="lists of tensors are taken apart where their lengths and positions are fixed in the file, and only there; "
+    "export the model with fixed ones",
+)
+refused(
+    *("SequenceMap", "Optional", "OptionalGetElement"),
+    reason="its values are lists of tensors or may be missing; export the model with tensors alone",
 )
 refused("Unique", reason="numbers that are equal fall together, so that its result has no fixed size")
 refused("Upsample", reason="it is raised to Resize in main-domain models below opset 18 and exists in no later opset")

@@ -1,0 +1,175 @@
+"""Lists of tensors whose lengths and positions are fixed, written with the tensors themselves.
+
+What is left has no gradient rule: which tensor stands where is only known while the graph runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+_Lists: TypeAlias = dict[ir.Value, list[ir.Value]]
+
+
+def take_apart(model: ir.Model) -> bool:
+    """Replace what is read from lists by the tensors in them, in place; return whether there was any."""
+    graph = model.graph
+    lists: _Lists = {}
+    found = False
+    before = list(graph)
+    for node in before:
+        if node.domain != "":
+            continue
+        made = _LISTS[node.op_type](node, lists) if node.op_type in _LISTS else None
+        if made is not None:
+            lists[node.outputs[0]] = made
+        if node.op_type in _READERS and node.inputs[0] in lists:
+            nodes = _READERS[node.op_type](node, lists[node.inputs[0]])
+            if nodes:
+                old, new = node.outputs[0], nodes[-1].outputs[0]
+                ir.convenience.replace_nodes_and_values(graph, node, [node], nodes, [old], [new])
+                found = True
+    if not found:
+        _remove(graph, before)
+    return found
+
+
+def _remove(graph: ir.Graph, kept: Sequence[ir.Node]) -> None:
+    """Remove the parts that nothing has read."""
+    old = set(kept)
+    graph.remove([node for node in graph if node not in old], safe=True)
+
+
+def _number(value: ir.Value | None) -> int | None:
+    """Return a position that the file fixes."""
+    if value is None or value.const_value is None or value.const_value.size != 1:
+        return None
+    return int(value.const_value.numpy().ravel()[0])
+
+
+def _made(op_type: str, inputs: Sequence[ir.Value | None], hint: str, outputs: int = 1, **attributes: int) -> ir.Node:
+    values = [ir.Value(name=f"{hint}/{position}") for position in range(outputs)]
+    return ir.node(op_type, inputs, attributes, outputs=values, name=hint)
+
+
+def _constant(array: Sequence[int], hint: str) -> ir.Node:
+    tensor = ir.tensor(np.asarray(array, np.int64), name=hint)
+    value = ir.Value(name=hint, shape=tensor.shape, type=ir.TensorType(tensor.dtype))
+    return ir.node("Constant", [], {"value": tensor}, outputs=[value], name=hint)
+
+
+def _constructed(node: ir.Node, lists: _Lists) -> list[ir.Value] | None:
+    return [value for value in node.inputs if value is not None]
+
+
+def _empty(node: ir.Node, lists: _Lists) -> list[ir.Value] | None:
+    return []
+
+
+def _same(node: ir.Node, lists: _Lists) -> list[ir.Value] | None:
+    source = node.inputs[0]
+    return None if source is None else lists.get(source)
+
+
+def _position(node: ir.Node, index: int, length: int, default: int) -> int | None:
+    """Return where a node writes into a list of some length, or None where that is open."""
+    given = node.inputs[index] if index < len(node.inputs) else None
+    place = default if given is None else _number(given)
+    return place if place is None or place >= 0 else place + length
+
+
+def _inserted(node: ir.Node, lists: _Lists) -> list[ir.Value] | None:
+    known, tensor = _same(node, lists), node.inputs[1]
+    place = None if known is None else _position(node, 2, len(known), len(known))
+    if known is None or place is None or tensor is None:
+        return None
+    return [*known[:place], tensor, *known[place:]]
+
+
+def _erased(node: ir.Node, lists: _Lists) -> list[ir.Value] | None:
+    known = _same(node, lists)
+    place = None if known is None else _position(node, 1, len(known), len(known) - 1)
+    return None if known is None or place is None else [*known[:place], *known[place + 1 :]]
+
+
+def _split(node: ir.Node, lists: _Lists) -> list[ir.Value] | None:
+    """Put a Split before the node; without a split input each slice is a part, whose axis may be dropped."""
+    x, graph = node.inputs[0], node.graph
+    sizes = None if x is None or graph is None else _sizes(node, x)
+    if graph is None or not sizes:
+        return None
+    axis = node.attributes.get_int("axis", 0)
+    hint = _free(graph, f"{node.outputs[0].name}/parts")
+    lengths = _constant(sizes, f"{hint}/sizes")
+    parts = _made("Split", [x, lengths.outputs[0]], hint, len(sizes), axis=axis)
+    nodes, values = [lengths, parts], list(parts.outputs)
+    given = len(node.inputs) > 1 and node.inputs[1] is not None
+    if not given and not node.attributes.get_int("keepdims", 1):
+        axes = _constant([axis], f"{hint}/axes")
+        slim = [_made("Squeeze", [v, axes.outputs[0]], f"{hint}/slim_{i}") for i, v in enumerate(values)]
+        nodes, values = [*nodes, axes, *slim], [squeeze.outputs[0] for squeeze in slim]
+    graph.insert_before(node, nodes)
+    return values
+
+
+def _free(graph: ir.Graph, hint: str) -> str:
+    """Return a name for nodes: a list may be taken apart again, when a later round fixes another position."""
+    taken = {inner.name for inner in graph}
+    while hint in taken:
+        hint += "_"
+    return hint
+
+
+def _sizes(node: ir.Node, x: ir.Value) -> list[int] | None:
+    """Return the length of each part, as far as the file fixes it."""
+    given = node.inputs[1] if len(node.inputs) > 1 else None
+    if given is not None:
+        tensor = given.const_value
+        if tensor is None:
+            return None
+        if len(tensor.shape) == 1:
+            return [int(size) for size in tensor.numpy()]
+    whole = None if x.shape is None else x.shape[node.attributes.get_int("axis", 0)]
+    step = 1 if given is None else _number(given)
+    if not isinstance(whole, int) or not step:
+        return None
+    return [min(step, whole - start) for start in range(0, whole, step)]
+
+
+def _at(node: ir.Node, known: list[ir.Value]) -> list[ir.Node]:
+    place = _number(node.inputs[1])
+    if place is None or not -len(known) <= place < len(known):
+        return []
+    return [_made("Identity", [known[place]], f"{node.outputs[0].name}/taken")]
+
+
+def _joined(node: ir.Node, known: list[ir.Value]) -> list[ir.Node]:
+    hint, axis = f"{node.outputs[0].name}/joined", node.attributes.get_int("axis", 0)
+    if not node.attributes.get_int("new_axis", 0):
+        return [_made("Concat", known, hint, axis=axis)] if known else []
+    axes = _constant([axis], f"{hint}/axes")
+    wide = [_made("Unsqueeze", [v, axes.outputs[0]], f"{hint}/wide_{i}") for i, v in enumerate(known)]
+    return [axes, *wide, _made("Concat", [node.outputs[0] for node in wide], hint, axis=axis)] if known else []
+
+
+def _length(node: ir.Node, known: list[ir.Value]) -> list[ir.Node]:
+    tensor = ir.tensor(np.asarray(len(known), np.int64))
+    return [ir.node("Constant", [], {"value": tensor}, name=f"{node.outputs[0].name}/length")]
+
+
+_LISTS: dict[str, Callable[[ir.Node, _Lists], list[ir.Value] | None]] = {
+    "SequenceConstruct": _constructed,
+    "SequenceEmpty": _empty,
+    "SequenceInsert": _inserted,
+    "SequenceErase": _erased,
+    "SplitToSequence": _split,
+    "Identity": _same,
+}
+_READERS: dict[str, Callable[[ir.Node, list[ir.Value]], list[ir.Node]]] = {
+    "SequenceAt": _at,
+    "ConcatFromSequence": _joined,
+    "SequenceLength": _length,
+}
