@@ -12,6 +12,9 @@ from onnxcam.methods.base import Array, Method
 from onnxcam.methods.display import upsample
 from onnxcam.methods.probe import Probe
 
+# Places that differ by less than this share of the largest are equal to rounding; scaled they would be noise, 0 to 1.
+_FLAT = 1e-6
+
 
 @dataclass(frozen=True)
 class FullGrad(Method):
@@ -71,4 +74,5 @@ def _rescaled(share: Array) -> Array:
     places = tuple(range(2, share.ndim))
     size = np.abs(share)
     low, high = size.min(axis=places, keepdims=True), size.max(axis=places, keepdims=True)
-    return (size - low) / np.where(high > low, high - low, 1)
+    flat = high - low <= _FLAT * high
+    return np.where(flat, 0, (size - low) / np.where(flat, 1, high - low))
