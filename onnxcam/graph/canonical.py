@@ -19,7 +19,7 @@ from onnxcam.graph.ending import end_in_real_numbers
 from onnxcam.graph.expand import claim_operators, expand, settle_numbers
 from onnxcam.graph.fold import fold_sizes
 from onnxcam.graph.quantization import read_as_real
-from onnxcam.graph.sequences import take_apart
+from onnxcam.graph.sequences import forget_types, take_apart
 from onnxcam.graph.signal import FLOATS
 from onnxcam.graph.unroll import unroll
 
@@ -184,6 +184,7 @@ def infer_shapes(model: ir.Model) -> ir.Model:
             result = pass_(result.model)
     for node in lent:
         node.op_type = "GroupNormalization"
+    forget_types(result.model.graph)
     return result.model
 
 

@@ -20,6 +20,8 @@ from onnxcam.errors import ModelError
 from onnxcam.graph.branches import return_own_results
 from onnxcam.graph.postprocessing import cut_postprocessing
 
+# ONNX's own operator set, and its version where a model uses none of it: the oldest that rules are made for.
+_MAIN, _OPSET = ("", "ai.onnx"), 18
 # External tensors of more numbers than this are weights.
 _LARGEST_SIZE = 1024
 
@@ -100,6 +102,8 @@ def load(source: ModelSource) -> ModelFile:
         raise ModelError(f"a model is a path, bytes or an onnx.ModelProto, not {type(source).__name__}")
     where = str(path or name)
     _check_structure(proto, where)
+    opset = _main_opset(proto)
+    _state_opset(proto)
     labels = cut_postprocessing(proto)
     return_own_results(proto.graph)
     _check_types(proto, where)
@@ -119,7 +123,7 @@ def load(source: ModelSource) -> ModelFile:
         ir=model,
         name=name,
         path=path,
-        opset=_main_opset(proto),
+        opset=opset,
         exporter=" ".join(filter(None, (proto.producer_name, proto.producer_version))) or "unknown",
         source=source,
         labels=labels,
@@ -170,15 +174,41 @@ def _parse(data: bytes, where: str) -> onnx.ModelProto:
 
 
 def _main_opset(proto: onnx.ModelProto) -> int:
-    return next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    return next((entry.version for entry in proto.opset_import if entry.domain in _MAIN), 0)
 
 
 def _check_structure(proto: onnx.ModelProto, where: str) -> None:
     """Refuse what parses as protobuf by chance: an empty file does."""
-    if not proto.opset_import or not proto.graph.node or not proto.graph.output:
+    if not proto.graph.node or not proto.graph.output:
         raise ModelError(f"{where}: not an ONNX model (it has no operators or no outputs); export it again")
-    if _main_opset(proto) == 0:
-        raise ModelError(f"{where}: the model does not say which version of ONNX's operators it uses; export it again")
+    if _main_opset(proto) > 0:
+        return
+    node = next((node for node in _nodes(proto) if node.domain in _MAIN), None)
+    if node is not None:
+        raise ModelError(
+            f"{where}: the model does not say which version of ONNX's operators it uses (opset_import), and "
+            f"{node.op_type} '{node.name or node.output[0]}' is one of them; export it again, or add the version that "
+            "it was exported with (onnx.helper.make_opsetid)"
+        )
+
+
+def _state_opset(proto: onnx.ModelProto) -> None:
+    """Let a model that uses none of ONNX's own operators have them as they are here: what it is rewritten with."""
+    if _main_opset(proto) > 0:
+        return
+    others = [entry for entry in proto.opset_import if entry.domain not in _MAIN]
+    del proto.opset_import[:]
+    proto.opset_import.extend([*others, onnx.helper.make_opsetid("", _OPSET)])
+
+
+def _nodes(proto: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes of the graph, of its branches and of the functions."""
+    waiting = [*proto.graph.node, *(node for function in proto.functions for node in function.node)]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for attribute in node.attribute:
+            waiting.extend(attribute.g.node)
 
 
 def _check_types(proto: onnx.ModelProto, where: str) -> None:

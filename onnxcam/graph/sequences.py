@@ -11,6 +11,12 @@ from typing import TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+_MAKERS = frozenset(
+    {
+        *("SequenceConstruct", "SequenceEmpty", "SequenceInsert", "SequenceErase", "SequenceMap", "SplitToSequence"),
+        "Optional",
+    }
+)
 _Lists: TypeAlias = dict[ir.Value, list[ir.Value]]
 
 
@@ -37,6 +43,16 @@ def take_apart(model: ir.Model) -> bool:
     return found
 
 
+def forget_types(graph: ir.Graph) -> None:
+    """Leave the types of lists to the runtime: onnx_ir writes down that of their tensors for them."""
+    lists: set[ir.Value] = set()
+    for node in graph.all_nodes():
+        if node.domain == "" and (node.op_type in _MAKERS or (node.op_type == "Identity" and node.inputs[0] in lists)):
+            lists.update(node.outputs)
+    for value in lists:
+        value.type, value.shape = None, None
+
+
 def _remove(graph: ir.Graph, kept: Sequence[ir.Node]) -> None:
     """Remove the parts that nothing has read."""
     old = set(kept)
@@ -57,7 +73,7 @@ def _made(op_type: str, inputs: Sequence[ir.Value | None], hint: str, outputs: i
 
 def _constant(array: Sequence[int], hint: str) -> ir.Node:
     tensor = ir.tensor(np.asarray(array, np.int64), name=hint)
-    value = ir.Value(name=hint, shape=tensor.shape, type=ir.TensorType(tensor.dtype))
+    value = ir.Value(name=hint, shape=ir.Shape([len(array)]), type=ir.TensorType(tensor.dtype))
     return ir.node("Constant", [], {"value": tensor}, outputs=[value], name=hint)
 
 
