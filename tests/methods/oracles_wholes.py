@@ -47,7 +47,7 @@ def full_grad(method: Any, network: Special, image: int) -> Floats:
             cam += enlarged(channel, cam.shape) * channel.size / cam.size
         else:
             low, high = min(abs(channel).ravel()), max(abs(channel).ravel())
-            cam += enlarged((abs(channel) - low) / (high - low), cam.shape)
+            cam += enlarged((abs(channel) - low) / (high - low if high > low else 1), cam.shape)
     return cam
 
 
