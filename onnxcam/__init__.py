@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from onnxcam.gradients import differentiate
     from onnxcam.images import Preprocess
     from onnxcam.methods.base import Method
-    from onnxcam.methods.registry import method
+    from onnxcam.methods.registry import method, wrap
 
 _HOMES = {
     "Explainer": "onnxcam.explainer",
@@ -27,6 +27,7 @@ _HOMES = {
     "differentiate": "onnxcam.gradients",
     "explain": "onnxcam.explainer",
     "method": "onnxcam.methods.registry",
+    "wrap": "onnxcam.methods.registry",
 }
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "differentiate",
     "explain",
     "method",
+    "wrap",
 ]
 
 

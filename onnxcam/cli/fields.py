@@ -1,10 +1,12 @@
-"""Fields of a method from the command line: text becomes what the dataclass declares."""
+"""Methods and wrappers from the command line: text becomes what the fields of their dataclasses declare."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import fields
+from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 import click
@@ -15,25 +17,40 @@ if TYPE_CHECKING:
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def build_method(name: str, assignments: Sequence[str]) -> Method:
-    """Return the method of that name with fields set from texts such as ``seed=1``.
+def build_method(name: str, assignments: Sequence[str], wraps: Sequence[str] = ()) -> Method:
+    """Return the method of that name with fields set from texts such as ``seed=1``, wrapped in wrappers.
+
+    Args:
+        name: of the method.
+        assignments: its fields.
+        wraps: texts such as ``noise:n=8,seed=1``, innermost first.
 
     Raises:
-        NameNotFoundError: no such method.
+        NameNotFoundError: no such method or wrapper.
         InputError: no such field, or a value that the field does not take.
     """
-    from onnxcam.methods.registry import method, methods
+    from onnxcam.methods.registry import method, methods, wrap, wrappers
 
-    cls = methods().get(name)
+    built = method(name, **_options(methods().get(name), assignments, "--set"))
+    for text in wraps:
+        wrapper, _, rest = text.partition(":")
+        # A comma also stands between the items of a field: it ends one only in front of the next FIELD=.
+        given = re.split(r",(?=\s*\w+=)", rest) if rest else []
+        built = wrap(wrapper, built, **_options(wrappers().get(wrapper), given, "--wrap"))
+    return built
+
+
+def _options(cls: type[Method] | None, assignments: Sequence[str], option: str) -> dict[str, Any]:
+    """Return values by field from texts such as ``seed=1``; an unknown field keeps its text, to be refused by name."""
     types = {} if cls is None else get_type_hints(cls)
-    known = set() if cls is None else {field.name for field in fields(cls)}
+    known = set() if cls is None else {field.name for field in fields(cls)} - {"method"}
     options: dict[str, Any] = {}
     for text in assignments:
-        field, equals, value = text.partition("=")
+        field, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
-            raise click.UsageError(f"--set takes FIELD=VALUE, not '{text}'")
+            raise click.UsageError(f"{option} takes FIELD=VALUE, not '{text}'")
         options[field] = _convert(types[field], value) if field in known else value
-    return method(name, **options)
+    return options
 
 
 def _convert(expected: Any, text: str) -> Any:
@@ -44,7 +61,21 @@ def _convert(expected: Any, text: str) -> Any:
         return text
     if expected is bool:
         return _TRUTH.get(text.lower(), text)
+    if get_origin(expected) is tuple:
+        return tuple(_item(item.strip()) for item in text.strip("[]()").split(",") if item.strip())
+    if get_origin(expected) is UnionType:  # a name, or what only Python can build
+        return text
     try:
         return expected(text) if expected in (int, float) else json.loads(text)
     except ValueError:
         return text
+
+
+def _item(text: str) -> int | float | str:
+    """Return the item of a list: a number where it is one, else a name."""
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text.strip("\"'")

@@ -63,6 +63,13 @@ method = all_of(
         "--set", "fields", metavar="FIELD=VALUE", multiple=True, help="Set a field of the method; may be repeated."
     ),
     click.option(
+        "--wrap",
+        "wraps",
+        metavar="NAME[:FIELD=VALUE,...]",
+        multiple=True,
+        help="Wrap the method, for instance fuse:how=max,layers=-1,-2 or noise:n=8; may be repeated, innermost first.",
+    ),
+    click.option(
         "--layer",
         metavar="NAME|INDEX",
         help="Where to read the map, as onnxcam inspect lists.  [default: -1, the last one with spatial extent]",

@@ -73,19 +73,19 @@ def method(name: str | Method, **options: Any) -> Method:
         return name
     known = methods()
     if name in wrappers() and "method" in options:
-        return wrap(name, **options)
+        return _make(wrappers()[name], options)
     if name not in known:
         hint = f"; wrap a method in it: --wrap {name}" if name in wrappers() else did_you_mean(name, known)
         raise NameNotFoundError(f"no method is named '{name}'{hint} (onnxcam methods lists all)")
     return _make(known[name], options)
 
 
-def wrap(name: str, method: Method, **options: Any) -> Wrapper:
+def wrap(name: str, inner: Method, /, **options: Any) -> Wrapper:
     """Return a method wrapped in the wrapper of that name.
 
     Args:
         name: a wrapper's name from ``onnxcam methods``.
-        method: what is wrapped.
+        inner: what is wrapped.
         **options: fields of the wrapper, for instance ``n=8`` for ``noise``.
 
     Raises:
@@ -95,7 +95,9 @@ def wrap(name: str, method: Method, **options: Any) -> Wrapper:
     known = wrappers()
     if name not in known:
         raise NameNotFoundError(f"no wrapper is named '{name}'{did_you_mean(name, known)} (onnxcam methods lists all)")
-    return _make(known[name], {"method": method, **options})
+    if "method" in options:
+        raise InputError(f"wrapper {name} takes what it wraps by itself, not as its field method")
+    return _make(known[name], {"method": inner, **options})
 
 
 def _make(cls: type[_Method], options: Mapping[str, Any]) -> _Method:

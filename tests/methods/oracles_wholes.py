@@ -91,7 +91,7 @@ def rollout(method: Any, network: Special, image: int) -> Floats:
     flow = [[float(i == j) for j in range(count)] for i in range(count)]  # from a layer's tokens to the patches
     for layer in layers:
         values = layer[0].detach().numpy()
-        fuse = {"mean": lambda all_heads: sum(all_heads) / len(all_heads), "max": max, "min": min}[method.heads]
+        fuse: Any = {"mean": lambda all_heads: sum(all_heads) / len(all_heads), "max": max, "min": min}[method.heads]
         fused = [[fuse([float(head[i, j]) for head in values]) for j in range(count)] for i in range(count)]
         weakest = sorted((fused[i][j], i, j) for i in range(count) for j in range(count))
         for _, i, j in weakest[: math.floor(method.discard_ratio * count**2)]:

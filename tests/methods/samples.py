@@ -56,13 +56,13 @@ def pairs(draw: st.DrawFn) -> tuple[Floats, Floats]:
 
 def assume_one_component(sample: Method, a: Floats, g: Floats) -> None:
     """Pass over arrays whose first principal component, or its sign, is not determined."""
-    values = {"eigen-cam": lambda: a, "eigen-grad-cam": lambda: a * g, "seg-eigen-cam": lambda: a * abs(g)}
+    values = {"eigen-cam": a, "eigen-grad-cam": a * g, "seg-eigen-cam": a * abs(g)}
     if isinstance(sample, KPCACAM):
         for image in a.reshape(*a.shape[:2], -1):
             _assume_one_eigenvector(sample, image - image.mean(axis=1, keepdims=True))
     if sample.name not in values:
         return
-    x = values[sample.name]()
+    x = values[sample.name]
     for image in x.reshape(*x.shape[:2], -1):
         direction, scale, _ = np.linalg.svd(image - image.mean(axis=1, keepdims=True), full_matrices=False)
         second = scale[1] if len(scale) > 1 else 0

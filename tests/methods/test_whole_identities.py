@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from onnxcam.errors import InputError, UnsupportedError
 from onnxcam.methods.base import Contrast
@@ -16,7 +17,7 @@ from onnxcam.methods.kpca_cam import KPCACAM
 from onnxcam.methods.probe import Attention, Probe
 from onnxcam.methods.registry import method
 from tests.methods.networks import NETWORKS
-from tests.methods.networks_special import SpecialProbe
+from tests.methods.networks_special import Special, SpecialProbe
 from tests.methods.samples import assert_agree, fixed_pair
 
 
@@ -53,19 +54,14 @@ def test_integrated_gradients_sum_to_what_the_image_adds_to_the_score(
 
 
 def test_integrated_gradients_of_a_linear_score_are_gradient_times_input() -> None:
-    network = NETWORKS["input"]()
-    linear = type(network.probe())(_linear(), network.x, network.targets)
+    linear = _linear().probe()
     for rule in ("gauss-legendre", "midpoint"):
         found = method("integrated-gradients", steps=1, rule=rule).explain(linear)
         assert_agree(found, method("gradient-x-input").explain(linear), 1e-12)
         assert_agree(total(found), linear.score, 1e-12)
 
 
-def _linear() -> Any:
-    import torch
-
-    from tests.methods.networks_special import Special
-
+def _linear() -> Special:
     torch.manual_seed(1)
     body = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(144, 5, bias=False)).double()
     return Special(torch.nn.Identity(), body, NETWORKS["input"]().x, (1, 4, 2), body=body)
@@ -141,6 +137,7 @@ class Windows(SpecialProbe):
 )
 def test_attention_that_is_no_square_of_tokens_is_refused(name: str, shapes: Any, message: str) -> None:
     network = NETWORKS["class token"]()
+    assert isinstance(network, Special)
     probe = Windows(network, network.x, network.targets)
     probe.shapes = shapes
     with pytest.raises(UnsupportedError) as caught:

@@ -13,7 +13,7 @@ from onnxcam.cli.command import Command
 def command(name: str, plain: bool) -> None:
     """Print the paper behind a method, as BibTeX.
 
-    NAME is a method, or the key of a paper, as onnxcam methods lists them.
+    NAME is a method or a wrapper, or the key of a paper, as onnxcam methods lists them.
     """
     from onnxcam.methods.papers import bibtex, citation
 
@@ -24,11 +24,12 @@ def command(name: str, plain: bool) -> None:
 def _key(name: str) -> str:
     from onnxcam.errors import NameNotFoundError, did_you_mean
     from onnxcam.methods.papers import papers
-    from onnxcam.methods.registry import methods
+    from onnxcam.methods.registry import methods, wrappers
 
-    if name in methods():
-        return methods()[name].paper
+    known = {**methods(), **wrappers()}
+    if name in known:
+        return known[name].paper
     if name in papers():
         return name
-    near = did_you_mean(name, [*methods(), *papers()])
+    near = did_you_mean(name, [*known, *papers()])
     raise NameNotFoundError(f"no method or paper is named '{name}'{near} (onnxcam methods lists all)")

@@ -130,6 +130,7 @@ def make_explainer(
     *,
     method: str,
     fields: tuple[str, ...],
+    wraps: tuple[str, ...],
     layer: str | None,
     score: str | None,
     preprocess: str | None,
@@ -148,7 +149,7 @@ def make_explainer(
 
     explainer = Explainer(
         model,
-        build_method(method, fields),
+        build_method(method, fields, wraps),
         layer,
         score,
         None if provider is None else [provider],

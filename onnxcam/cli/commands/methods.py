@@ -17,35 +17,46 @@ if TYPE_CHECKING:
 @click.command(cls=Command, examples=("onnxcam methods", "onnxcam methods --json"))
 @options.as_json
 def command(as_json: bool) -> None:
-    """List the methods: what each needs, what it shows, its paper."""
-    from onnxcam.methods.registry import methods
+    """List the methods, and the wrappers of --wrap: what each needs, what it shows, its paper."""
+    from onnxcam.methods.registry import methods, wrappers
 
+    both = [*methods().values(), *wrappers().values()]
     if as_json:
-        print_json([_describe(cls) for cls in methods().values()])
+        print_json([_describe(cls) for cls in both])
         return
-    rows = [(name, needs(cls), cls.summary(), cls.paper) for name, cls in methods().items()]
+    rows = [(cls.name, needs(cls), cls.summary(), cls.paper) for cls in both]
     click.echo(table([("METHOD", "NEEDS", "WHAT IT SHOWS", "PAPER"), *rows]), nl=False)
 
 
 def needs(cls: type[Method]) -> str:
     """Return what a method takes from the network."""
-    from onnxcam.methods.base import GradientMethod
+    from onnxcam.methods.nested import NestedMethod, Wrapper
 
-    value = "input" if cls.at == "input" else "layer"
-    found = f"{value} gradient" if issubclass(cls, GradientMethod) else f"{value} values"
+    if issubclass(cls, Wrapper):
+        return "wraps a method"
+    if issubclass(cls, NestedMethod):
+        return "what its base needs"
+    value = {"layer": cls.at, "biases": "bias", "attentions": "attention"}[cls.reads]
+    found = f"{value} gradient" if cls().gradient else f"{value} values"
     return f"{found}, GAP head" if cls.head == "gap-linear" else found
 
 
 def _describe(cls: type[Method]) -> dict[str, Any]:
-    from dataclasses import fields
+    from dataclasses import MISSING, fields
 
+    from onnxcam.methods.nested import Wrapper
     from onnxcam.methods.papers import citation
 
     return {
         "name": cls.name,
+        "kind": "wrapper" if issubclass(cls, Wrapper) else "method",
         "needs": needs(cls),
         "summary": cls.summary(),
         "paper": cls.paper,
         "citation": citation(cls.paper),
-        "fields": [{"name": field.name, "type": str(field.type), "default": field.default} for field in fields(cls)],
+        "fields": [
+            {"name": field.name, "type": str(field.type), "default": field.default}
+            for field in fields(cls)
+            if field.default is not MISSING
+        ],
     }

@@ -1,0 +1,219 @@
+"""Wrappers: each against a slow form of its own, what they pass on, and what they refuse."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import tests.methods.oracles_wholes  # noqa: F401 - networks join by being imported
+from onnxcam.errors import InputError, NameNotFoundError
+from onnxcam.methods.base import Contrast, Method, WeightedMethod
+from onnxcam.methods.nested import Wrapper
+from onnxcam.methods.papers import bibtex
+from onnxcam.methods.registry import method, methods, wrap, wrappers
+from tests.methods.networks import NETWORKS, Floats
+from tests.methods.networks_special import Special
+from tests.methods.oracles import oracles
+from tests.methods.oracles_arrays import principal_component
+from tests.methods.oracles_sampled import layer_at
+from tests.methods.oracles_wholes import enlarged, layer_maps
+from tests.methods.samples import assert_agree, fixed_pair
+
+HIRES = method("hires-cam")
+# Every field of every wrapper away from its default.
+SAMPLES: list[Wrapper] = [
+    wrap("fuse", HIRES),
+    wrap("fuse", HIRES, how="max", shallow=2),
+    wrap("fuse", HIRES, how="product"),
+    wrap("fuse", HIRES, shallow=1, gamma=3.0, layers=(0, 1, 2)),
+    wrap("augment", HIRES),
+    wrap("augment", HIRES, flip=False, factors=(0.5, 2.0)),
+    wrap("noise", HIRES),
+    wrap("noise", HIRES, n=3, sigma=0.3, seed=4),
+    wrap("principal", HIRES),
+]
+every_sample = pytest.mark.parametrize("sample", SAMPLES, ids=repr)
+every_wrapper = pytest.mark.parametrize("cls", wrappers().values(), ids=wrappers().keys())
+
+
+def network() -> Special:
+    found = NETWORKS["layered"]()
+    assert isinstance(found, Special)
+    return found
+
+
+def hires(image: int, x: Floats) -> Floats:
+    a, g = layer_at(network(), image, x)
+    return oracles()["hires-cam"].run(HIRES, a, g)
+
+
+def slow(sample: Any, image: int) -> Floats:
+    """Return what a wrapper makes of HiResCAM on one image, one input after the other."""
+    x = network().x[image]
+    if sample.name == "principal":
+        a, g = layer_at(network(), image, x)
+        return principal_component(a * g)
+    if sample.name == "noise":
+        draw, spread = np.random.default_rng(sample.seed), sample.sigma * (max(x.ravel()) - min(x.ravel()))
+        maps = [hires(image, x + spread * draw.standard_normal(x.shape)) for _ in range(sample.n)]
+    elif sample.name == "augment":
+        maps = [hires(image, factor * x) for factor in sample.factors]
+        if sample.flip:
+            maps += [np.fliplr(hires(image, factor * x[:, :, ::-1].copy())) for factor in sample.factors]
+    else:
+        maps = [cam / max(cam.ravel()) for cam in layer_maps("hires-cam", network(), image)]
+        for shallow in range(len(maps) - sample.shallow, len(maps)):
+            maps[shallow] = np.tanh(sample.gamma * maps[shallow])
+        maps = [enlarged(cam, maps[-1].shape) for cam in maps]
+        if sample.how == "max":
+            return np.asarray([[max(values) for values in zip(*rows, strict=True)] for rows in zip(*maps, strict=True)])
+        if sample.how == "product":
+            return np.asarray(maps[0] * maps[1] * maps[2])
+    return np.asarray(sum(maps) / len(maps))
+
+
+@every_sample
+def test_equals_its_oracle_and_nothing_near_it(sample: Wrapper) -> None:
+    found = sample.explain(network().probe())
+    for image, ours in enumerate(found):
+        wanted = slow(sample, image)
+        assert_agree(ours, wanted)
+        with pytest.raises(AssertionError):
+            assert_agree(1.001 * ours, wanted)
+    assert sample.signed or (found >= 0).all()
+
+
+@every_sample
+def test_a_map_does_not_depend_on_its_batch(sample: Wrapper) -> None:
+    together = sample.explain(network().probe())
+    assert_agree(sample.explain(network().probe([2, 0])), together[[2, 0]], 1e-12)
+
+
+@every_sample
+def test_a_description_nests_and_builds_the_same_wrapper(sample: Wrapper) -> None:
+    outer = wrap("noise", sample)
+    assert outer.describe()["method"]["method"] == {"name": "hires-cam"}
+    assert method(**outer.describe()) == outer
+    assert hash(outer) == hash(method(**outer.describe()))
+    plain: dict[str, Any] = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in sample.describe().items()
+    }
+    assert method(**plain) == sample  # as JSON has it
+
+
+def test_wrappers_nest_in_the_order_given() -> None:
+    """The mirror image of a mean is the mean of mirror images, but noise of the mirror image is other noise."""
+    one, other = wrap("noise", wrap("augment", HIRES, factors=(1.0,)), n=2), wrap("noise", HIRES, n=2)
+    probe = network().probe()
+    with pytest.raises(AssertionError):
+        assert_agree(one.explain(probe), wrap("augment", other, factors=(1.0,)).explain(probe), 1e-3)
+    symmetric = wrap("augment", HIRES, factors=(1.0,))
+    mirrored = symmetric.explain(probe.moved(np.ascontiguousarray(probe.x[..., ::-1])))
+    assert_agree(mirrored, symmetric.explain(probe)[..., ::-1], 1e-12)
+
+
+def test_noise_of_nothing_and_a_plain_augmentation_change_nothing() -> None:
+    probe = network().probe()
+    for idle in (wrap("noise", HIRES, sigma=0.0), wrap("augment", HIRES, flip=False, factors=(1.0,))):
+        assert_agree(idle.explain(probe), HIRES.explain(probe), 1e-12)
+
+
+def test_principal_of_hires_cam_is_eigen_grad_cam() -> None:
+    probe = network().probe()
+    np.testing.assert_array_equal(wrap("principal", HIRES).explain(probe), method("eigen-grad-cam").explain(probe))
+
+
+@pytest.mark.parametrize("cls", [cls for cls in methods().values() if issubclass(cls, WeightedMethod)])
+def test_components_add_up_to_the_map(cls: type[WeightedMethod]) -> None:
+    a, g = fixed_pair()
+    terms = cls().components(a, g)
+    assert terms.shape == a.shape
+    assert_agree(terms.sum(axis=1), cls()(a, g), 1e-12)
+
+
+def test_wrappers_ask_for_what_the_method_inside_asks_for() -> None:
+    for name in ("augment", "noise"):
+        for inner in methods().values():
+            wrapped, plain = wrap(name, inner()), inner()
+            for what in ("at", "head", "reads", "gradient", "layers", "signed", "contrast"):
+                assert getattr(wrapped, what) == getattr(plain, what), (name, inner.name, what)
+    fused = wrap("noise", wrap("fuse", method("finer-cam"), layers=(0, -1)))
+    assert (fused.layers, fused.signed, fused.contrast) == ((0, -1), False, Contrast(3, 1.0))
+    assert not wrap("fuse", method("eigen-cam")).gradient
+
+
+@pytest.mark.parametrize(
+    ("name", "inner", "options", "message"),
+    [
+        ("fuse", "gradient", {}, "fuse cannot take gradient, which explains at no layer"),
+        ("fuse", "refine-cam", {}, "fuse cannot take refine-cam, which combines layers itself"),
+        ("fuse", "cam", {}, "fuse cannot take cam, which takes one layer only"),
+        ("fuse", "grad-cam", {"layers": ()}, "field layers of fuse is empty; name layers, such as -1,-2,-3"),
+        ("fuse", "grad-cam", {"how": "sum"}, "field how of fuse is 'sum'; it must be 'mean' or 'max' or 'product'"),
+        ("noise", "grad-cam", {"n": 0}, "field n of noise is 0; it must be at least 1"),
+        ("noise", "grad-cam", {"m": 1}, "wrapper noise has no field m; it has n, sigma, seed"),
+        ("noise", "grad-cam", {"method": 1}, "wrapper noise takes what it wraps by itself, not as its field method"),
+        (
+            "augment",
+            "grad-cam",
+            {"factors": ()},
+            "field factors of augment is empty; 1.0 stands for the image as it is",
+        ),
+        (
+            "principal",
+            "eigen-cam",
+            {},
+            "principal takes methods that are a sum over channels (cam, grad-cam, grad-cam++, grad-cam-elementwise, "
+            "gradient-x-input, hires-cam, layer-cam, xgrad-cam), not eigen-cam",
+        ),
+    ],
+)
+def test_what_cannot_be_wrapped_is_refused(name: str, inner: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        wrap(name, method(inner), **options)
+    assert str(caught.value) == message
+
+
+def test_unknown_names_and_no_methods() -> None:
+    with pytest.raises(NameNotFoundError, match="no wrapper is named 'noisy'; did you mean noise"):
+        wrap("noisy", HIRES)
+    with pytest.raises(NameNotFoundError, match="no method is named 'noise'; wrap a method in it: --wrap noise"):
+        method("noise")
+    with pytest.raises(InputError, match="noise wraps a method, not 'grad-cam'"):
+        wrap("noise", "grad-cam")  # type: ignore[arg-type]
+
+
+def test_methods_and_wrappers_are_told_apart() -> None:
+    assert {"augment", "fuse", "noise", "principal"} <= set(wrappers())
+    assert not set(wrappers()) & set(methods())
+    assert not any(issubclass(cls, Wrapper) for cls in methods().values())
+
+
+@every_wrapper
+def test_a_wrapper_is_documented_and_its_fields_are_varied(cls: type[Wrapper]) -> None:
+    text = cls.__doc__ or ""
+    assert len(cls.summary()) < 120
+    assert cls.summary().endswith(".")
+    assert "``L = " in text
+    assert "Source: " in text
+    assert bibtex(cls.paper)
+    own = {field.name: field.default for field in fields(cls) if field.default is not MISSING}
+    assert {field.name for field in fields(cls)} - set(own) == {"method"}
+    assert all(f"        {field.name}: " in text for field in fields(cls))
+    varied = {n for n, default in own.items() for s in SAMPLES if type(s) is cls and getattr(s, n) != default}
+    assert varied == set(own)
+
+
+def test_every_kind_of_method_can_be_wrapped_in_noise() -> None:
+    """The noise reaches what the method asks: attention, layers, biases."""
+    for name, inner in (("class token", "rollout"), ("biased", "full-grad"), ("layered", "refine-cam")):
+        sample: Method = method(inner)
+        probe = NETWORKS[name]().probe()
+        found = wrap("noise", sample, n=2).explain(probe)
+        assert found.shape == sample.explain(probe).shape
+        assert not np.allclose(found, sample.explain(probe))
+        assert torch.is_grad_enabled()
