@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +31,11 @@ class Network:
         """Return a probe of these images in this order; of all if not given."""
         chosen = list(range(len(self.targets)) if images is None else images)
         return TorchProbe(self.trunk, self.head, self.x[chosen], [self.targets[i] for i in chosen], self.affine)
+
+    def single(self) -> Network:
+        """Return the same network in float32."""
+        trunk, head = (copy.deepcopy(module).float() for module in (self.trunk, self.head))
+        return Network(trunk, head, self.x.astype(np.float32), self.targets, self.affine)
 
     def activations(self, image: int) -> Floats:
         """Return the layer's value ``[K, *spatial]``."""
@@ -66,7 +72,18 @@ def _small(affine: bool) -> Network:
     return Network(*small_network(affine=affine), x, (1, 4, 2), affine)
 
 
+def _line() -> Network:
+    """Series in place of images."""
+    torch.manual_seed(3)
+    nn = torch.nn
+    trunk = nn.Sequential(nn.Conv1d(2, 5, 3, padding=1), nn.ReLU(), nn.MaxPool1d(2))
+    head = nn.Sequential(nn.Conv1d(5, 7, 3), nn.SiLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(7, 4))
+    x = 4 * np.random.default_rng(6).normal(size=(3, 2, 18))
+    return Network(trunk.double().eval(), head.double().eval(), x, (3, 0, 1))
+
+
 NETWORKS: dict[str, Callable[[], Network]] = {
     "pooled": cache(lambda: _small(affine=True)),
     "curved": cache(lambda: _small(affine=False)),
+    "line": cache(_line),
 }

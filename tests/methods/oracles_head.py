@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ from tests.methods.networks import Network
 from tests.methods.oracles import Floats, probe_oracle
 from tests.methods.oracles_arrays import places, weighted
 
+NETWORKS = ("pooled", "curved", "line")
 
-@probe_oracle("ablation-cam", {"normalise": True}, {"closed_form": False})
+
+@probe_oracle("ablation-cam", {"normalise": True}, {"closed_form": False}, networks=NETWORKS)
 def ablation_cam(method: Any, network: Network, image: int) -> Floats:
     a = network.activations(image)
     score = network.behind(image, a)
@@ -30,6 +33,7 @@ def ablation_cam(method: Any, network: Network, image: int) -> Floats:
     {"score": "probability"},
     {"closed_form": False},
     {"mask": "gaussian", "closed_form": False},
+    networks=NETWORKS,
 )
 def recipro_cam(method: Any, network: Network, image: int) -> Floats:
     a = network.activations(image)
@@ -37,17 +41,16 @@ def recipro_cam(method: Any, network: Network, image: int) -> Floats:
     for xy in places(a):
         kept = np.zeros_like(a)
         for at in places(a):
-            away = max(abs(p - q) for p, q in zip(xy, at, strict=True))
-            share = float(away == 0)
-            if method.mask == "gaussian" and away <= 1:
-                share = {0: 1 / 4, 1: 1 / 8, 2: 1 / 16}[sum(p != q for p, q in zip(xy, at, strict=True))]
+            share = float(xy == at)
+            if method.mask == "gaussian":
+                share = math.prod({0: 1 / 2, 1: 1 / 4}.get(abs(p - q), 0) for p, q in zip(xy, at, strict=True))
             for k in range(len(a)):
                 kept[k][at] = a[k][at] * share
         cam[xy] = network.behind(image, kept, method.score == "probability")
     return cam
 
 
-@probe_oracle("lift-cam")
+@probe_oracle("lift-cam", networks=NETWORKS)
 def lift_cam(_: Any, network: Network, image: int) -> Floats:
     a = network.activations(image)
     shares = affine_shares(network, image, a) if network.affine else rescaled_shares(network, image, a)

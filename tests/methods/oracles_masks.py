@@ -13,6 +13,7 @@ from tests.methods.networks import Network
 from tests.methods.oracles import Floats, probe_oracle
 from tests.methods.oracles_arrays import places, weighted
 
+NETWORKS = ("pooled", "curved", "line")
 SCORED = ({"score": "logit"}, {"baseline": True}, {"score": "logit", "baseline": True, "normalise": "softmax"})
 
 
@@ -54,7 +55,7 @@ def scored(
     return weighted([weights.get(k, 0.0) for k in range(len(a))], a)
 
 
-@probe_oracle("score-cam", *SCORED)
+@probe_oracle("score-cam", *SCORED, networks=NETWORKS)
 def score_cam(method: Any, network: Network, image: int) -> Floats:
     def confidence(mask: Floats) -> float:
         return network.of(image, network.x[image] * mask, method.score == "probability")
@@ -69,6 +70,7 @@ def score_cam(method: Any, network: Network, image: int) -> Floats:
     {"sigma": 0.3, "noise": "image"},
     {"seed": 3},
     quick={"count": 3},
+    networks=NETWORKS,
 )
 def ss_cam(method: Any, network: Network, image: int) -> Floats:
     x = network.x[image]
@@ -87,7 +89,7 @@ def ss_cam(method: Any, network: Network, image: int) -> Floats:
     return scored(method, network, image, confidence)
 
 
-@probe_oracle("is-cam", *SCORED, {"path": "cumulative"}, quick={"count": 3})
+@probe_oracle("is-cam", *SCORED, {"path": "cumulative"}, quick={"count": 3}, networks=NETWORKS)
 def is_cam(method: Any, network: Network, image: int) -> Floats:
     def confidence(mask: Floats) -> float:
         seen, found = np.zeros_like(network.x[image]), []
@@ -100,7 +102,7 @@ def is_cam(method: Any, network: Network, image: int) -> Floats:
     return scored(method, network, image, confidence)
 
 
-@probe_oracle("gscore-cam", *SCORED, quick={"count": 3})
+@probe_oracle("gscore-cam", *SCORED, quick={"count": 3}, networks=NETWORKS)
 def gscore_cam(method: Any, network: Network, image: int) -> Floats:
     means = mean_slopes(network, image)
     largest = sorted(range(len(means)), key=lambda k: means[k])[-method.count :]
@@ -119,6 +121,7 @@ def gscore_cam(method: Any, network: Network, image: int) -> Floats:
     {"kernel": 9, "sigma": 1.5},
     {"sigma": 3.0},
     quick={"groups": 3, "kernel": 5, "sigma": 1.5, "percentile": 40.0},
+    networks=NETWORKS,
 )
 def group_cam(method: Any, network: Network, image: int) -> Floats:
     a, x = network.activations(image), network.x[image]
@@ -159,24 +162,33 @@ def blur(x: Floats, kernel: int, sigma: float) -> Floats:
     reach = range(-(kernel // 2), kernel // 2 + 1)
     bell = [math.exp(-(offset**2) / (2 * sigma**2)) for offset in reach]
     result = np.zeros_like(x)
-    for c, i, j in np.ndindex(*x.shape):
-        for (down, p), (right, q) in itertools.product(zip(reach, bell, strict=True), repeat=2):
-            result[c, i, j] += p * q * x[c, folded(i + down, x.shape[1]), folded(j + right, x.shape[2])]
-    return result / sum(bell) ** 2
+    for channel, *xy in np.ndindex(*x.shape):
+        for taps in itertools.product(zip(reach, bell, strict=True), repeat=len(xy)):
+            neighbour = (folded(at + away, n) for at, (away, _), n in zip(xy, taps, x.shape[1:], strict=True))
+            result[channel, *xy] += math.prod(share for _, share in taps) * x[channel, *neighbour]
+    return np.asarray(result / sum(bell) ** (x.ndim - 1))
 
 
-@probe_oracle("rise", {"keep": 0.3}, {"centred": True}, {"seed": 3}, {"grid": 3}, quick={"count": 12, "grid": 2})
+@probe_oracle(
+    "rise",
+    {"keep": 0.3},
+    {"centred": True},
+    {"seed": 3},
+    {"grid": 3},
+    quick={"count": 12, "grid": 2},
+    networks=NETWORKS,
+)
 def rise(method: Any, network: Network, image: int) -> Floats:
     x = network.x[image]
     size = x.shape[1:]
     cells = [math.ceil(length / method.grid) for length in size]
     draw = np.random.default_rng(method.seed)
-    grids = draw.random((method.count, method.grid, method.grid)) < method.keep
-    shifts = draw.integers(0, cells, (method.count, 2))
+    grids = draw.random((method.count, *(method.grid for _ in size))) < method.keep
+    shifts = draw.integers(0, cells, (method.count, len(size)))
     masks, found = [], []
-    for grid, (down, right) in zip(grids, shifts, strict=True):
+    for grid, shift in zip(grids, shifts, strict=True):
         wide = enlarged(grid.astype(float), tuple((method.grid + 1) * cell for cell in cells))
-        masks.append(wide[down : down + size[0], right : right + size[1]])
+        masks.append(np.array([wide[tuple(np.add(xy, shift))] for xy in np.ndindex(size)]).reshape(size))
         found.append(network.of(image, x * masks[-1], True))
     mean = sum(found) / len(found) if method.centred else 0.0
     cam = np.zeros(size)

@@ -1,4 +1,4 @@
-"""A probe made of a small torch network, in float64: what the formulas ask of a network, answered without a graph."""
+"""A probe made of a small torch network, in float64 or float32: what the formulas ask of a network, without a graph."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class TorchProbe:
         targets: Sequence[int],
         affine: bool = False,
     ) -> None:
-        """Run the network once."""
+        """Run the network once, in float32 if that is what the images are."""
         self.trunk, self.after, self.targets, self.affine = trunk, head, list(targets), affine
-        self.x = np.asarray(x, np.float64)
+        self.x = np.asarray(x, np.float32 if np.asarray(x).dtype == np.float32 else np.float64)
         a = trunk(torch.tensor(self.x)).detach().requires_grad_()
         (g,) = torch.autograd.grad(self._of(head(a)).sum(), a)
         self.a: Array = a.detach().numpy()
@@ -78,7 +78,7 @@ class TorchProbe:
         x = self.x[sample] if image is None else image
         behind = np.zeros_like(x) if background is None else background
         seen = []
-        for mask in upsample(np.asarray(masks, np.float64), x.shape[1:]):
+        for mask in upsample(np.asarray(masks, self.x.dtype), x.shape[1:]):
             low, high = mask.min(), mask.max()
             m = mask if not rescale else (mask - low) / (high - low) if high > low else np.zeros_like(mask)
             seen.append(x * m + behind * (1 - m))

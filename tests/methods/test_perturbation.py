@@ -1,0 +1,168 @@
+"""What the methods that hide parts of the image or the layer ask of a network, and what they refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from onnxcam.errors import InputError
+from onnxcam.methods.base import Method
+from onnxcam.methods.blur import gaussian_blur
+from onnxcam.methods.registry import method
+from tests.methods.networks import NETWORKS, Network
+from tests.methods.samples import EVERY, assert_agree
+from tests.methods.torch_probe import TorchProbe
+
+HEAD = ["ablation-cam", "recipro-cam", "lift-cam"]
+NAMES = [*HEAD, "score-cam", "ss-cam", "is-cam", "group-cam", "gscore-cam", "rise"]
+SAMPLES = [sample for sample in EVERY if sample.name in NAMES]
+
+every_sample = pytest.mark.parametrize("sample", SAMPLES, ids=repr)
+
+
+class Watched(TorchProbe):
+    """Keeps the progress that it is told of, and has no gradient unless it is given one."""
+
+    differentiable = True
+
+    def steps(self, total: int) -> Iterator[int]:
+        self.told: list[int] = []
+        for step in range(total):
+            yield step
+            self.told.append(total)
+
+    @property
+    def g(self) -> Any:
+        assert self.differentiable, "the network has no gradient"
+        return self._g
+
+    @g.setter
+    def g(self, value: Any) -> None:
+        self._g = value
+
+
+def watched(network: Network) -> Watched:
+    return Watched(network.trunk, network.head, network.x, network.targets, network.affine)
+
+
+@every_sample
+@pytest.mark.parametrize("name", ["pooled", "curved", "line"])
+def test_keeps_float32(sample: Method, name: str) -> None:
+    network = NETWORKS[name]()
+    found = sample.explain(network.single().probe())
+    assert found.dtype == np.float32
+    wanted = sample.explain(network.probe())
+    assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max() + 1e-6
+
+
+@every_sample
+def test_only_methods_that_say_so_ask_for_a_gradient(sample: Method) -> None:
+    probe = watched(NETWORKS["curved"]())
+    wanted = sample.explain(probe)
+    probe.differentiable = False
+    if sample.gradient:
+        assert sample.name in ("lift-cam", "group-cam", "gscore-cam")
+    else:
+        np.testing.assert_array_equal(sample.explain(probe), wanted)
+
+
+@pytest.mark.parametrize("name", ["ss-cam", "rise"])
+def test_another_seed_is_another_map(name: str) -> None:
+    probe = NETWORKS["curved"]().probe()
+    first, second = (method(name, count=5, seed=seed).explain(probe) for seed in (0, 1))
+    assert np.abs(first - second).max() > 1e-3 * np.abs(first).max()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "units", "runs"),
+    [
+        ("ablation-cam", {}, 3, 18),
+        ("recipro-cam", {}, 3, 60),
+        ("score-cam", {}, 3, 18),
+        ("score-cam", {"baseline": True}, 3, 21),
+        ("ss-cam", {}, 3, 18 * 35),
+        ("is-cam", {}, 3, 18 * 10),
+        ("gscore-cam", {"count": 2}, 3, 6),
+        ("group-cam", {"groups": 3, "percentile": 0.0}, 3, 9),  # in each image one group has no positive place
+        ("rise", {"count": 70}, 9, 210),
+    ],
+)
+def test_progress_is_told_and_no_run_wasted(name: str, options: dict[str, Any], units: int, runs: int) -> None:
+    probe = watched(NETWORKS["curved"]())
+    method(name, **options).explain(probe)
+    assert probe.told == [units] * units
+    assert probe.runs == runs
+
+
+@pytest.mark.parametrize("options", [{}, {"normalise": "softmax"}, {"baseline": True}], ids=repr)
+def test_a_constant_channel_is_not_run_and_weighs_nothing(options: dict[str, Any]) -> None:
+    network = NETWORKS["curved"]()
+    probe = network.probe()
+    probe.a = probe.a.copy()
+    probe.a[1, 2] = 7.0  # were it to weigh anything, the map would rise everywhere
+    found = method("score-cam", **options).explain(probe)
+    assert probe.runs == 17 + (3 if options.get("baseline") else 0)
+    probe.a[1, 2] = 0.0
+    assert_agree(found, method("score-cam", **options).explain(probe), 1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dead_layer_gives_a_finite_map(name: str) -> None:
+    network = NETWORKS["curved"]()
+    probe = network.probe()
+    probe.a = np.zeros_like(probe.a)
+    options = {"normalise": "softmax"} if name == "score-cam" else {"count": 3} if name in ("ss-cam", "rise") else {}
+    found = method(name, **options).explain(probe)
+    assert np.isfinite(found).all()
+    assert name in ("rise", "recipro-cam") or not found.any()
+
+
+def test_a_negative_score_turns_the_papers_ablation_map_over() -> None:
+    probe = NETWORKS["pooled"]().probe()
+    assert (probe.score < 0).any()
+    drop, ratio = (method("ablation-cam", normalise=paper).explain(probe) for paper in (False, True))
+    assert_agree(ratio, drop / probe.score[:, None, None], 1e-12)
+    turned = probe.score < 0
+    assert ((drop * ratio).sum(axis=(1, 2)) < 0).tolist() == turned.tolist()
+    # A channel of positive weight and activations speaks for the class: its drop is positive, whatever the score.
+    k = int(np.argmax(probe.g[turned][0].mean(axis=(1, 2))))
+    assert (probe.g * probe.a)[turned][0, k].sum() > 0
+
+
+@pytest.mark.parametrize(("kernel", "sigma"), [(3, 1.0), (51, 50.0)])
+def test_blur_is_that_of_torch(kernel: int, sigma: float) -> None:
+    image = np.random.default_rng(0).normal(size=(3, 40, 33))
+    offsets = np.arange(kernel) - kernel // 2
+    bell = np.exp(-(offsets**2) / (2 * sigma**2))
+    weight = torch.tensor(np.outer(bell, bell) / bell.sum() ** 2).expand(3, 1, kernel, kernel)
+    padded = torch.nn.functional.pad(torch.tensor(image)[None], [kernel // 2] * 4, mode="reflect")
+    assert_agree(gaussian_blur(image, kernel, sigma), torch.conv2d(padded, weight, groups=3)[0].numpy(), 1e-12)
+
+
+def test_blur_of_an_image_smaller_than_its_kernel() -> None:
+    image = np.full((1, 3, 1), 2.0)
+    assert_agree(gaussian_blur(image, 51, 50.0), image, 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("ss-cam", {"count": 0}, "field count of ss-cam is 0; it must be positive"),
+        ("is-cam", {"count": -1}, "field count of is-cam is -1; it must be positive"),
+        ("gscore-cam", {"count": 0}, "field count of gscore-cam is 0; it must be positive"),
+        ("group-cam", {"groups": 0}, "field groups of group-cam is 0; it must be positive"),
+        ("group-cam", {"kernel": 4}, "field kernel of group-cam is 4; it must be odd"),
+        ("group-cam", {"percentile": 101.0}, "field percentile of group-cam is 101.0; it must lie in 0..100"),
+        ("rise", {"keep": 0.0}, "field keep of rise is 0.0; it must be positive"),
+        ("rise", {"keep": 1.5}, "field keep of rise is 1.5; it must not exceed 1"),
+        ("recipro-cam", {"mask": "box"}, "field mask of recipro-cam is 'box'; it must be 'point' or 'gaussian'"),
+    ],
+)
+def test_a_field_out_of_range_is_refused(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        method(name, **options)
+    assert str(caught.value) == message
