@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from onnxcam.autodiff.coverage import has_gradient, without_rule
+from onnxcam.autodiff.coverage import Coverage
 from onnxcam.autodiff.differentiate import add_gradients
 from onnxcam.errors import OnnxcamError, UnsupportedError
 from onnxcam.graph.batch import batch_size
@@ -126,7 +126,8 @@ def inspect(source: ModelSource, score: str | None = None) -> Inspection:
     layers: tuple[Offer, ...] = ()
     missing: dict[str, list[str]] = {}
     if network is not None:
-        layers, missing = _layers(network), without_rule(graph, network.score.name)
+        coverage = Coverage(network.model, network.score.name)
+        layers, missing = _layers(network, coverage), coverage.missing()
         problems += _problems(network, layers)
     return Inspection(
         file=file,
@@ -143,11 +144,10 @@ def inspect(source: ModelSource, score: str | None = None) -> Inspection:
     )
 
 
-def _layers(network: Network) -> tuple[Offer, ...]:
-    graph, score = network.model.graph, network.score.name
-    found = candidates(graph, score)
+def _layers(network: Network, coverage: Coverage) -> tuple[Offer, ...]:
+    found = candidates(network.model.graph, network.score.name)
     return tuple(
-        Offer(index - len(found), layer, has_gradient(graph, layer.name, score)) for index, layer in enumerate(found)
+        Offer(index - len(found), layer, coverage.has_gradient(layer.name)) for index, layer in enumerate(found)
     )
 
 

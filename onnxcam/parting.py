@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from onnxcam.autodiff.coverage import has_gradient
+from onnxcam.autodiff.coverage import Coverage
 from onnxcam.autodiff.driver import label
 from onnxcam.engine import Engine
 from onnxcam.graph.layers import bottlenecks, way
@@ -51,8 +51,8 @@ def part_from(
     cotangents: Tensor,
 ) -> str:
     """Return the first value that two engines disagree on; where it is none, the last one whose gradient they do."""
-    graph, score = network.model.graph, network.score.name
-    names = [name for name in [*_points(network, None), score] if has_gradient(graph, name, score)]
+    coverage = Coverage(network.model, network.score.name)
+    names = [name for name in [*_points(network, None), network.score.name] if coverage.has_gradient(name)]
     theirs, backward = second.trace(names, feeds, cotangents)
     names = list(theirs)
     mine, own = first.trace(names, feeds, cotangents)

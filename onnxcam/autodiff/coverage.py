@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnxcam.autodiff.driver import between, kinds, rule_of
-from onnxcam.autodiff.functions import is_defined
+from onnxcam.autodiff.driver import between, without_rules
+from onnxcam.autodiff.functions import undefined, write_out_functions
 from onnxcam.autodiff.registry import Table, gradient_table, zero_gradients
 from onnxcam.errors import DependencyError
 from onnxcam.graph.layers import way
 from onnxcam.graph.values import find_value
 
 
-def without_rule(graph: ir.Graph, score: str, table: Table | None = None) -> dict[str, list[str]]:
-    """Return the nodes between the inputs and the score that have no gradient rule, by operator."""
-    table, zero = table or gradient_table(), zero_gradients()
-    nodes, _ = way(graph, find_value(graph, score))
-    return kinds(n for n in nodes if (n.domain, n.op_type) not in zero and not _has_rule(graph, n, table))
+class Coverage:
+    """Which gradients of one score there are: asked of the rules in the way that differentiation asks them."""
 
+    def __init__(self, model: ir.Model, score: str, table: Table | None = None) -> None:
+        """Write out what has no rule and a definition, in a copy of a canonical model."""
+        self._table = table or gradient_table()
+        self._score = score
+        if undefined(model.graph, self._nodes(model.graph), self._table):
+            model = model.clone()
+            write_out_functions(model, self._nodes, self._table)
+        self._graph = model.graph
 
-def has_gradient(graph: ir.Graph, value: str, score: str, table: Table | None = None) -> bool:
-    """Whether the score depends smoothly on a value, and every operator on the way has a rule."""
-    table = table or gradient_table()
-    try:
-        nodes, _ = between(graph, [find_value(graph, value)], find_value(graph, score))
-    except DependencyError:
-        return False
-    return all(_has_rule(graph, node, table) for node in nodes)
+    def _nodes(self, graph: ir.Graph) -> list[ir.Node]:
+        zero = zero_gradients()
+        nodes, _ = way(graph, find_value(graph, self._score))
+        return [node for node in nodes if (node.domain, node.op_type) not in zero]
 
+    def missing(self) -> dict[str, list[str]]:
+        """Return the nodes between the inputs and the score that have no gradient rule, by operator."""
+        graph = self._graph
+        _, on_way = way(graph, find_value(graph, self._score))
+        return without_rules(graph.opset_imports, self._nodes(graph), on_way, self._table)
 
-def _has_rule(graph: ir.Graph, node: ir.Node, table: Table) -> bool:
-    return rule_of(graph.opset_imports, node, table) is not None or is_defined(graph, node)
+    def has_gradient(self, value: str) -> bool:
+        """Whether the score depends smoothly on a value, and every operator on the way has a rule."""
+        graph = self._graph
+        try:
+            nodes, wanted = between(graph, [find_value(graph, value)], find_value(graph, self._score))
+        except DependencyError:
+            return False
+        return not without_rules(graph.opset_imports, nodes, wanted, self._table)

@@ -9,7 +9,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from onnxcam.autodiff.builder import Builder, Var
-from onnxcam.autodiff.driver import Walk
+from onnxcam.autodiff.driver import Walk, between
 from onnxcam.autodiff.functions import write_out_functions
 from onnxcam.autodiff.registry import Table, gradient_table
 from onnxcam.autodiff.seed import class_seed, cotangent_seed
@@ -58,7 +58,11 @@ def add_gradients(
     model = model.clone()
     graph = model.graph
     table = gradient_table() if table is None else table
-    write_out_functions(model, of, wrt, table)
+
+    def on_way(graph: ir.Graph) -> list[ir.Node]:
+        return between(graph, [find_value(graph, name) for name in wrt], find_value(graph, of))[0]
+
+    write_out_functions(model, on_way, table)
     score = find_value(graph, of)
     values = [find_value(graph, name) for name in wrt]
     forward = frozenset(graph.all_nodes())

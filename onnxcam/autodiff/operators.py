@@ -8,8 +8,10 @@ from typing import Any, Literal, TypeAlias
 import onnx
 
 from onnxcam.autodiff.registry import Rule, gradient_table, refusals, zero_gradients
+from onnxcam.graph.expand import expansions
+from onnxcam.graph.quantization import MICROSOFT
 
-How: TypeAlias = Literal["rule", "definition", "no gradient", "refused"]
+How: TypeAlias = Literal["rule", "definition", "expansion", "no gradient", "refused"]
 
 # Rounding has no derivative: rules that pass it by are compared with the network before it was quantised.
 _STRAIGHT_THROUGH = ("onnxcam.autodiff.rules.quantized", "onnxcam.autodiff.rules.qlinear")
@@ -20,7 +22,7 @@ CHECKED_DEFINITIONS = frozenset(
         *("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"),
     }
 )
-_DOMAINS = ("", "com.microsoft", "ai.onnx.preview")
+_DOMAINS = ("", MICROSOFT, "ai.onnx.preview")
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,9 @@ class Operator:
         domain: operator set; empty for ONNX's main one.
         name: of the operator.
         since: first opset that the rule is right for; None where there is no rule.
-        how: ``rule``; ``definition`` where it is taken apart as ONNX defines it; ``no gradient``; ``refused``.
-        note: the rule's formula, or the reason.
+        how: ``rule``; ``definition`` where it is taken apart as ONNX defines it; ``expansion`` where
+            it is written in ONNX's operators before anything else; ``no gradient``; ``refused``.
+        note: the formula, or the reason.
         checked: what the tests compare it with.
     """
 
@@ -53,16 +56,25 @@ def operators() -> list[Operator]:
     rules = [_ruled(rule) for rules in gradient_table().values() for rule in rules]
     still = [Operator(d, name, None, "no gradient", reason, "") for (d, name), reason in zero_gradients().items()]
     refused = [Operator(d, name, None, "refused", reason, "") for (d, name), reason in refusals().items()]
-    known = {(row.domain, row.name) for row in (*rules, *still, *refused)}
+    expanded = [
+        Operator(MICROSOFT, name, None, "expansion", _formula(function.__doc__), "the fused kernel, or torch")
+        for name, function in expansions().items()
+    ]
+    known = {(row.domain, row.name) for row in (*rules, *still, *refused, *expanded)}
     defined = [row for row in _defined() if (row.domain, row.name) not in known]
-    return sorted([*rules, *still, *refused, *defined], key=lambda row: (row.domain, row.name, row.since or 0))
+    rows = [*rules, *still, *refused, *expanded, *defined]
+    return sorted(rows, key=lambda row: (row.domain, row.name, row.since or 0))
 
 
 def _ruled(rule: Rule) -> Operator:
-    formula = " ".join((rule.function.__doc__ or "").split()).partition(". ")[0].rstrip(".")
     through = rule.function.__module__ in _STRAIGHT_THROUGH
     checked = "the float network" if through else "central differences, onnxruntime"
-    return Operator(rule.domain, rule.op_type, rule.since, "rule", formula, checked)
+    return Operator(rule.domain, rule.op_type, rule.since, "rule", _formula(rule.function.__doc__), checked)
+
+
+def _formula(doc: str | None) -> str:
+    """Return the first sentence of a docstring."""
+    return " ".join((doc or "").split()).partition(". ")[0].rstrip(".")
 
 
 def _defined() -> list[Operator]:

@@ -53,7 +53,7 @@ def fused_conv(op: Writer, node: ir.Node) -> Results:
 
 @expansion("NhwcConv", "NhwcFusedConv")
 def nhwc_conv(op: Writer, node: ir.Node) -> Results:
-    """The same with channels last; the weight keeps them second, or has them last too."""
+    """y = activation(W * x + b + z) with channels last; the weight keeps them second, or has them last too."""
     weight = op.required(1)
     if rank(weight) != 4:
         raise op.refuse(f"a kernel of rank {rank(weight)}")
@@ -165,7 +165,7 @@ def bias_softmax(op: Writer, node: ir.Node) -> Results:
 
 @expansion("LayerNormalization")
 def layer_normalization(op: Writer, node: ir.Node) -> Results:
-    """ONNX has it from opset 17 on; onnxruntime writes it into older files."""
+    """As ONNX's own from opset 17 on; onnxruntime writes it into older files."""
     operands = [op.required(0), op.required(1), op.input(2)]
     kept = _kept(node, ("axis", "epsilon", "stash_type"))
     return op.emit("LayerNormalization", operands, kept, outputs=len(node.outputs))
@@ -191,7 +191,7 @@ def simplified_layer_normalization(op: Writer, node: ir.Node) -> Results:
 
 @expansion("SkipSimplifiedLayerNormalization")
 def skip_simplified_layer_normalization(op: Writer, node: ir.Node) -> Results:
-    """The same of x + skip + bias; the sum is the fourth result."""
+    """y = simplified layer normalisation of x + skip + bias; the sum is the fourth result."""
     total = _sum(op, [op.required(0), op.required(1), op.input(3)])
     y, inverse = _divided_by_rms(op, total, op.required(2), [-1], node.attributes.get_float("epsilon", 1e-12))
     return y, None, inverse, total

@@ -51,7 +51,7 @@ def attention(op: Writer, node: ir.Node) -> Results:
 
 @expansion("MultiHeadAttention")
 def multi_head_attention(op: Writer, node: ir.Node) -> Results:
-    """The same of given q, k and v: apart, k and v in one, or all three in one; the bias is added first."""
+    """softmax(q k^T scale + mask) v of given q, k, v: apart, k and v in one, or all in one; the bias is added first."""
     if any(op.input(index) is not None for index in (6, 7, 8, 9)):
         raise op.refuse("a past state")
     count = node.attributes.get_int("num_heads", 1)

@@ -16,7 +16,7 @@ def matmul_integer_to_float(op: Writer, node: ir.Node) -> Results:
 
 @expansion("DynamicQuantizeMatMul")
 def dynamic_quantize_matmul(op: Writer, node: ir.Node) -> Results:
-    """The same, A quantised by its own range."""
+    """y = (A - za) (B - zb) sa sb + bias, A quantised by its own range."""
     a, a_scale, a_zero = op.emit("DynamicQuantizeLinear", [op.required(0)], {}, outputs=3)
     scale = op.Mul(a_scale, op.required(2))
     return (_product(op, a, op.required(1), a_zero, op.input(3), scale, op.input(4)),)

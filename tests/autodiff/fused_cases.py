@@ -211,4 +211,6 @@ CASES = [
     _heads("causal", _Q, fed(2, 5, 8, seed=1), fed(2, 5, 8, seed=2), unidirectional=1, scale=0.3),
     Fused("DynamicQuantizeMatMul", (fed(3, 4), _BYTES, np.array([0.02], np.float32), np.array([3], np.int8),
                                     fixed(5)), differentiable=False),
+    Fused("MatMulIntegerToFloat", (np.arange(12, dtype=np.uint8).reshape(3, 4) * 20, _BYTES, fed(1), fixed(1),
+                                   np.array([7], np.uint8), np.array([3], np.int8), fixed(5)), differentiable=False),
 ]  # fmt: skip

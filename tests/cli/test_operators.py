@@ -7,6 +7,8 @@ from click.testing import CliRunner
 
 from onnxcam.autodiff.operators import operators
 from onnxcam.autodiff.registry import gradient_table, refusals, zero_gradients
+from onnxcam.graph.expand import expansions
+from tests.autodiff.fused_cases import CASES
 from tests.autodiff.samples import SAMPLES
 from tests.commands import run
 from tools import docs
@@ -26,12 +28,15 @@ def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["", "Relu"]["how"] == "rule"
     assert found["", "Greater"]["note"] == "its result is true or false"
     assert found["", "LSTM"]["how"] == "refused"
+    assert {name for (_, name), row in found.items() if row["how"] == "expansion"} == expansions().keys()
 
 
 def test_what_is_said_to_be_checked_is() -> None:
     sampled = {(s.rule.domain, s.rule.op_type) for s in SAMPLES}
     said = {(row.domain, row.name) for row in operators() if row.checked.startswith("central differences")}
     assert said == sampled
+    fused = {row.name for row in operators() if row.checked.startswith("the fused kernel")}
+    assert fused == {case.op for case in CASES}
 
 
 def test_docs_that_are_out_of_date_fail(monkeypatch: pytest.MonkeyPatch) -> None:
