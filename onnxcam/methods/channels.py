@@ -8,6 +8,7 @@ import numpy as np
 
 from onnxcam.errors import InputError
 from onnxcam.methods.base import Array, Method
+from onnxcam.methods.display import upsample
 
 
 def weighted_sum(w: Array, a: Array) -> Array:
@@ -19,6 +20,14 @@ def varying(a: Array) -> Array:
     """Return which channels ``[N, K]`` are not one value everywhere; as a mask a constant channel shows nothing."""
     places = np.reshape(a, (*a.shape[:2], -1))
     return places.max(axis=2) > places.min(axis=2)
+
+
+def shown(masks: Array, size: Sequence[int]) -> Array:
+    """Return masks ``[M, *spatial]`` at another size, each scaled to minimum 0 and maximum 1; a constant becomes 0."""
+    wide = upsample(masks, size)
+    axes = tuple(range(1, wide.ndim))
+    low, high = (bound(wide, axis=axes, keepdims=True) for bound in (np.min, np.max))
+    return (wide - low) / np.where(high > low, high - low, np.ones_like(low))
 
 
 def parts(numbers: Sequence[Array], size: int) -> list[tuple[int, Array]]:

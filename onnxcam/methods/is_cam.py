@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from onnxcam.methods.base import Array
-from onnxcam.methods.channels import require_positive
+from onnxcam.methods.channels import require_positive, shown
 from onnxcam.methods.probe import Probe
 from onnxcam.methods.score_cam import ScoreCAM
 
@@ -44,10 +44,10 @@ class ISCAM(ScoreCAM):
 
     def confidence(self, probe: Probe, sample: int, masks: Array) -> Array:
         """Return the mean over steps of what the network makes of the image seen through each mask."""
-        x = np.asarray(probe.x)[sample]
-        total = np.zeros(len(masks), x.dtype)
+        masks = shown(masks, probe.x.shape[2:])
+        total = np.zeros(len(masks), masks.dtype)
         for factor in self._factors():
-            total += probe.masked(sample, masks, factor * x, probability=self.score == "probability")
+            total += probe.masked(sample, factor * masks, rescale=False, probability=self.score == "probability")
         return total / self.count
 
     def _factors(self) -> list[float]:

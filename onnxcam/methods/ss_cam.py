@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from onnxcam.methods.base import Array
-from onnxcam.methods.channels import require_positive
+from onnxcam.methods.channels import require_positive, shown
 from onnxcam.methods.probe import Probe
 from onnxcam.methods.score_cam import ScoreCAM
 
@@ -24,6 +24,7 @@ class SSCAM(ScoreCAM):
     authors' code does not scale the noisy maps to [0, 1] and divides sigma by their range. Here, as in torch-cam, maps
     are scaled and sigma is plain. torch-cam draws noise for each channel anew; here one set of noise serves all
     channels and images, so that weights differ by what is shown alone, and no map depends on the batch it travels in.
+    An image of integers with noise on it is rounded, and cut off at their range.
 
     Attributes:
         score: the ``probability`` of the target or its ``logit``.
@@ -50,11 +51,18 @@ class SSCAM(ScoreCAM):
     def confidence(self, probe: Probe, sample: int, masks: Array) -> Array:
         """Return the mean over noise of what the network makes of the image seen through each mask."""
         x = np.asarray(probe.x)[sample]
+        masks, probability = shown(masks, x.shape[1:]), self.score == "probability"
         draw = np.random.default_rng(self.seed)
-        total = np.zeros(len(masks), x.dtype)
+        total = np.zeros(len(masks), masks.dtype)
         for _ in range(self.count):
-            noise = self.sigma * draw.standard_normal(x.shape[1:] if self.noise == "mask" else x.shape)
-            added = (noise if self.noise == "image" else x * noise).astype(x.dtype)
-            # (x + d) M + d (1 - M) = x M + d: the same noise wherever the mask is.
-            total += probe.masked(sample, masks, x + added, added, probability=self.score == "probability")
+            if self.noise == "mask":
+                noise = self._draw(draw, x[0])
+                total += probe.masked(sample, masks + noise, rescale=False, probability=probability)
+            else:
+                noise = self._draw(draw, x)
+                # (x + d) M + d (1 - M) = x M + d: the same noise wherever the mask is.
+                total += probe.masked(sample, masks, x + noise, noise, rescale=False, probability=probability)
         return total / self.count
+
+    def _draw(self, draw: np.random.Generator, like: Array) -> Array:
+        return (self.sigma * draw.standard_normal(like.shape)).astype(like.dtype)
