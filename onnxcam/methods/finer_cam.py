@@ -20,14 +20,14 @@ class FinerCAM(BasedMethod):
 
     Attributes:
         base: name of the gradient method, or the method itself.
-        alpha: how much of the others' mean score is taken away.
+        alpha: how much of the others' mean score is taken away; torch-cam has 0.6, pytorch-grad-cam 1.
         count: of the classes that are nearest.
     """
 
     name: ClassVar[str] = "finer-cam"
     paper: ClassVar[str] = "zhang2025"
     base: str | Method = "grad-cam"
-    alpha: float = 1.0
+    alpha: float = 0.6
     count: int = 3
 
     def __post_init__(self) -> None:

@@ -18,7 +18,8 @@ class LeGrad(Method):
 
     Source: Bousselham et al. 2024. There each layer has a score of its own, the classifier applied to what the layer
     puts out, and the map is scaled to [0, 1]; here all layers are asked for the gradient of the one score that is
-    explained, so that the map is of this file's answer. For a model's last layer both are the same.
+    explained, so that the map is of this file's answer. For the last layer of a model that pools its tokens both are
+    the same.
     """
 
     name: ClassVar[str] = "le-grad"

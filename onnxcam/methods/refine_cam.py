@@ -19,7 +19,7 @@ class RefineCAM(BasedMethod):
     ``L = prod_l U(M_l)``, ``M_l`` the positive part of a layer's map, scaled to minimum 0 and maximum 1.
 
     Source: ``RefineCAM`` of pytorch-grad-cam (arXiv 2605.14641). There every map is enlarged to the input before the
-    product; here to the largest of the layers, the raw map's size, and the product is enlarged for display.
+    product; here, as in torch-cam, to the largest of the layers, and the product is enlarged for display.
 
     Attributes:
         base: name of the method whose maps are multiplied, or the method itself.

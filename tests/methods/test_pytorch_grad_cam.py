@@ -23,6 +23,9 @@ SAME: dict[str, Method] = {
     "LayerCAM": method("layer-cam"),
     "EigenCAM": method("eigen-cam"),
     "EigenGradCAM": method("eigen-grad-cam"),
+    "SegEigenCAM": method("seg-eigen-cam"),
+    "KPCA_CAM": method("kpca-cam"),
+    "FEM": method("fem"),
     "RandomCAM": method("random-cam", seed=3),
 }
 
@@ -45,7 +48,7 @@ def same_random_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 def our_map(name: str, case: Case, theirs: Maps) -> Maps:
     """Return our raw map; for the Eigen family with the sign that the peer's decomposition happened to take."""
     found: Maps = raw_map(SAME[name], case.a, case.g)
-    if name.startswith("Eigen"):
+    if name.startswith(("Eigen", "KPCA")):
         found = np.sign((found * theirs).sum(axis=(1, 2), keepdims=True)) * found
     return found
 

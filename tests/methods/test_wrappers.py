@@ -142,7 +142,7 @@ def test_wrappers_ask_for_what_the_method_inside_asks_for() -> None:
             for what in ("at", "head", "reads", "gradient", "layers", "signed", "contrast"):
                 assert getattr(wrapped, what) == getattr(plain, what), (name, inner.name, what)
     fused = wrap("noise", wrap("fuse", method("finer-cam"), layers=(0, -1)))
-    assert (fused.layers, fused.signed, fused.contrast) == ((0, -1), False, Contrast(3, 1.0))
+    assert (fused.layers, fused.signed, fused.contrast) == ((0, -1), False, Contrast(3, 0.6))
     assert not wrap("fuse", method("eigen-cam")).gradient
 
 
