@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import click
 
 from onnxcam.autodiff.operators import operators
 from onnxcam.methods.papers import citation
-from onnxcam.methods.registry import methods
+from onnxcam.methods.registry import methods, wrappers
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -25,8 +26,22 @@ def methods_table() -> str:
     """Return the table of methods."""
     rows = ["| method | what it shows | where | source |", "|---|---|---|---|"]
     for name, method in methods().items():
-        where = "input" if method.at == "input" else "layer before GAP + linear" if method.head != "any" else "layer"
+        where = {"layer": method.at, "biases": "input and biases", "attentions": "attention"}[method.reads]
+        where = "layer before GAP + linear" if method.head != "any" else "layers" if method().layers else where
         rows.append(f"| `{name}` | {method.summary().rstrip('.')} | {where} | {_source(method.paper)} |")
+    return "\n".join(rows)
+
+
+def wrappers_table() -> str:
+    """Return the table of wrappers, with how the command line writes their defaults."""
+    rows = ["| wrapper | what it shows | fields | source |", "|---|---|---|---|"]
+    for name, wrapper in wrappers().items():
+        own = [(field.name, field.default) for field in fields(wrapper) if field.default is not MISSING]
+        texts = [f"{field}={','.join(map(str, value)) if isinstance(value, tuple) else value}" for field, value in own]
+        summary = wrapper.summary().rstrip(".")
+        rows.append(
+            f"| `{name}` | {summary} | `{':'.join([name, ','.join(texts)]).rstrip(':')}` | {_source(wrapper.paper)} |"
+        )
     return "\n".join(rows)
 
 
@@ -49,7 +64,7 @@ def operators_table() -> str:
 
 # File by file, what is written into it.
 TABLES: dict[Path, dict[str, Callable[[], str]]] = {
-    README: {"methods": methods_table},
+    README: {"methods": methods_table, "wrappers": wrappers_table},
     ROOT / "onnxcam" / "autodiff" / "README.md": {"operators": operators_table},
 }
 

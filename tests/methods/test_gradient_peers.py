@@ -116,7 +116,7 @@ def test_full_grad_is_pytorch_grad_cams() -> None:
     x = np.random.default_rng(3).normal(size=(3, 3, 24, 20))
     body = copy.deepcopy(NETWORKS["biased"]().head)
     with torch.no_grad():
-        body.last.weight *= 1e5  # type: ignore[attr-defined]
+        body.last.weight *= 1e5
     with pytorch_grad_cam.FullGrad(body, []) as cam:
         wanted = cam(torch.tensor(x), targets())
     ours = Special(torch.nn.Identity(), body, x, tuple(TARGETS), body=body).probe()
@@ -128,14 +128,14 @@ def contrast(count: int, alpha: float) -> Any:
 
     def head(a: Any) -> Any:
         logits = network()[3:](a)
-        rows = []
-        for row in logits:
-            near = [
-                sorted(range(5), key=lambda k, c=c: abs(float(row[k].detach() - row[c].detach())))[1 : count + 1]
-                for c in range(5)
+        order = [[np.argsort(abs(row - row[c])) for c in range(5)] for row in logits.detach().numpy()]
+        pairs = zip(logits, order, strict=True)
+        return torch.stack(
+            [
+                torch.stack([row[c] - alpha * row[near[c][1 : count + 1]].mean() for c in range(5)])
+                for row, near in pairs
             ]
-            rows.append(torch.stack([row[c] - alpha * row[near[c]].mean() for c in range(5)]))
-        return torch.stack(rows)
+        )
 
     return head
 
@@ -217,7 +217,7 @@ def test_augment_is_aug_smooth_of_raw_maps() -> None:
     each = []
     for way in (1, -1):
         for factor in (0.9, 1.0, 1.1):
-            one = found.moved(np.ascontiguousarray(factor * found.x[..., ::way]))
+            one = found.moved(np.ascontiguousarray(np.multiply(factor, found.x[..., ::way])))
             each.append(scaled(method("grad-cam").explain(one))[..., ::way])
     assert_same(np.mean(each, axis=0), wanted)
     ours = wrap("augment", method("grad-cam")).explain(found)
