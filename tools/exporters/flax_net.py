@@ -1,8 +1,10 @@
 """Flax networks through jax2onnx.
 
-python -m venv flax-venv
-flax-venv/bin/pip install jax==0.10.2 flax==0.12.8 jax2onnx==0.17.1 onnxruntime pillow
-flax-venv/bin/python -m tools.exporters.flax_net
+In a virtual environment of its own, from the root:
+
+    python -m venv flax-venv
+    flax-venv/bin/pip install jax==0.10.2 flax==0.12.8 jax2onnx==0.17.1 onnxruntime pillow
+    flax-venv/bin/python -m tools.exporters.flax_net
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """Keras networks through tf2onnx.
 
-python -m venv keras-venv
-keras-venv/bin/pip install tensorflow-cpu==2.21.0 keras==3.15.1 tf2onnx==1.17.0 onnxruntime pillow
-keras-venv/bin/python -m tools.exporters.keras_net
+In a virtual environment of its own, from the root:
+
+    python -m venv keras-venv
+    keras-venv/bin/pip install tensorflow-cpu==2.21.0 keras==3.15.1 tf2onnx==1.17.0 onnxruntime pillow
+    keras-venv/bin/python -m tools.exporters.keras_net
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """Paddle networks through paddle2onnx.
 
-python -m venv paddle-venv
-paddle-venv/bin/pip install paddlepaddle==3.3.1 paddle2onnx==2.1.0 onnxruntime pillow
-paddle-venv/bin/python -m tools.exporters.paddle_net
+In a virtual environment of its own, from the root:
+
+    python -m venv paddle-venv
+    paddle-venv/bin/pip install paddlepaddle==3.3.1 paddle2onnx==2.1.0 onnxruntime pillow
+    paddle-venv/bin/python -m tools.exporters.paddle_net
 """
 
 from __future__ import annotations
