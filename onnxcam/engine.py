@@ -34,15 +34,25 @@ class Found:
 
     Attributes:
         scores: the score tensor, float32, as the model shapes it.
-        a: the layer's value.
-        g: the gradient of the explained number with respect to it, or None where no method asks for it.
+        values: what was asked for, by name.
+        gradients: of the explained number with respect to each of them; empty where no method asks for them.
         chosen: what was explained of each sample.
     """
 
     scores: Tensor
-    a: Tensor
-    g: Tensor | None
+    values: dict[str, Tensor]
+    gradients: dict[str, Tensor]
     chosen: Chosen
+
+    @property
+    def a(self) -> Tensor:
+        """The first value."""
+        return next(iter(self.values.values()))
+
+    @property
+    def g(self) -> Tensor | None:
+        """Its gradient, or None where no method asks for it."""
+        return next(iter(self.gradients.values()), None)
 
 
 class Engine:
@@ -55,7 +65,7 @@ class Engine:
     def __init__(
         self,
         network: Network,
-        layer: str,
+        names: str | Sequence[str],
         gradient: bool,
         providers: Sequence[Provider] | None = None,
         threads: int | None = None,
@@ -64,9 +74,20 @@ class Engine:
         share_weights: bool = True,
         table: Table | None = None,
     ) -> None:
-        """Remember what to compute; graphs are written and loaded when they are first needed."""
+        """Remember what to compute; graphs are written and loaded when they are first needed.
+
+        Args:
+            network: the model.
+            names: of the values to read, the layer first.
+            gradient: whether their gradients are needed.
+            providers: as for ``Explainer``.
+            threads: as for ``Explainer``.
+            batch_size: samples a run; None for as many as fit about 1 GiB of values.
+            share_weights: as for ``Explainer``.
+            table: rules; ONNX's gradients if not given.
+        """
         self.network = network
-        self.layer = layer
+        self.names = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
         self.gradient = gradient
         self._providers = providers
         self._threads = threads
@@ -83,18 +104,29 @@ class Engine:
             InputError: the model does not take such arrays.
             ProviderError: the provider fails.
         """
-        score, count = self.network.score, len(next(iter(feeds.values())))
-        chosen = choose(targets, count, score, labels)
+        return self.explain(feeds, choose(targets, len(next(iter(feeds.values()))), self.network.score, labels))
+
+    def explain(self, feeds: Mapping[str, Tensor], chosen: Chosen) -> Found:
+        """Compute the same for targets that have been chosen; those of another run keep the class they had there."""
+        score = self.network.score.name
         if not self.gradient:
             found = self._run(self.plain, feeds)
         elif chosen.in_graph:
             found = self._run(self.by_class, {**feeds, CLASS_INDEX: chosen.indices})
         else:
-            scores = self._run(self.plain, feeds)[score.name].astype(np.float32)
-            chosen = chosen.resolved(scores)
+            if not chosen.is_resolved:
+                chosen = chosen.resolved(self._run(self.plain, feeds)[score].astype(np.float32))
             found = self._run(self.by_cotangent, {**feeds, COTANGENT: chosen.cotangents})
-        scores = found[score.name].astype(np.float32)
-        return Found(scores, found[self.layer], found.get(gradient_name(self.layer)), chosen.resolved(scores))
+        scores = found[score].astype(np.float32)
+        values = {name: found[name] for name in self.names}
+        gradients = {name: found[gradient_name(name)] for name in self.names if gradient_name(name) in found}
+        return Found(scores, values, gradients, chosen if chosen.is_resolved else chosen.resolved(scores))
+
+    def shared(self, feeds: Mapping[str, Tensor], chosen: Chosen, samples: Tensor) -> Found:
+        """Compute scores and values once for each sample and repeat them for its targets; gradients are left out."""
+        found = self._run(self.plain, feeds)
+        scores = found[self.network.score.name].astype(np.float32)[samples]
+        return Found(scores, {name: found[name][samples] for name in self.names}, {}, chosen.resolved(scores))
 
     def trace(
         self, names: Sequence[str], feeds: Mapping[str, Tensor], cotangents: Tensor
@@ -146,10 +178,11 @@ class Engine:
 
     @property
     def _wanted(self) -> list[str]:
-        return list(dict.fromkeys([self.network.score.name, self.layer]))
+        return list(dict.fromkeys([self.network.score.name, *self.names]))
 
     def _differentiated(self, seed: Seed) -> Session:
-        return self._open(expose(self._with_gradients([self.layer], seed), [*self._wanted, gradient_name(self.layer)]))
+        model = self._with_gradients(self.names, seed)
+        return self._open(expose(model, [*self._wanted, *map(gradient_name, self.names)]))
 
     def _with_gradients(self, names: Sequence[str], seed: Seed) -> Model:
         return add_gradients(

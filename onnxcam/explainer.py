@@ -19,12 +19,12 @@ from onnxcam.engine import Engine
 from onnxcam.errors import InputError, ModelError, OnnxcamWarning, UnsupportedError
 from onnxcam.explanation import Explanation
 from onnxcam.graph.dequantize import dequantized
-from onnxcam.graph.head import is_gap_linear
+from onnxcam.graph.head import is_affine, is_gap_linear
 from onnxcam.graph.inputs import ModelInput, image_input
 from onnxcam.graph.layers import Layer, find_layer
 from onnxcam.graph.layout import channels_first
 from onnxcam.graph.load import ModelSource
-from onnxcam.graph.tokens import to_places
+from onnxcam.graph.sites import AttentionSite, BiasSite, attention_sites, bias_sites
 from onnxcam.images import (
     ImageInput,
     ImageSource,
@@ -36,13 +36,16 @@ from onnxcam.images import (
     list_sources,
     read_photograph,
 )
-from onnxcam.methods.base import GradientMethod, Method
+from onnxcam.masking import Masking
+from onnxcam.methods.base import Method
 from onnxcam.methods.display import display
 from onnxcam.methods.registry import method as find_method
 from onnxcam.network import Network, read_network
+from onnxcam.parts import Running
+from onnxcam.probe import NetworkProbe, Progress, Setting, probe
 from onnxcam.runtime.providers import Provider
 from onnxcam.runtime.session import Session
-from onnxcam.targets import Targets, by_class
+from onnxcam.targets import Targets, by_class, choose, contrasted, spread
 from onnxcam.torch_engine import TorchEngine
 
 Tensor: TypeAlias = npt.NDArray[Any]
@@ -76,6 +79,7 @@ class Explainer:
         grid: tuple[int, int] | None = None,
         engine: Literal["onnx", "torch"] = "onnx",
         share_weights: bool = True,
+        progress: Progress | None = None,
     ) -> None:
         """Read the model and find everything that the method needs; nothing runs yet.
 
@@ -97,6 +101,7 @@ class Explainer:
             engine: ``onnx`` runs the gradient graph on onnxruntime; ``torch`` converts the file and differentiates it
                 with torch, a second opinion on files that onnx2torch can convert.
             share_weights: let the backward pass read the forward pass's weights; False for runtimes that confuse them.
+            progress: wraps the steps of methods that take many runs, as ``progress(steps, total)``, for a progress bar.
 
         Raises:
             ModelError: no ONNX model.
@@ -106,19 +111,20 @@ class Explainer:
         self.method = find_method(method)
         self.network: Network = read_network(model, score)
         self.layer = self._in_real_numbers(self._find_layer(layer))
+        graph, score_name = self.network.model.graph, self.network.score.name
+        others = tuple(self._in_real_numbers(find_layer(graph, score_name, other)) for other in self.method.layers)
+        self.layers = (self.layer, *others)
         self.labels = tuple(labels) if labels is not None else _own_labels(self.network)
         self._preprocess = Preprocess.parse(preprocess) if isinstance(preprocess, str) else preprocess
         self._resize = resize
-        self._providers = providers
-        self._threads = threads
         self._grid = grid
         if batch_size is not None and batch_size < 1:
             raise InputError(f"the batch size is at least 1, not {batch_size}")
-        self._batch_size = batch_size
+        self._running = Running(providers, threads, batch_size, share_weights)
+        self._progress = progress
         if engine not in ("onnx", "torch"):
             raise InputError(f"the engine is 'onnx' or 'torch', not '{engine}'")
         self._engine = engine
-        self._share_weights = share_weights
 
     def _find_layer(self, wanted: str | int | None) -> Layer:
         graph, score = self.network.model.graph, self.network.score.name
@@ -174,17 +180,46 @@ class Explainer:
     @cached_property
     def engine(self) -> Engine | TorchEngine:
         """What computes scores, activations and gradients."""
-        gradient = isinstance(self.method, GradientMethod)
+        gradient, how = self.method.gradient, self._running
+        names = [layer.name for layer in self.layers]
+        names += [site.name for site in self._biases] + [site.name for site in self._attentions]
         if self._engine == "torch":
-            return TorchEngine(self.network, self.layer.name, gradient, self._batch_size, self._threads)
+            return TorchEngine(self.network, names, gradient, how.batch_size, how.threads)
         return Engine(
             self.network,
-            self.layer.name,
+            names,
             gradient,
-            self._providers,
-            self._threads,
-            self._batch_size,
-            share_weights=self._share_weights,
+            how.providers,
+            how.threads,
+            how.batch_size,
+            share_weights=how.share_weights,
+        )
+
+    @cached_property
+    def _biases(self) -> tuple[BiasSite, ...]:
+        graph, score = self.network.model.graph, self.network.score.name
+        return bias_sites(graph, score) if self.method.reads == "biases" else ()
+
+    @cached_property
+    def _attentions(self) -> tuple[AttentionSite, ...]:
+        graph, score = self.network.model.graph, self.network.score.name
+        return attention_sites(graph, score) if self.method.reads == "attentions" else ()
+
+    @cached_property
+    def _setting(self) -> Setting:
+        graph, score = self.network.model.graph, self.network.score.name
+        return Setting(
+            network=self.network,
+            engine=self.engine,
+            image=self.image,
+            layers=self.layers,
+            affine=self.method.at == "layer" and is_affine(graph, self.layer.name, score),
+            biases=self._biases,
+            attentions=self._attentions,
+            grid=self._grid,
+            running=self._running,
+            masking=Masking(self.network, self.image, self._running),
+            progress=self._progress,
         )
 
     @property
@@ -203,7 +238,8 @@ class Explainer:
         Args:
             inputs: array as the model takes it, or one for each input's name. The first axis counts samples.
             targets: what to explain: None for the predicted class, an index, a label or a ``Target``, or one for each
-                sample.
+                sample, or a list of several for each: then there is a map for each of them, sample by sample, and the
+                part of the network before the layer runs once for all.
 
         Returns:
             The explanation: maps at the input's size, raw maps at the layer's, scores and what else there is to know.
@@ -214,11 +250,16 @@ class Explainer:
             ProviderError: the provider fails.
         """
         feeds = self._feeds(inputs)
-        found = self.engine.run(feeds, targets, self.labels)
+        wanted, samples = spread(targets, len(next(iter(feeds.values()))))
+        chosen = choose(wanted, len(samples), self.network.score, self.labels)
+        if self.method.contrast is not None:
+            chosen = contrasted(chosen, self.method.contrast.count, self.method.contrast.weight)
+        asked = probe(self._setting, feeds, chosen, samples)
+        found = asked.found
         scores = by_class(found.scores, self.network.score)
         if self.labels is not None and self.network.score.kind != "boxes":
             check_labels(self.labels, scores.shape[1])
-        raw = self._formula(found.a, found.g)
+        raw = self._formula(asked)
         maps, doubts = display(raw, self._map_size(feeds, raw), self.method.signed)
         return Explanation(
             maps=maps,
@@ -234,6 +275,7 @@ class Explainer:
             labels=None if self.network.score.kind == "boxes" else self.labels,
             activation=self.network.score.activation if self.network.score.kind == "classes" else None,
             provenance=self.provenance,
+            samples=tuple(samples.tolist()),
         )
 
     def read(self, source: ImageSource) -> Photograph:
@@ -258,11 +300,12 @@ class Explainer:
             raise InputError("photographs of one size are explained together; explain these one by one")
         arrays = np.concatenate([photograph.array for photograph in photographs])
         explanation = self({self.image.name: arrays}, targets)
+        shown = [photographs[sample] for sample in explanation.samples]
         return replace(
             explanation,
-            names=tuple(photograph.name for photograph in photographs),
-            photos=tuple(photograph.image for photograph in photographs),
-            frames=tuple(photograph.frame for photograph in photographs),
+            names=tuple(photograph.name for photograph in shown),
+            photos=tuple(photograph.image for photograph in shown),
+            frames=tuple(photograph.frame for photograph in shown),
             provenance={**explanation.provenance, "preprocessing": self.preprocessing[0].to_dict()},
         )
 
@@ -298,19 +341,10 @@ class Explainer:
             raise InputError("every input needs the same number of samples along its first axis")
         return feeds
 
-    def _formula(self, a: Tensor, g: Tensor | None) -> npt.NDArray[np.float32]:
-        a = self._places(a.astype(np.float32, copy=False))
+    def _formula(self, asked: NetworkProbe) -> npt.NDArray[np.float32]:
         # Infinite activations are told of by the display map, in words.
         with np.errstate(all="ignore"):
-            raw = self.method(a) if g is None else self.method(a, self._places(g))  # type: ignore[operator]
-        result: npt.NDArray[np.float32] = np.asarray(raw, np.float32)
-        return result
-
-    def _places(self, array: Tensor) -> Tensor:
-        """Return a value of the layer as ``[N, C, *space]``."""
-        layer = self.layer
-        array = array.transpose(channels_first(layer.axes))
-        return to_places(array, layer.grid, layer.before, layer.after, self._grid) if "T" in layer.axes else array
+            return np.asarray(self.method.explain(asked), np.float32)
 
     def _map_size(self, feeds: Mapping[str, Tensor], raw: Tensor) -> tuple[int, ...]:
         """Return the input's spatial size, or the map's own where the input has another number of axes."""

@@ -58,6 +58,7 @@ class Explanation:
         asked: what was asked to be explained of each image, in words.
         photos: the upright photographs, if there were any.
         frames: where the input lies in each photograph.
+        samples: which of the inputs each map explains.
         provenance: what else is needed to repeat this: the model file and its hash, preprocessing, versions.
     """
 
@@ -76,6 +77,7 @@ class Explanation:
     asked: tuple[str, ...] = ()
     photos: tuple[Image.Image, ...] | None = None
     frames: tuple[Frame, ...] | None = None
+    samples: tuple[int, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -108,7 +110,7 @@ class Explanation:
     def _per_image(self) -> dict[str, Any]:
         """Return the fields that hold one part an image, without those that are not there."""
         always = ("maps", "raw", "scores", "targets", "warnings")
-        sometimes = ("names", "asked", "photos", "frames")
+        sometimes = ("names", "asked", "photos", "frames", "samples")
         parts = {name: getattr(self, name) for name in always}
         return parts | {name: getattr(self, name) for name in sometimes if getattr(self, name)}
 

@@ -144,6 +144,41 @@ class Difference(Target):
 
 
 @dataclass(frozen=True)
+class Nearest(Target):
+    """The score of a class less a share of the mean score of those that come nearest to it.
+
+    Source: Zhang et al. 2025 (Finer-CAM), with the classes whose scores are nearest for the similar ones.
+
+    Attributes:
+        of: the class.
+        count: how many others; as many as there are, if there are fewer.
+        weight: of their mean.
+    """
+
+    of: Class
+    count: int
+    weight: float
+
+    def describe(self) -> str:
+        """Return the class and what is taken from it."""
+        return f"{self.of.describe()} less {self.weight:g} times the mean of the {self.count} nearest"
+
+    def resolve(self, scores: Tensor, score: Score) -> tuple[Tensor, int]:
+        """Return one at the class and a share of minus the weight at each of the others."""
+        if score.kind != "classes":
+            raise TargetError(
+                f"the score '{score.name}' has shape {score.shape}; nearest classes need one score a class"
+            )
+        cotangent, index = self.of.resolve(scores, score)
+        flat = scores.ravel()
+        order = np.argsort(np.abs(flat - flat[index]), kind="stable")
+        others = order[order != index][: self.count]
+        weights = cotangent.copy().ravel()
+        weights[others] = -self.weight / max(len(others), 1)
+        return weights.reshape(cotangent.shape), index
+
+
+@dataclass(frozen=True)
 class Box(Target):
     """A number of one detection.
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from onnxcam.errors import TargetError
 from onnxcam.graph.score import Score
 from onnxcam.images import find_label
-from onnxcam.target import COORDINATES, PREDICTED, Class, Target
+from onnxcam.target import COORDINATES, PREDICTED, Class, Nearest, Target
 
 Tensor: TypeAlias = npt.NDArray[Any]
 Wanted: TypeAlias = int | str | Target | None
@@ -46,6 +46,45 @@ class Chosen:
             isinstance(target, Class) and target.mask is None and not target.rank for target in self.targets
         )
 
+    @property
+    def is_resolved(self) -> bool:
+        """Whether the scores are known, or need not be."""
+        return bool((self.indices >= 0).all()) if self.in_graph else bool(self.cotangents.size)
+
+    def rows(self, places: Sequence[int]) -> Chosen:
+        """Return the targets at some places."""
+        at = np.asarray(places, np.int64)
+        weights = self.cotangents[at] if self.cotangents.size else self.cotangents
+        return replace(self, targets=tuple(self.targets[i] for i in at), indices=self.indices[at], cotangents=weights)
+
+    def weights(self, scores: Tensor) -> Tensor:
+        """Return the weight of each score in what is explained, of the scores' shape."""
+        found = self if self.is_resolved else self.resolved(scores)
+        if not found.in_graph:
+            return found.cotangents
+        hot = np.zeros((len(scores), scores[0].size), np.float32)
+        hot[np.arange(len(scores)), found.indices] = 1
+        return hot.reshape(scores.shape)
+
+    def value(self, row: int, scores: Tensor, probability: bool = False) -> Tensor:
+        """Return the explained number of one sample for each of many scores.
+
+        Args:
+            row: which target, once it is resolved.
+            scores: ``[M, ...]``.
+            probability: return that of the class, where the target is one and the model says what its scores mean.
+
+        Returns:
+            float32 ``[M]``.
+        """
+        scores = scores.astype(np.float32, copy=False)
+        if probability and self.score.kind == "classes" and isinstance(self.targets[row], Class):
+            return _probabilities(scores.reshape(len(scores), -1), self.score.activation)[:, self.indices[row]]
+        if self.in_graph:
+            return scores.reshape(len(scores), -1)[:, self.indices[row]]
+        weights = self.cotangents[row]
+        return np.asarray(np.tensordot(scores, weights, axes=weights.ndim))
+
     def resolved(self, scores: Tensor) -> Chosen:
         """Return the same with the scores known.
 
@@ -62,6 +101,37 @@ class Chosen:
             indices=np.array([index for _, index in found], np.int64),
             cotangents=np.stack([cotangent for cotangent, _ in found]).astype(np.float32),
         )
+
+
+def spread(targets: Any, count: int) -> tuple[Any, npt.NDArray[np.int64]]:
+    """Return one target an explanation, and for each the sample that it belongs to.
+
+    Args:
+        targets: as for ``choose``, or one list of several for each sample.
+        count: number of samples.
+
+    Raises:
+        TargetError: an empty list, or another number of lists than samples.
+    """
+    if not (isinstance(targets, (list, tuple)) and any(isinstance(entry, (list, tuple)) for entry in targets)):
+        return targets, np.arange(count)
+    if len(targets) != count or not all(isinstance(entry, (list, tuple)) and entry for entry in targets):
+        raise TargetError(f"give a list of at least one target for each of the {count} samples")
+    samples = np.repeat(np.arange(count), [len(entry) for entry in targets])
+    return [target for entry in targets for target in entry], samples
+
+
+def contrasted(chosen: Chosen, count: int, weight: float) -> Chosen:
+    """Return targets that set each class against those that score nearest to it.
+
+    Raises:
+        TargetError: a target is no class.
+    """
+    for target in chosen.targets:
+        if not isinstance(target, Class):
+            raise TargetError(f"'{target.describe()}' has no nearest classes; give a class, or use another method")
+    nearest = tuple(Nearest(target, count, weight) for target in chosen.targets if isinstance(target, Class))
+    return replace(chosen, targets=nearest)
 
 
 def choose(targets: Targets, count: int, score: Score, labels: Sequence[str] | None) -> Chosen:
@@ -111,6 +181,14 @@ def class_index(wanted: int | str, labels: Sequence[str] | None) -> int:
     if not 0 <= wanted < _MOST_CLASSES:
         raise TargetError(f"class {wanted} does not exist; classes count from 0 (None is the predicted one)")
     return int(wanted)
+
+
+def _probabilities(scores: Tensor, activation: str | None) -> Tensor:
+    """Return what a last sigmoid makes of scores, or else softmax."""
+    if activation == "sigmoid":
+        return np.asarray(0.5 * (1 + np.tanh(scores / 2)))
+    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
 def by_class(scores: Tensor, score: Score) -> npt.NDArray[np.float32]:

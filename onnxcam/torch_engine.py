@@ -6,7 +6,6 @@ It shares nothing with the first one but the file, so that where both agree neit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -31,14 +30,14 @@ class TorchEngine:
     def __init__(
         self,
         network: Network,
-        layer: str,
+        names: str | Sequence[str],
         gradient: bool,
         batch_size: int | None = None,
         threads: int | None = None,
     ) -> None:
         """Remember what to compute; the file is converted when that is first needed."""
         self.network = network
-        self.layer = layer
+        self.names = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
         self.gradient = gradient
         self._batch_size = batch_size
         self._threads = threads
@@ -82,15 +81,18 @@ class TorchEngine:
             InputError: the model does not take such arrays.
             UnsupportedError: the file cannot be converted.
         """
+        return self.explain(feeds, choose(targets, len(next(iter(feeds.values()))), self.network.score, labels))
+
+    def explain(self, feeds: Mapping[str, Tensor], chosen: Chosen) -> Found:
+        """Compute the same for targets that have been chosen."""
         count = len(next(iter(feeds.values())))
         if count == 0:
             raise InputError("there are no samples: the first axis of the input is empty")
-        chosen = choose(targets, count, self.network.score, labels)
         pieces = [self._piece(feeds, chosen, start, count) for start in range(0, count, self.batch_size)]
-        scores = np.concatenate([piece[0] for piece in pieces])[:count]
-        a = np.concatenate([piece[1] for piece in pieces])[:count]
-        g = np.concatenate([piece[2] for piece in pieces])[:count] if self.gradient else None
-        return Found(scores, a, g, chosen.resolved(scores))
+        scores, *found = (np.concatenate(arrays)[:count] for arrays in zip(*pieces, strict=True))
+        values = dict(zip(self.names, found, strict=False))
+        gradients = dict(zip(self.names, found[len(self.names) :], strict=False))
+        return Found(scores, values, gradients, chosen if chosen.is_resolved else chosen.resolved(scores))
 
     def trace(
         self, names: Sequence[str], feeds: Mapping[str, Tensor], cotangents: Tensor
@@ -107,21 +109,10 @@ class TorchEngine:
         rows = np.minimum(np.arange(start, start + self.batch_size), count - 1)
         if batch_size(self.network.file.ir.graph) is None:
             rows = np.unique(rows)
-        part = replace(chosen, targets=tuple(chosen.targets[row] for row in rows), indices=chosen.indices[rows])
         score = self.network.score.name
-        found = self.session.run({name: array[rows] for name, array in feeds.items()}, [score, self.layer])
+        found = self.session.run({name: array[rows] for name, array in feeds.items()}, [score, *self.names])
         scores = found[score].detach().numpy().astype(np.float32)
-        result = [scores, found[self.layer].detach().numpy()]
+        result = [scores, *(found[name].detach().numpy() for name in self.names)]
         if self.gradient:
-            result += gradients(found, score, [self.layer], cotangents(part, scores))
+            result += gradients(found, score, list(self.names), chosen.rows(rows.tolist()).weights(scores))
         return result
-
-
-def cotangents(chosen: Chosen, scores: Tensor) -> Tensor:
-    """Return the weight of each score in what is explained."""
-    found = chosen.resolved(scores)
-    if not found.in_graph:
-        return found.cotangents
-    hot = np.zeros((len(scores), scores[0].size), np.float32)
-    hot[np.arange(len(scores)), found.indices] = 1
-    return hot.reshape(scores.shape)

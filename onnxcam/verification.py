@@ -16,7 +16,7 @@ from onnxcam.network import Network, random_inputs
 from onnxcam.parting import part_by_differences, part_from, relative
 from onnxcam.runtime.providers import CPU, Provider
 from onnxcam.slopes import Slopes
-from onnxcam.torch_engine import TorchEngine, cotangents
+from onnxcam.torch_engine import TorchEngine
 
 Tensor: TypeAlias = npt.NDArray[Any]
 Verdict: TypeAlias = Literal["agrees", "differs", "skipped"]
@@ -189,7 +189,7 @@ class _Place:
         """Compare with differences, at two samples at most, and the model as a whole with its part behind the value."""
         count = self.network.batch or _SAMPLES
         feeds = {name: array[:count] for name, array in self.feeds.items()}
-        weights = cotangents(self.found.chosen, self.found.scores)[:count]
+        weights = self.found.chosen.weights(self.found.scores)[:count]
 
         def slopes(name: str) -> Slopes:
             return Slopes(self.network, name, weights, table=self.table, seed=self.seed, providers=[CPU])
@@ -219,7 +219,7 @@ class _Place:
             ("activations", mine.a, other.a),
             ("gradients", mine.g, other.g),
         )
-        weights = cotangents(mine.chosen, mine.scores)
+        weights = mine.chosen.weights(mine.scores)
         for kind, left, right in pairs:
             row = self._row(f"{kind} against {name}", kind, left, right)
             if row.verdict == "differs":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from onnxcam.graph.layers import way
 from onnxcam.graph.layout import axis_meanings, spatial_axes
+from onnxcam.graph.signal import FLOATS
 from onnxcam.graph.values import find_value
 
 _AVERAGES = {"GlobalAveragePool", "ReduceMean", "AveragePool"}
@@ -53,3 +55,46 @@ def _averages_all(graph: ir.Graph, node: ir.Node) -> bool:
     if not meaning or axes is None:
         return False
     return sorted(int(axis) % len(meaning) for axis in axes.numpy()) == spatial_axes(meaning)
+
+
+# Operators that are linear in all of their inputs together, and such that are in one while the others stay fixed.
+_LINEAR_IN_ALL = {
+    *_SAME_NUMBERS,
+    *("Add", "Sub", "Sum", "Neg", "Concat", "GlobalAveragePool", "AveragePool"),
+}
+_LINEAR_IN_FIRST = {
+    *("ReduceMean", "ReduceSum", "Slice", "Split", "Expand", "Tile", "Gather", "Pad", "Resize", "DepthToSpace", "Div"),
+    *("SpaceToDepth", "BatchNormalization", "Upsample"),
+}
+_LINEAR_IN_EACH = {"Mul", "MatMul", "Gemm", "Conv", "ConvTranspose"}
+
+
+def is_affine(graph: ir.Graph, layer: str, score: str) -> bool:
+    """Whether the score is an affine function of the layer, as far as the operators between them tell."""
+    start, end = find_value(graph, layer), find_value(graph, score)
+    moving = {start}
+    for node in way(graph, end)[0]:
+        given = [place for place, value in enumerate(node.inputs) if value is not None and value in moving]
+        if not given or node.outputs[0] is start:
+            continue
+        if not _is_linear(node, given):
+            return False
+        moving.update(node.outputs)
+    return end in moving
+
+
+def _is_linear(node: ir.Node, given: list[int]) -> bool:
+    """Whether a node is affine in the inputs at some places, the others being fixed."""
+    if node.domain != "":
+        return False
+    if node.op_type == "Cast":
+        return node.outputs[0].dtype in FLOATS
+    if node.op_type == "Pad":
+        return given == [0] and node.attributes.get_string("mode", "constant") == "constant"
+    if node.op_type == "Resize":
+        return given == [0] and node.attributes.get_string("mode", "nearest") != "tf_crop_and_resize"
+    if node.op_type == "Gemm":
+        return given in ([0], [1], [2], [0, 2], [1, 2])
+    if node.op_type in _LINEAR_IN_EACH:
+        return len(given) == 1
+    return node.op_type in _LINEAR_IN_ALL or (node.op_type in _LINEAR_IN_FIRST and given == [0])

@@ -68,16 +68,28 @@ def to_places(
         UnsupportedError: the grid is not known and the number of tokens does not suggest a square.
     """
     count = array.shape[2]
+    grid, before, after = arrangement(count, grid, before, after, wanted)
+    return array[:, :, before : count - after].reshape(*array.shape[:2], *grid)
+
+
+def arrangement(
+    count: int, grid: tuple[int, ...], before: int, after: int, wanted: tuple[int, ...] | None = None
+) -> tuple[tuple[int, ...], int, int]:
+    """Return rows and columns of ``count`` tokens, and how many in front and behind stand for no place.
+
+    Raises:
+        UnsupportedError: the grid is not known and the number of tokens does not suggest a square.
+    """
     if wanted is not None:
-        grid, after = wanted, 0
         before = count - int(np.prod(wanted))
         if before < 0:
             raise UnsupportedError(
                 f"{count} tokens do not fill a grid of {wanted[0]} x {wanted[1]}; give another --grid"
             )
-    elif not grid or count - before - after != int(np.prod(grid)):
+        return wanted, before, 0
+    if not grid or count - before - after != int(np.prod(grid)):
         grid, before = _square(count - after, before)
-    return array[:, :, before : count - after].reshape(*array.shape[:2], *grid)
+    return grid, before, after
 
 
 def _square(count: int, before: int) -> tuple[tuple[int, int], int]:

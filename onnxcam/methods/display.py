@@ -37,7 +37,7 @@ def upsample(raw: Maps, size: Sequence[int]) -> Maps:
         raise InputError(f"maps of shape {list(raw.shape)} cannot be resized to {list(size)}")
     for axis, length in enumerate(size, start=1):
         if raw.shape[axis] != length:
-            weights = _interpolation(raw.shape[axis], length).astype(raw.dtype)
+            weights = interpolation(raw.shape[axis], length).astype(raw.dtype)
             raw = np.moveaxis(np.moveaxis(raw, axis, -1) @ weights.T, -1, axis)
     return raw
 
@@ -76,7 +76,7 @@ def display(raw: Maps, size: Sequence[int], signed: bool = True) -> tuple[npt.ND
 
 
 @lru_cache(maxsize=64)
-def _interpolation(old: int, new: int) -> npt.NDArray[np.float64]:
+def interpolation(old: int, new: int) -> npt.NDArray[np.float64]:
     """Return the matrix ``[new, old]`` of triangular kernels; each row sums to 1."""
     ratio = old / new
     centres = (np.arange(new) + 0.5) * ratio - 0.5

@@ -1,0 +1,153 @@
+"""Places inside a network that some methods read beside a layer: added constants, and attention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from onnxcam.errors import UnsupportedError
+from onnxcam.graph.layers import way
+from onnxcam.graph.layout import axis_meanings, channels_first
+from onnxcam.graph.values import find_value
+
+Tensor: TypeAlias = npt.NDArray[Any]
+
+_MATRIX_RANKS = (3, 4)
+
+
+@dataclass(frozen=True, eq=False)
+class BiasSite:
+    """Where a constant is added to every channel.
+
+    Attributes:
+        name: of the sum.
+        bias: ``[K]``.
+        order: brings the sum's axes into the order batch, channels, space.
+    """
+
+    name: str
+    bias: Tensor
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class AttentionSite:
+    """The attention matrix of one layer.
+
+    Attributes:
+        name: of the softmax, ``[N, heads, T, T]``, or ``[N * heads, T, T]``.
+        count: how many heads are joined to the first axis.
+    """
+
+    name: str
+    count: int = 0
+
+    def heads(self, array: Tensor) -> Tensor:
+        """Return ``[N, heads, T, T]``, float32."""
+        array = array.astype(np.float32, copy=False)
+        return array if array.ndim == max(_MATRIX_RANKS) else array.reshape(-1, self.count, *array.shape[1:])
+
+
+def bias_sites(graph: ir.Graph, score: str) -> tuple[BiasSite, ...]:
+    """Return every place on the way to the score where a constant is added, in order.
+
+    Of convolutions, products with weights, batch normalisations and sums. A network of these and of operators that are
+    linear piece by piece is the sum of its input and these constants, each times its gradient.
+    """
+    axes = axis_meanings(graph)
+    nodes, on_way = way(graph, find_value(graph, score))
+    sites = []
+    for node in nodes:
+        value = node.outputs[0]
+        bias = _bias(node, on_way)
+        if bias is None or value.shape is None or value not in on_way:
+            continue
+        rank = len(value.shape)
+        letters = axes[value].letters if value in axes else ""
+        if node.op_type == "Add" and (not letters or "T" in letters):
+            order, channel = (tuple(range(rank)), 1) if rank == 2 else (_last_to_second(rank), rank - 1)
+        else:
+            order = tuple(channels_first(letters)) if letters else tuple(range(rank))
+            channel = order[1]
+        flat = _per_channel(bias, rank, channel)
+        if flat is None:
+            raise UnsupportedError(
+                f"node '{node.name}' adds a constant of shape {bias.shape}, which differs from place to place; "
+                "use integrated-gradients or hires-cam"
+            )
+        size = value.shape[channel]
+        sites.append(
+            BiasSite(str(value.name), np.broadcast_to(flat, (size,)) if isinstance(size, int) else flat, order)
+        )
+    return tuple(sites)
+
+
+def attention_sites(graph: ir.Graph, score: str) -> tuple[AttentionSite, ...]:
+    """Return every softmax on the way to the score between two products, in order: queries with keys, then values.
+
+    Raises:
+        UnsupportedError: there is none.
+    """
+    nodes, _ = way(graph, find_value(graph, score))
+    sites = [site for node in nodes if node.op_type == "Softmax" and (site := _attention(node)) is not None]
+    if not sites:
+        raise UnsupportedError("the network has no attention; use hires-cam or layer-cam, which work with any network")
+    return tuple(sites)
+
+
+def _attention(node: ir.Node) -> AttentionSite | None:
+    value = node.outputs[0]
+    rank = None if value.shape is None else len(value.shape)
+    reader = value
+    while len(reader.consumers()) == 1 and reader.consumers()[0].op_type in ("Cast", "Identity", "Dropout"):
+        reader = reader.consumers()[0].outputs[0]
+    multiplied = any(user.op_type == "MatMul" and user.inputs[0] is reader for user in reader.consumers())
+    if value.shape is None or rank not in _MATRIX_RANKS or not multiplied or value.shape[-1] != value.shape[-2]:
+        return None
+    if rank == max(_MATRIX_RANKS):
+        return AttentionSite(str(value.name))
+    first = value.shape[0]
+    return AttentionSite(str(value.name), first if isinstance(first, int) else 1)
+
+
+def _bias(node: ir.Node, on_way: set[ir.Value]) -> Tensor | None:
+    """Return what a node adds to what comes along the way, or None."""
+    if node.op_type in ("Conv", "ConvTranspose", "Gemm"):
+        return _constant(node, 2, node.attributes.get_float("beta", 1.0))
+    if node.op_type == "BatchNormalization":
+        scale, shift, mean, variance = (_constant(node, place) for place in range(1, 5))
+        if scale is None or shift is None or mean is None or variance is None:
+            return None
+        return np.asarray(shift - scale * mean / np.sqrt(variance + node.attributes.get_float("epsilon", 1e-5)))
+    if node.op_type in ("Add", "Sub"):
+        for place in (0, 1):
+            other = node.inputs[1 - place]
+            if other in on_way and (found := _constant(node, place)) is not None:
+                # In a constant less what comes along, it is the rest that changes its sign.
+                return -found if node.op_type == "Sub" and place == 1 else found
+    return None
+
+
+def _constant(node: ir.Node, place: int, factor: float = 1.0) -> Tensor | None:
+    value = node.inputs[place] if len(node.inputs) > place else None
+    if value is None or value.const_value is None:
+        return None
+    return np.asarray(value.const_value.numpy() * factor, np.float32)
+
+
+def _last_to_second(rank: int) -> tuple[int, ...]:
+    return (0, rank - 1, *range(1, rank - 1))
+
+
+def _per_channel(bias: Tensor, rank: int, channel: int) -> Tensor | None:
+    """Return a constant as one number a channel, or None if it differs along another axis."""
+    if bias.ndim == 1 and rank != 1 and channel == 1:
+        # Of a convolution, a normalisation or a product: a vector of channels.
+        return bias
+    shape = (1,) * (rank - bias.ndim) + bias.shape
+    others = [size for axis, size in enumerate(shape) if axis != channel]
+    return bias.reshape(-1) if all(size == 1 for size in others) else None

@@ -1,0 +1,21 @@
+"""Graphs that change what flows through them: part of a layer switched off, an image seen through masks.
+
+The change is part of the graph, so that only small masks cross to the device and never what is masked by them.
+"""
+
+from onnxcam.perturbation.curvature import DIRECTION, PRODUCT, SCORE_COTANGENT, curvature
+from onnxcam.perturbation.kept import KEEP, keep_layer
+from onnxcam.perturbation.masked import BACKGROUND, MASKS, RESIZERS, mask_image
+
+__all__ = [
+    "BACKGROUND",
+    "DIRECTION",
+    "KEEP",
+    "MASKS",
+    "PRODUCT",
+    "RESIZERS",
+    "SCORE_COTANGENT",
+    "curvature",
+    "keep_layer",
+    "mask_image",
+]

@@ -1,0 +1,292 @@
+"""What methods ask of a network, answered by its graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxcam.engine import Engine, Found
+from onnxcam.errors import UnsupportedError
+from onnxcam.graph.inputs import ModelInput
+from onnxcam.graph.layers import Layer
+from onnxcam.graph.layout import channels_first, spatial_axes
+from onnxcam.graph.sites import AttentionSite, BiasSite
+from onnxcam.graph.tokens import arrangement, to_places
+from onnxcam.masking import Masking
+from onnxcam.methods.probe import Attention, Bias
+from onnxcam.network import Network
+from onnxcam.parts import Parts, Running
+from onnxcam.targets import Chosen
+from onnxcam.torch_engine import TorchEngine
+
+Tensor: TypeAlias = npt.NDArray[Any]
+Progress: TypeAlias = Callable[[Iterable[int], int], Iterable[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What stays the same from one batch to the next.
+
+    Attributes:
+        network: the model.
+        engine: computes scores, values and gradients.
+        image: the input that holds the image.
+        layers: the layer first, then the others that the method combines.
+        affine: whether the score is an affine function of the layer, and can be differentiated.
+        biases: places where constants are added, if the method reads them.
+        attentions: those of a transformer, if the method reads them.
+        grid: rows and columns of a transformer's tokens, where the user gives them.
+        running: how further graphs are run.
+        masking: the network on masked images.
+        progress: wraps the steps of what takes long.
+    """
+
+    network: Network
+    engine: Engine | TorchEngine
+    image: ModelInput
+    layers: tuple[Layer, ...]
+    affine: bool
+    biases: tuple[BiasSite, ...]
+    attentions: tuple[AttentionSite, ...]
+    grid: tuple[int, int] | None
+    running: Running
+    masking: Masking
+    progress: Progress | None = None
+
+    def places(self, layer: Layer, array: Tensor) -> Tensor:
+        """Return a value of a layer as ``[N, C, *space]``."""
+        array = array.transpose(channels_first(layer.axes))
+        if "T" not in layer.axes:
+            return array
+        return to_places(array, layer.grid, layer.before, layer.after, self.grid)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkProbe:
+    """One batch of samples, seen at one layer of a network.
+
+    Attributes:
+        setting: network and engine.
+        feeds: an array for each input.
+        found: scores, values and gradients of the batch.
+        at: which of the setting's layers.
+        samples: for each target the sample that it belongs to; targets of one sample share what does not depend on
+            them.
+    """
+
+    setting: Setting
+    feeds: Mapping[str, Tensor]
+    found: Found
+    samples: npt.NDArray[np.int64]
+    at: int = 0
+    _shared: dict[str, Parts] = field(default_factory=dict)
+
+    @property
+    def layer(self) -> Layer:
+        """The layer."""
+        return self.setting.layers[self.at]
+
+    @property
+    def affine(self) -> bool:
+        """Known of the first layer only."""
+        return self.setting.affine and self.at == 0
+
+    @property
+    def leading(self) -> int:
+        """Tokens in front of those that stand for places, as the layer has them."""
+        return self._arrangement[1] if "T" in self.layer.axes else 0
+
+    @cached_property
+    def x(self) -> Tensor:
+        """The image input, channels first, float32."""
+        array = self.feeds[self.setting.image.name].transpose(channels_first(self.setting.image.axes))
+        return array.astype(np.float32)[self.samples]
+
+    @cached_property
+    def a(self) -> Tensor:
+        """The layer's value."""
+        return self.setting.places(self.layer, self.found.values[self.layer.name]).astype(np.float32, copy=False)
+
+    @cached_property
+    def g(self) -> Tensor:
+        """Its gradient: where the engine was not asked for it, from the part behind the layer."""
+        name = self.layer.name
+        gradient = self.found.gradients.get(name)
+        if gradient is None:
+            gradient = self._parts.gradients(self.samples.tolist(), self._weights)
+        return self.setting.places(self.layer, gradient).astype(np.float32, copy=False)
+
+    @cached_property
+    def score(self) -> Tensor:
+        """The explained number of each sample."""
+        return self._read(False)
+
+    def probability(self) -> Tensor:
+        """Return the probability of each target, or its score where it has none."""
+        return self._read(True)
+
+    def head(self, sample: int, keep: Tensor, probability: bool = False) -> Tensor:
+        """Run what follows the layer, once for each row of ``keep``."""
+        self._need_onnx("ablation")
+        chosen = self.found.chosen
+        return self._parts.kept(
+            int(self.samples[sample]),
+            self._own_layout(np.asarray(keep, np.float32)),
+            lambda scores: chosen.value(sample, scores, probability),
+        )
+
+    def masked(
+        self,
+        sample: int,
+        masks: Tensor,
+        image: Tensor | None = None,
+        background: Tensor | None = None,
+        rescale: bool = True,
+        probability: bool = False,
+    ) -> Tensor:
+        """Run the whole network, once for each mask."""
+        self._need_onnx("masking")
+        row, chosen = int(self.samples[sample]), self.found.chosen
+        feeds = {name: array[row : row + 1] for name, array in self.feeds.items()}
+        if image is not None:
+            feeds |= self._as_fed(image[None])
+        return self.setting.masking.run(
+            feeds, masks, background, rescale, lambda scores: chosen.value(sample, scores, probability)
+        )
+
+    def moved(self, x: Tensor) -> NetworkProbe:
+        """Run the engine on other images, for the same targets."""
+        feeds = {name: array[self.samples] for name, array in self.feeds.items()} | self._as_fed(x)
+        found = self.setting.engine.explain(feeds, self.found.chosen)
+        return replace(self, feeds=feeds, found=found, samples=np.arange(len(x)), _shared={})
+
+    def layers(self) -> Sequence[NetworkProbe]:
+        """Return the same batch at each layer that the method combines."""
+        return [replace(self, at=at) for at in range(1, len(self.setting.layers))]
+
+    def curvature(self, v: Tensor) -> Tensor:
+        """Run the gradient's gradient."""
+        self._need_onnx("second derivatives")
+        found = self._parts.curvature(self.samples.tolist(), self._weights, self._whole(v))
+        return self.setting.places(self.layer, found)
+
+    def lift(self) -> Tensor:
+        """Run what follows the layer on it and on zeros at once, and DeepLIFT's rules back."""
+        self._need_onnx("DeepLIFT")
+        found = self._parts.lift(self.samples.tolist(), self._weights)
+        return self.setting.places(self.layer, found)
+
+    def biases(self) -> Sequence[Bias]:
+        """Return the constants that are added, and the gradient there."""
+        gradients = self.found.gradients
+        return [
+            Bias(site.bias, gradients[site.name].transpose(site.order).astype(np.float32, copy=False))
+            for site in self.setting.biases
+        ]
+
+    def attentions(self) -> Sequence[Attention]:
+        """Return attention matrices; gradients only where the method asked for gradients."""
+        values, gradients = self.found.values, self.found.gradients
+        return [
+            Attention(site.heads(values[site.name]), site.heads(gradients.get(site.name, values[site.name] * np.nan)))
+            for site in self.setting.attentions
+        ]
+
+    def places(self, tokens: Tensor) -> Tensor:
+        """Return tokens as the places that they stand for."""
+        layer = self.layer
+        return to_places(tokens, layer.grid, layer.before, layer.after, self.setting.grid)
+
+    def steps(self, total: int) -> Iterator[int]:
+        """Count, and tell."""
+        progress = self.setting.progress
+        return iter(range(total) if progress is None else progress(range(total), total))
+
+    @cached_property
+    def _parts(self) -> Parts:
+        name = self.layer.name
+        if name not in self._shared:
+            known = {name: self.found.values[name][self._first]}
+            self._shared[name] = Parts(self.setting.network, name, self.feeds, self.setting.running, known)
+        return self._shared[name]
+
+    @cached_property
+    def _first(self) -> npt.NDArray[np.int64]:
+        """The first target of each sample."""
+        return np.unique(self.samples, return_index=True)[1]
+
+    @cached_property
+    def _weights(self) -> Tensor:
+        return self.found.chosen.weights(self.found.scores)
+
+    def _read(self, probability: bool) -> Tensor:
+        scores, chosen = self.found.scores, self.found.chosen
+        return np.concatenate([chosen.value(row, scores[row : row + 1], probability) for row in range(len(scores))])
+
+    def _as_fed(self, x: Tensor) -> dict[str, Tensor]:
+        """Return images as the model takes them; integers are rounded."""
+        image = self.setting.image
+        array = x.transpose(np.argsort(channels_first(image.axes)))
+        if image.dtype.kind in "iu":
+            span = np.iinfo(image.dtype)
+            array = np.clip(np.rint(array), span.min, span.max)
+        return {image.name: np.ascontiguousarray(array.astype(image.dtype))}
+
+    def _own_layout(self, keep: Tensor) -> Tensor:
+        """Return factors for places as factors for the layer's value in its own layout."""
+        layer = self.layer
+        if "T" in layer.axes:
+            keep = self._with_extra_tokens(keep)
+        return np.ascontiguousarray(keep.transpose(np.argsort(channels_first(layer.axes))))
+
+    def _with_extra_tokens(self, keep: Tensor) -> Tensor:
+        """Return factors for tokens, 1 for those that stand for no place."""
+        if keep.shape[2:] == (1,) * (keep.ndim - 2):
+            keep = np.broadcast_to(keep, (*keep.shape[:2], *self.a.shape[2:]))
+        _, before, after = self._arrangement
+        ends = [np.ones((*keep.shape[:2], extra), np.float32) for extra in (before, after)]
+        return np.concatenate([ends[0], keep.reshape(*keep.shape[:2], -1), ends[1]], axis=2)
+
+    @cached_property
+    def _arrangement(self) -> tuple[tuple[int, ...], int, int]:
+        """Grid of the layer's tokens, and how many in front and behind stand for no place."""
+        layer = self.layer
+        count = self.found.values[layer.name].shape[spatial_axes(layer.axes)[0]]
+        return arrangement(count, layer.grid, layer.before, layer.after, self.setting.grid)
+
+    def _whole(self, v: Tensor) -> Tensor:
+        """Return a direction at places as one of the layer's value, 0 at tokens that stand for no place."""
+        layer = self.layer
+        if "T" in layer.axes:
+            _, before, after = self._arrangement
+            v = np.pad(v.reshape(*v.shape[:2], -1), ((0, 0), (0, 0), (before, after)))
+        return np.ascontiguousarray(v.transpose(np.argsort(channels_first(layer.axes))).astype(np.float32))
+
+    def _need_onnx(self, what: str) -> None:
+        if isinstance(self.setting.engine, TorchEngine):
+            raise UnsupportedError(f"the torch engine knows no {what}; use the onnx engine")
+
+
+def probe(
+    setting: Setting, feeds: Mapping[str, Tensor], chosen: Chosen, samples: npt.NDArray[np.int64]
+) -> NetworkProbe:
+    """Run a batch and return what can be asked of it.
+
+    Where samples have several targets, the part before the layer runs once for all of them if the method reads that
+    layer only; else the samples are repeated.
+    """
+    engine = setting.engine
+    alone = len(setting.layers) == 1 and not setting.biases and not setting.attentions
+    if len(np.unique(samples)) == len(samples):
+        found = engine.explain(feeds, chosen)
+    elif alone and isinstance(engine, Engine) and setting.layers[0].name != setting.image.value:
+        return NetworkProbe(setting, feeds, engine.shared(feeds, chosen, samples), samples)
+    else:
+        feeds = {name: array[samples] for name, array in feeds.items()}
+        found = engine.explain(feeds, chosen)
+    return NetworkProbe(setting, feeds, found, np.arange(len(samples)))
