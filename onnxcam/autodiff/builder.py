@@ -129,6 +129,10 @@ class Builder:
                 self._taken.add(name)
                 return name
 
+    def wrote(self, value: ir.Value) -> bool:
+        """Whether a value is a result of this builder's, by its name."""
+        return bool(value.name) and str(value.name).startswith(f"{self.prefix}/")
+
     def claim(self, name: str) -> str:
         """Return a name that has to be exactly this, after renaming the inner value that has it, if any.
 

@@ -191,6 +191,7 @@ class Walk:
             return None
         if len(arrived) > 1:
             self._arrived[value] = [self.op.Sum(*arrived)]
+            self._tell_shape(self._arrived[value][0], value)
         return self._arrived[value][0]
 
     def _differentiate(self, node: ir.Node, cotangents: list[Var | None]) -> None:
@@ -212,7 +213,14 @@ class Walk:
                 raise UnsupportedError(f"{label(node)}: no gradient for its input {index} ('{value.name}')")
             if rule.broadcasts:
                 result = shapes.unbroadcast(self.op, result, shape_of(node.outputs[0]), self.op.var(value))
-            self._arrived.setdefault(value, []).append(self.op.cast(result, cotangent_type(value)))
+            result = self.op.cast(result, cotangent_type(value))
+            self._tell_shape(result, value)
+            self._arrived.setdefault(value, []).append(result)
+
+    def _tell_shape(self, cotangent: Var, value: ir.Value) -> None:
+        """Say that a cotangent has its value's shape: onnxruntime keeps its blocked layout where it knows that."""
+        if cotangent.value.shape is None and value.shape is not None and self.op.wrote(cotangent.value):
+            cotangent.value.shape = value.shape.copy()
 
     def _branch(
         self, op: Builder, body: ir.Graph, seeds: Sequence[Var | None], wrt: Sequence[ir.Value]

@@ -52,6 +52,16 @@ class Window:
         """Padding in ONNX's order."""
         return [*self.pads_begin, *self.pads_end]
 
+    @property
+    def turned(self) -> list[int]:
+        """Padding with which the turned kernel undoes stride 1: the kernel's reach less the padding there was."""
+        return [e - 1 - p for e, p in zip(self.extents * 2, self.pads, strict=True)]
+
+    def stuffed(self, sizes: Sequence[int]) -> list[int]:
+        """Return the same for any stride, where ``stride - 1`` zeros follow each place of dy."""
+        steps = zip(sizes, self.counts(sizes), self.strides, self.pads_begin, strict=True)
+        return [*self.turned[: self.rank], *(size - count * s + b for size, count, s, b in steps)]
+
 
 def window(node: NodeView, kernel: Sequence[int]) -> Window:
     """Read the geometry of a Conv or pooling node.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from onnxcam.autodiff import lowering
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import Cotangents, vjp, zero_gradient
@@ -14,6 +15,9 @@ zero_gradient("Sign", "Floor", "Ceil", "Round", "Hardmax", reason="constant betw
 @vjp("Relu")
 def relu(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = max(x, 0): dx = dy where y > 0. Subgradient 0 at 0."""
+    # From y, so that the runtime can still fuse the Relu into what gives it x.
+    if lowering.may_multiply(op, dy):
+        return (dy * lowering.step(op, node.y),)
     return (op.Where(node.y > 0, dy, 0),)
 
 
@@ -39,7 +43,11 @@ def thresholded_relu(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 @vjp("Clip")
 def clip(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = min(max(x, low), high): dx = dy strictly inside. Constant bounds have no gradient."""
-    dx = dy
+    dx, low, high = dy, node.constant(1), node.constant(2)
+    known = (low is None) != node.has(1) and (high is None) != node.has(2)
+    if known and lowering.may_multiply(op, dy):
+        dx = dx if low is None else dx * lowering.step(op, node.y, float(low))
+        return (dx if high is None else dx * lowering.step_down(op, node.y, float(high)),)
     if node.has(1):
         dx = op.Where(node.y > node.input(1), dx, 0)
     if node.has(2):
@@ -69,13 +77,17 @@ def selu(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 @vjp("Sigmoid")
 def sigmoid(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """dy/dx = y (1 - y)."""
-    return (dy * node.y * (1 - node.y),)
+    return (dy * node.y * lowering.complement(op, node.y),)
 
 
 @vjp("HardSigmoid")
 def hard_sigmoid(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = min(max(alpha x + beta, 0), 1): slope alpha strictly inside."""
-    slope = dy * node.number("alpha", 0.2)
+    alpha = node.number("alpha", 0.2)
+    if 0 < alpha <= 1 and lowering.may_multiply(op, dy):
+        inside = lowering.step(op, node.y) * lowering.step_down(op, node.y, 1)
+        return (dy * lowering.scaled_mask(op, inside, alpha),)
+    slope = dy * alpha
     return (op.Where(op.And(node.y > 0, node.y < 1), slope, 0),)
 
 
@@ -83,6 +95,10 @@ def hard_sigmoid(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 def hard_swish(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = x min(max(x/6 + 1/2, 0), 1): slope x/3 + 1/2 between -3 and 3, then 0 or 1."""
     x = node.x
+    if lowering.may_multiply(op, dy):
+        # The same as h + x h' with h = min(max(x/6 + 1/2, 0), 1), whose slope h' is 1/6 where x^2 < 9.
+        inside = lowering.scaled_mask(op, lowering.step_down(op, x * x, 9), 1 / 6)
+        return (dy * (op.HardSigmoid(x, alpha=1 / 6, beta=0.5) + x * inside),)
     return (op.Where(x <= -3, 0, op.Where(x >= 3, dy, dy * (x / 3 + 0.5))),)
 
 

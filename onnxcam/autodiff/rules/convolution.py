@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from onnxcam.autodiff import shapes
+import numpy as np
+
+from onnxcam.autodiff import lowering, shapes
 from onnxcam.autodiff.builder import Builder, Var
+from onnxcam.autodiff.lowering import ConvForm
 from onnxcam.autodiff.node import NodeView, UnknownShapeError
 from onnxcam.autodiff.registry import Cotangents, vjp
-from onnxcam.autodiff.windows import Window, scatter_windows, window
+from onnxcam.autodiff.windows import Window, scatter_windows, spatial_sizes, window
 
 
 def _kernel(node: NodeView) -> tuple[int, ...]:
@@ -22,26 +25,33 @@ def _kernel(node: NodeView) -> tuple[int, ...]:
 @vjp("Conv")
 def conv(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = W * x + b: dx = flipped W * dy for stride 1, else the transposed convolution; db = sum of dy."""
-    dx = None
-    if node.needs(0):
-        win, group, weight = window(node, _kernel(node)), node.integer("group", 1), node.input(1)
-        dx = (
-            op.Conv(dy, flipped(op, weight, group), pads=_full_pads(win), dilations=list(win.dilations), group=group)
-            if flips(win)
-            else scatter_windows(op, dy, weight, win, node.raw(0), group)
-        )
+    dx = _input_gradient(op, node, dy) if node.needs(0) else None
     db = op.ReduceSum(dy, [0, *range(2, node.rank())], keepdims=0) if node.needs(2) else None
     return dx, None, db
 
 
-def flips(win: Window) -> bool:
-    """Whether a plain convolution with the flipped kernel does it: stride 1 and no padding past the kernel's reach."""
-    return all(s == 1 for s in win.strides) and min(_full_pads(win)) >= 0
+def _input_gradient(op: Builder, node: NodeView, dy: Var) -> Var:
+    win, group, weight, x = window(node, _kernel(node)), node.integer("group", 1), node.input(1), node.raw(0)
+    form = lowering.conv_input_gradient(win, x.shape, weight.shape, group)
+    if form is ConvForm.TRANSPOSED:
+        dx = scatter_windows(op, dy, weight, win, x, group)
+        return lowering.blocked(op, dx, x.shape[1]) if win.rank == 2 and x.shape else dx
+    pads, sizes = win.turned, spatial_sizes(x.shape)
+    if form is ConvForm.STUFFED and sizes is not None:
+        pads, dy = win.stuffed(sizes), _stuffed(op, dy, win, sizes)
+    return op.Conv(dy, flipped(op, weight, group), pads=pads, dilations=list(win.dilations), group=group)
 
 
-def _full_pads(win: Window) -> list[int]:
-    """Return the padding that gives the input's size back: the kernel's reach less the padding of the forward pass."""
-    return [e - 1 - p for e, p in zip(win.extents * 2, win.pads, strict=True)]
+def _stuffed(op: Builder, dy: Var, win: Window, sizes: list[int]) -> Var:
+    """Return dy with ``stride - 1`` zeros after each place: every place repeated, and all but the first masked."""
+    scales = op.const(np.array([1, 1, *win.strides], np.float32))
+    repeated = op.Resize(
+        dy, None, scales, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+    )
+    first = np.zeros(win.strides)
+    first[(0,) * win.rank] = 1
+    # Written small: onnxruntime repeats it when it loads the graph.
+    return repeated * op.Tile(op.const(first, dy.dtype), win.counts(sizes))
 
 
 def flipped(op: Builder, weight: Var, group: int) -> Var:

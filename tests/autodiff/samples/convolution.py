@@ -108,4 +108,21 @@ listed(
         (var(smooth(_RNG, 1, 3, 10, 12)), const(smooth(_RNG, 2, 3, 7, 7))),
         {"strides": [2, 2], "pads": [3, 3, 3, 3]},
     ),
+    # Depthwise with a stride is differentiated through zeros between the places of dy.
+    *(
+        Sample("Conv", (var(smooth(_RNG, 2, 3, *sizes)), const(smooth(_RNG, 3, 1, k, k))), given)
+        for sizes, k, given in [
+            ((6, 7), 3, {"group": 3, "strides": [2, 2], "pads": [1, 1, 1, 1]}),
+            ((8, 9), 5, {"group": 3, "strides": [2, 3], "pads": [2, 1, 0, 2]}),
+            ((9, 8), 2, {"group": 3, "strides": [3, 2], "dilations": [2, 3]}),
+            # A stride larger than the kernel, whose windows leave places unread.
+            ((9, 7), 1, {"group": 3, "strides": [3, 2]}),
+        ]
+    ),
+    # As many channels as a block of onnxruntime's layout holds.
+    Sample(
+        "Conv",
+        (var(smooth(_RNG, 1, 16, 5, 6)), const(smooth(_RNG, 4, 16, 3, 3))),
+        {"strides": [2, 2], "pads": [1, 1, 1, 1]},
+    ),
 )
