@@ -105,7 +105,7 @@ class Explanation:
         shape = "x".join(str(side) for side in self.maps.shape[1:])
         doubtful = sum(bool(texts) for texts in self.warnings)
         warned = f", {doubtful} with warnings" if doubtful else ""
-        return f"<Explanation of {images} by {self.method.get('name', '?')} at {self.layer}, maps {shape}{warned}>"
+        return f"<Explanation of {images} by {_title(self.method) or '?'} at {self.layer}, maps {shape}{warned}>"
 
     def _per_image(self) -> dict[str, Any]:
         """Return the fields that hold one part an image, without those that are not there."""
@@ -158,7 +158,7 @@ class Explanation:
             return picture
         target = one.explained[0]
         value = f"{target.value:.1%}" if self.activation else f"score {target.value:.3g}"
-        return caption(picture, target.label.split(",")[0], f"{self.method.get('name', '')}  {value}")
+        return caption(picture, target.label.split(",")[0], f"{_title(self.method)}  {value}")
 
     def _picture(self) -> Image.Image:
         map = self.maps[0]
@@ -230,6 +230,12 @@ class Explanation:
         image = slug(Path(self.names[index]).stem) if self.names else ""
         target = self.explained[index]
         shown = target.label.split(",")[0] if self.labels else str(target.class_index)
-        return "-".join(
-            [image or "image", str(self.method.get("name", "map")), slug(shown, 40) or str(target.class_index)]
-        )
+        return "-".join([image or "image", _title(self.method) or "map", slug(shown, 40) or str(target.class_index)])
+
+
+def _title(method: Mapping[str, Any]) -> str:
+    """Return the name of a method, those around it behind it: ``grad-cam-augment``."""
+    names = [str(method.get("name", ""))]
+    while isinstance(method := method.get("method", {}), Mapping) and method:
+        names.append(str(method.get("name", "")))
+    return "-".join(name for name in reversed(names) if name)

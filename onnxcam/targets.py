@@ -16,7 +16,7 @@ from onnxcam.target import COORDINATES, PREDICTED, Class, Nearest, Target
 
 Tensor: TypeAlias = npt.NDArray[Any]
 Wanted: TypeAlias = int | str | Target | None
-Targets: TypeAlias = Wanted | Sequence[Wanted] | npt.NDArray[np.integer[Any]]
+Targets: TypeAlias = Wanted | Sequence[Wanted] | Sequence[Sequence[Wanted]] | npt.NDArray[np.integer[Any]]
 
 # Class indices beyond this do not fit every type that they pass through.
 _MOST_CLASSES = 2**31

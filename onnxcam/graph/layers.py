@@ -47,6 +47,8 @@ _POINTWISE = {
     "Transpose",
 }
 
+# What activations are written out with.
+_INSIDE_ACTIVATIONS = {"Erf", "Exp", "Pow", "Neg", "Reciprocal", "Min", "Max"}
 _SAME_PLACES = {"Resize", "Upsample", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}
 
 
@@ -209,10 +211,32 @@ def _other_forms(score: ir.Value, on_way: set[ir.Value]) -> set[ir.Value]:
 
 
 def _passed_on(value: ir.Value, chosen: set[ir.Value]) -> bool:
-    """Whether a pointwise operator with one incoming signal makes another candidate out of this one."""
-    consumers = value.consumers()
-    return (
-        len(consumers) == 1
-        and consumers[0].op_type in _POINTWISE
-        and any(output in chosen for output in consumers[0].outputs)
-    )
+    """Whether a function of this value alone, place by place, is another candidate: its activation, for instance."""
+    nodes = value.consumers()
+    if len(nodes) == 1:
+        return nodes[0].op_type in _POINTWISE and any(output in chosen for output in nodes[0].outputs)
+    # An activation written out reads the value more than once, as x * sigmoid(x) does.
+    ends: set[ir.Value] = set()
+    reached, waiting = {value}, list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if node.op_type not in _POINTWISE | _INSIDE_ACTIVATIONS:
+            return False
+        reached.update(node.outputs)
+        ends.update(output for output in node.outputs if output in chosen)
+        waiting += [user for output in node.outputs if output not in chosen for user in output.consumers()]
+    given = {v for end in ends for v in _made_of(end, reached - {value})}
+    return len(ends) == 1 and all(v in reached or v.const_value is not None for v in given)
+
+
+def _made_of(value: ir.Value, within: set[ir.Value]) -> set[ir.Value]:
+    """Return everything that the nodes read which make a value out of some others."""
+    found: set[ir.Value] = set()
+    waiting = [value]
+    while waiting:
+        node = waiting.pop().producer()
+        if node is not None and any(v in within for v in node.outputs):
+            new = {v for v in node.inputs if v is not None} - found
+            found |= new
+            waiting += [v for v in new if v in within]
+    return found

@@ -56,16 +56,21 @@ def bias_sites(graph: ir.Graph, score: str) -> tuple[BiasSite, ...]:
     """Return every place on the way to the score where a constant is added, in order.
 
     Of convolutions, products with weights, batch normalisations and sums. A network of these and of operators that are
-    linear piece by piece is the sum of its input and these constants, each times its gradient.
+    linear piece by piece is the sum of its input and these constants, each times its gradient. Constants that follow
+    each other, of a convolution and of its normalisation, count as one: a file in which they are folded gives the same.
+
+    Raises:
+        UnsupportedError: a constant differs from place to place.
     """
     axes = axis_meanings(graph)
     nodes, on_way = way(graph, find_value(graph, score))
-    sites = []
+    sites: dict[ir.Value, BiasSite] = {}
     for node in nodes:
         value = node.outputs[0]
-        bias = _bias(node, on_way)
-        if bias is None or value.shape is None or value not in on_way:
+        found = _bias(node, on_way)
+        if found is None or value.shape is None or value not in on_way:
             continue
+        bias, factor, source = found
         rank = len(value.shape)
         letters = axes[value].letters if value in axes else ""
         if node.op_type == "Add" and (not letters or "T" in letters):
@@ -79,11 +84,12 @@ def bias_sites(graph: ir.Graph, score: str) -> tuple[BiasSite, ...]:
                 f"node '{node.name}' adds a constant of shape {bias.shape}, which differs from place to place; "
                 "use integrated-gradients or hires-cam"
             )
+        if source in sites and len(source.consumers()) == 1:
+            flat = flat + factor * sites.pop(source).bias
         size = value.shape[channel]
-        sites.append(
-            BiasSite(str(value.name), np.broadcast_to(flat, (size,)) if isinstance(size, int) else flat, order)
-        )
-    return tuple(sites)
+        whole = np.broadcast_to(flat, (size,)) if isinstance(size, int) else flat
+        sites[value] = BiasSite(str(value.name), whole, order)
+    return tuple(sites.values())
 
 
 def attention_sites(graph: ir.Graph, score: str) -> tuple[AttentionSite, ...]:
@@ -114,21 +120,24 @@ def _attention(node: ir.Node) -> AttentionSite | None:
     return AttentionSite(str(value.name), first if isinstance(first, int) else 1)
 
 
-def _bias(node: ir.Node, on_way: set[ir.Value]) -> Tensor | None:
-    """Return what a node adds to what comes along the way, or None."""
+def _bias(node: ir.Node, on_way: set[ir.Value]) -> tuple[Tensor, Tensor | float, ir.Value | None] | None:
+    """Return what a node adds to what comes along the way, by what it multiplies that for each channel, and that."""
+    source = node.inputs[0]
     if node.op_type in ("Conv", "ConvTranspose", "Gemm"):
-        return _constant(node, 2, node.attributes.get_float("beta", 1.0))
+        bias = _constant(node, 2, node.attributes.get_float("beta", 1.0))
+        return None if bias is None else (bias, 0.0, None)
     if node.op_type == "BatchNormalization":
         scale, shift, mean, variance = (_constant(node, place) for place in range(1, 5))
         if scale is None or shift is None or mean is None or variance is None:
             return None
-        return np.asarray(shift - scale * mean / np.sqrt(variance + node.attributes.get_float("epsilon", 1e-5)))
+        slope = scale / np.sqrt(variance + node.attributes.get_float("epsilon", 1e-5))
+        return np.asarray(shift - slope * mean), slope, source
     if node.op_type in ("Add", "Sub"):
         for place in (0, 1):
             other = node.inputs[1 - place]
             if other in on_way and (found := _constant(node, place)) is not None:
-                # In a constant less what comes along, it is the rest that changes its sign.
-                return -found if node.op_type == "Sub" and place == 1 else found
+                minus = node.op_type == "Sub"
+                return -found if minus and place == 1 else found, -1.0 if minus and place == 0 else 1.0, other
     return None
 
 

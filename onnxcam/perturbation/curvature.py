@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from onnxcam.autodiff.differentiate import add_gradients, gradient_name
 from onnxcam.autodiff.seed import COTANGENT
+from onnxcam.graph.canonical import infer_shapes
 from onnxcam.graph.values import data_inputs, expose
 
 SCORE_COTANGENT = "score_cotangent"
@@ -31,6 +32,8 @@ def curvature(model: ir.Model, score: str, layer: str) -> ir.Model:
     for output in once.graph.outputs:
         if output.name == gradient_name(layer):
             output.name = _GRADIENT
-    twice = expose(add_gradients(expose(once, [_GRADIENT]), _GRADIENT, [layer]), [gradient_name(layer)])
+    # The rules write no shapes, which those of the second walk want to know.
+    first = infer_shapes(expose(once, [_GRADIENT]))
+    twice = expose(add_gradients(first, _GRADIENT, [layer]), [gradient_name(layer)])
     twice.graph.outputs[0].name = PRODUCT
     return twice
