@@ -20,20 +20,21 @@ _MASKS = 32  # in one unit of work
 class RISE(Method):
     """Mean of random masks, each weighted by the probability of the target when the image is seen through it.
 
-    ``L = sum_i p(x * m_i) m_i / (n keep)``. A mask is a small grid of zeros and ones, enlarged by linear interpolation
-    to one cell more than the image along each axis, and cut to the image's size at a random shift of less than a cell.
-    It knows nothing of the network's inside: a control for methods that do.
+    ``L = sum_i (p(x * m_i) - mean p) m_i / (n keep)``. A mask is a small grid of zeros and ones, enlarged by linear
+    interpolation to one cell more than the image along each axis, and cut to the image's size at a random shift of less
+    than a cell. It knows nothing of the network's inside: a control for methods that do.
 
     Source: Petsiuk et al. 2018, sec. 3. At a grid's edge the authors' code mirrors where this extends the outermost
-    cell. All images of a batch are seen through the same masks. The map has a high floor, the mean probability, which
-    the authors' pictures hide by scaling from the minimum; ``centred`` takes it away.
+    cell. All images of a batch are seen through the same masks. The paper's map, without ``mean p``, has a high floor,
+    the mean probability, which the authors' pictures hide by scaling from the minimum. The display map keeps its zero,
+    so that the paper's would be nearly flat there: here the mean is subtracted unless ``centred`` is False.
 
     Attributes:
         count: of masks.
         grid: cells along each axis.
         keep: probability that a cell is shown.
         centred: subtract the mean probability from each, so that the map is 0 where it makes no difference whether a
-            place is shown.
+            place is shown; the paper does not.
         seed: of the masks.
     """
 
@@ -43,7 +44,7 @@ class RISE(Method):
     count: int = 4000
     grid: int = 8
     keep: float = 0.5
-    centred: bool = False
+    centred: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -172,7 +172,7 @@ def blur(x: Floats, kernel: int, sigma: float) -> Floats:
 @probe_oracle(
     "rise",
     {"keep": 0.3},
-    {"centred": True},
+    {"centred": False},
     {"seed": 3},
     {"grid": 3},
     quick={"count": 12, "grid": 2},
