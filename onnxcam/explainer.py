@@ -41,8 +41,8 @@ from onnxcam.methods.base import Method
 from onnxcam.methods.display import display
 from onnxcam.methods.registry import method as find_method
 from onnxcam.network import Network, read_network
-from onnxcam.parts import Running
 from onnxcam.probe import NetworkProbe, Progress, Setting, probe
+from onnxcam.running import Running
 from onnxcam.runtime.providers import Provider
 from onnxcam.runtime.session import Session
 from onnxcam.targets import Targets, by_class, choose, contrasted, spread
@@ -249,18 +249,13 @@ class Explainer:
             TargetError: there is no such class.
             ProviderError: the provider fails.
         """
-        feeds = self._feeds(inputs)
-        wanted, samples = spread(targets, len(next(iter(feeds.values()))))
-        chosen = choose(wanted, len(samples), self.network.score, self.labels)
-        if self.method.contrast is not None:
-            chosen = contrasted(chosen, self.method.contrast.count, self.method.contrast.weight)
-        asked = probe(self._setting, feeds, chosen, samples)
+        asked = self.ask(inputs, targets)
         found = asked.found
         scores = by_class(found.scores, self.network.score)
         if self.labels is not None and self.network.score.kind != "boxes":
             check_labels(self.labels, scores.shape[1])
         raw = self._formula(asked)
-        maps, doubts = display(raw, self._map_size(feeds, raw), self.method.signed)
+        maps, doubts = display(raw, self._map_size(asked.feeds, raw), self.method.signed)
         return Explanation(
             maps=maps,
             raw=raw,
@@ -275,8 +270,17 @@ class Explainer:
             labels=None if self.network.score.kind == "boxes" else self.labels,
             activation=self.network.score.activation if self.network.score.kind == "classes" else None,
             provenance=self.provenance,
-            samples=tuple(samples.tolist()),
+            samples=tuple(asked.origin.tolist()),
         )
+
+    def ask(self, inputs: Tensor | Mapping[str, Tensor], targets: Targets = None) -> NetworkProbe:
+        """Run arrays that are ready for the model and return what a method may ask of them; arguments as of a call."""
+        feeds = self._feeds(inputs)
+        wanted, samples = spread(targets, len(next(iter(feeds.values()))))
+        chosen = choose(wanted, len(samples), self.network.score, self.labels)
+        if self.method.contrast is not None:
+            chosen = contrasted(chosen, self.method.contrast.count, self.method.contrast.weight)
+        return probe(self._setting, feeds, chosen, samples)
 
     def read(self, source: ImageSource) -> Photograph:
         """Read one photograph and prepare it for the model.

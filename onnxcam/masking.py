@@ -13,8 +13,8 @@ from onnxcam.graph.layout import channels_first
 from onnxcam.graph.values import expose
 from onnxcam.methods.display import interpolation, upsample
 from onnxcam.network import Network
-from onnxcam.parts import Running, in_pieces
 from onnxcam.perturbation import BACKGROUND, MASKS, RESIZERS, mask_image
+from onnxcam.running import Running, in_pieces
 from onnxcam.runtime.session import Session
 
 Tensor: TypeAlias = npt.NDArray[Any]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
@@ -16,94 +15,85 @@ from onnxcam.autodiff.seed import COTANGENT
 from onnxcam.errors import DependencyError
 from onnxcam.graph.canonical import Model
 from onnxcam.graph.cut import Cut, cut
-from onnxcam.graph.serialize import bytes_per_sample
 from onnxcam.graph.values import data_inputs, expose
-from onnxcam.network import Network, open_session
+from onnxcam.network import Network
 from onnxcam.perturbation import DIRECTION, KEEP, PRODUCT, SCORE_COTANGENT, curvature, keep_layer
 from onnxcam.perturbation.spread import has_rows
 from onnxcam.relevance.deeplift import deeplift_table, with_baseline
-from onnxcam.runtime.providers import Provider
+from onnxcam.running import Running, in_pieces
 from onnxcam.runtime.session import Session
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
-# What the values of one run may take together. Larger runs gain nothing: the values no longer fit any cache.
-_MEMORY = 2**28
-_MOST_ROWS = 256
-
-
-@dataclass(frozen=True)
-class Running:
-    """How sessions are opened.
-
-    Attributes:
-        providers: of onnxruntime, best first.
-        threads: for one operator.
-        batch_size: rows a run; None for as many as fit the memory bound.
-        share_weights: let backward passes read the forward pass's weights.
-    """
-
-    providers: Sequence[Provider] | None = None
-    threads: int | None = None
-    batch_size: int | None = None
-    share_weights: bool = True
-
-    def open(self, network: Network, model: Model) -> Session:
-        """Load a graph made of the network's."""
-        return open_session(model, self.providers, threads=self.threads, folder=network.folder)
-
-    def rows(self, network: Network, model: Model) -> int:
-        """Return how many rows of a graph run at once."""
-        if network.batch is not None:
-            return network.batch
-        if self.batch_size is not None:
-            return self.batch_size
-        return max(1, min(_MOST_ROWS, _MEMORY // max(bytes_per_sample(model), 1)))
-
 
 class Parts:
-    """Runs what lies behind a layer, many times for each sample, on values that the part before it gave once."""
+    """A network cut at a layer, and the graphs that were made of the part behind it, loaded once for all batches."""
 
-    def __init__(
-        self,
-        network: Network,
-        layer: str,
-        feeds: Mapping[str, Tensor],
-        running: Running,
-        known: Mapping[str, Tensor] | None = None,
-    ) -> None:
+    def __init__(self, network: Network, layer: str, running: Running) -> None:
         """Cut the network.
 
         Args:
             network: the model.
             layer: where to cut.
-            feeds: an array for each input.
             running: how to run.
-            known: values of the network for these inputs that need not be computed again.
 
         Raises:
             DependencyError: the score does not depend on the layer.
         """
         self.network = network
         self.layer = layer
-        self.feeds = feeds
         self.score = network.score.name
-        self._known = {**feeds, **(known or {})}
-        self._running = running
-        self.parts: Cut = cut(expose(network.model, [self.score]), [layer])
+        self.running = running
+        self.cut: Cut = cut(expose(network.model, [self.score]), [layer])
+        self.names = (*self.cut.at, *self.cut.beside)
         self._forms: dict[str, tuple[Session, int]] = {}
+
+    def form(self, name: str, model: Callable[[], Model]) -> tuple[Session, int]:
+        """Return a loaded graph by the name that it was first made under, and how many rows of it run at once."""
+        if name not in self._forms:
+            made = model()
+            self._forms[name] = self.running.open(self.network, made), self.running.rows(self.network, made)
+        return self._forms[name]
+
+    def backward(self, model: Model, table: Table | None = None) -> Model:
+        """Return a form of the second part that gives what a table of rules, by default the gradient's, leads back."""
+        shared = self.running.share_weights
+        found = add_gradients(model, self.score, [self.layer], table=table, share_weights=shared)
+        return expose(found, [gradient_name(self.layer)])
+
+    @cached_property
+    def has_rows(self) -> bool:
+        """Whether all that crosses has a row for each sample; else sizes of the whole run are among it."""
+        inputs = {str(value.name): value for value in data_inputs(self.cut.head.graph)}
+        return all(has_rows(inputs[name]) for name in self.names)
+
+
+class Behind:
+    """Runs what lies behind a layer, many times for each sample of a batch, on what the part before it gave once."""
+
+    def __init__(self, parts: Parts, feeds: Mapping[str, Tensor], known: Mapping[str, Tensor] | None = None) -> None:
+        """Remember the batch.
+
+        Args:
+            parts: the network, cut.
+            feeds: an array for each input.
+            known: values of the network for these inputs that need not be computed again.
+        """
+        self.parts = parts
+        self.feeds = feeds
+        self._known = {**feeds, **(known or {})}
+        self._fixed = parts.network.batch is not None
 
     @cached_property
     def crossing(self) -> dict[str, Tensor] | None:
         """What the second part reads, a row for each sample; None where sizes of the whole run are among it."""
-        inputs = {str(value.name): value for value in data_inputs(self.parts.head.graph)}
-        names = (*self.parts.at, *self.parts.beside)
-        if not all(has_rows(inputs[name]) for name in names):
+        if not self.parts.has_rows:
             return None
+        names = self.parts.names
         if all(name in self._known for name in names):
             found = {name: self._known[name] for name in names}
         else:
-            found = self._trunk(self.feeds, self._running.rows(self.network, self.network.model))
+            found = self._trunk(self.feeds, self.parts.running.rows(self.parts.network, self.parts.network.model))
         count = len(next(iter(self.feeds.values())))
         return found if all(len(found[name]) == count for name in names) else None
 
@@ -115,19 +105,24 @@ class Parts:
             keep: ``[M, ...]`` in the layer's own layout, or what broadcasts against it.
             read: what to keep of scores ``[m, ...]``.
         """
-        session, size = self._form("kept", lambda: keep_layer(self.parts))
+        score = self.parts.score
+        session, size = self.parts.form("kept", lambda: keep_layer(self.parts.cut))
         return in_pieces(
             keep,
             size,
-            self.network.batch is not None,
-            lambda rows: read(session.run({KEEP: rows, **self._one(sample, len(rows))}, [self.score])[self.score]),
+            self._fixed,
+            lambda rows: read(session.run({KEEP: rows, **self._one(sample, len(rows))}, [score])[score]),
         )
 
     def gradients(self, samples: Sequence[int], cotangents: Tensor) -> Tensor:
         """Return the layer's gradient of the weighted scores for each of many targets, ``samples`` telling of what."""
         given = {COTANGENT: cotangents}
         return self._behind(
-            "gradients", lambda: self._backward(self.parts.head), samples, given, gradient_name(self.layer)
+            "gradients",
+            lambda: self.parts.backward(self.parts.cut.head),
+            samples,
+            given,
+            gradient_name(self.parts.layer),
         )
 
     def curvature(self, samples: Sequence[int], cotangents: Tensor, v: Tensor) -> Tensor:
@@ -135,7 +130,11 @@ class Parts:
         given = {SCORE_COTANGENT: cotangents, DIRECTION: v}
         try:
             return self._behind(
-                "curvature", lambda: curvature(self.parts.head, self.score, self.layer), samples, given, PRODUCT
+                "curvature",
+                lambda: curvature(self.parts.cut.head, self.parts.score, self.parts.layer),
+                samples,
+                given,
+                PRODUCT,
             )
         except DependencyError:
             return np.zeros(v.shape, np.float32)
@@ -144,47 +143,38 @@ class Parts:
         """Return DeepLIFT's multipliers of the layer against zeros."""
         return self._behind(
             "lift",
-            lambda: self._backward(with_baseline(self.parts.head, self.layer, self.score), deeplift_table()),
+            lambda: self.parts.backward(
+                with_baseline(self.parts.cut.head, self.parts.layer, self.parts.score), deeplift_table()
+            ),
             samples,
             {COTANGENT: cotangents},
-            gradient_name(self.layer),
+            gradient_name(self.parts.layer),
         )
-
-    def _backward(self, model: Model, table: Table | None = None) -> Model:
-        shared = self._running.share_weights
-        found = add_gradients(model, self.score, [self.layer], table=table, share_weights=shared)
-        return expose(found, [gradient_name(self.layer)])
 
     def _behind(
         self, name: str, model: Callable[[], Model], samples: Sequence[int], given: Mapping[str, Tensor], output: str
     ) -> Tensor:
         """Run a form of the second part with a row for each of some samples, which may repeat."""
-        session, size = self._form(name, model)
+        session, size = self.parts.form(name, model)
         places = np.asarray(samples)
 
         def run(rows: Tensor) -> Tensor:
             feeds = {**self._many(places[rows]), **{key: array[rows] for key, array in given.items()}}
             return session.run({key: feeds[key] for key in session.inputs}, [output])[output]
 
-        return in_pieces(np.arange(len(places)), size, self.network.batch is not None, run)
-
-    def _form(self, name: str, model: Callable[[], Model]) -> tuple[Session, int]:
-        if name not in self._forms:
-            made = model()
-            self._forms[name] = self._running.open(self.network, made), self._running.rows(self.network, made)
-        return self._forms[name]
+        return in_pieces(np.arange(len(places)), size, self._fixed, run)
 
     def _one(self, sample: int, count: int) -> dict[str, Tensor]:
         """Return what crosses for one sample, to be spread over ``count`` rows by the graph."""
         if self.crossing is None:
             return self._repeated((sample,) * count)
-        return {name: self.crossing[name][sample : sample + 1] for name in (*self.parts.at, *self.parts.beside)}
+        return {name: self.crossing[name][sample : sample + 1] for name in self.parts.names}
 
     def _many(self, samples: Tensor) -> dict[str, Tensor]:
         """Return what crosses with a row for each of some samples."""
         if self.crossing is None:
             return self._repeated(tuple(samples.tolist()))
-        return {name: self.crossing[name][samples] for name in (*self.parts.at, *self.parts.beside)}
+        return {name: self.crossing[name][samples] for name in self.parts.names}
 
     @cached_property
     def _repeated(self) -> Callable[[tuple[int, ...]], dict[str, Tensor]]:
@@ -199,21 +189,9 @@ class Parts:
 
     def _trunk(self, feeds: Mapping[str, Tensor], size: int) -> dict[str, Tensor]:
         made: dict[str, Tensor] = {}
-        if self.parts.trunk is not None:
-            trunk = self.parts.trunk
-            session, _ = self._form("trunk", lambda: trunk)
+        if self.parts.cut.trunk is not None:
+            trunk = self.parts.cut.trunk
+            session, _ = self.parts.form("trunk", lambda: trunk)
             needed = {name: feeds[name] for name in session.inputs}
-            made = session.run_batched(needed, size=size, fixed=self.network.batch is not None)
-        return {name: made.get(name, feeds.get(name, np.zeros(0))) for name in (*self.parts.at, *self.parts.beside)}
-
-
-def in_pieces(rows: Tensor, size: int, fixed: bool, run: Callable[[Tensor], Tensor]) -> Tensor:
-    """Run many rows in pieces of ``size``, each of them filled up where the graph insists on that number."""
-    pieces = []
-    for start in range(0, len(rows), size):
-        piece = rows[start : start + size]
-        count = len(piece)
-        if fixed and count < size:
-            piece = np.concatenate([piece, np.repeat(piece[-1:], size - count, axis=0)])
-        pieces.append(run(piece)[:count])
-    return np.concatenate(pieces)
+            made = session.run_batched(needed, size=size, fixed=self._fixed)
+        return {name: made.get(name, feeds.get(name, np.zeros(0))) for name in self.parts.names}

@@ -20,7 +20,8 @@ from onnxcam.graph.tokens import arrangement, to_places
 from onnxcam.masking import Masking
 from onnxcam.methods.probe import Attention, Bias
 from onnxcam.network import Network
-from onnxcam.parts import Parts, Running
+from onnxcam.parts import Behind, Parts
+from onnxcam.running import Running
 from onnxcam.targets import Chosen
 from onnxcam.torch_engine import TorchEngine
 
@@ -57,6 +58,13 @@ class Setting:
     running: Running
     masking: Masking
     progress: Progress | None = None
+    _parts: dict[str, Parts] = field(default_factory=dict)
+
+    def parts(self, layer: str) -> Parts:
+        """Return the network cut at a layer, always the same."""
+        if layer not in self._parts:
+            self._parts[layer] = Parts(self.network, layer, self.running)
+        return self._parts[layer]
 
     def places(self, layer: Layer, array: Tensor) -> Tensor:
         """Return a value of a layer as ``[N, C, *space]``."""
@@ -75,16 +83,17 @@ class NetworkProbe:
         feeds: an array for each input.
         found: scores, values and gradients of the batch.
         at: which of the setting's layers.
-        samples: for each target the sample that it belongs to; targets of one sample share what does not depend on
-            them.
+        samples: for each target the row of ``feeds`` that it belongs to; targets of one sample share what does not
+            depend on them.
+        origin: for each target the sample that it was given for.
     """
 
     setting: Setting
     feeds: Mapping[str, Tensor]
     found: Found
     samples: npt.NDArray[np.int64]
+    origin: npt.NDArray[np.int64]
     at: int = 0
-    _shared: dict[str, Parts] = field(default_factory=dict)
 
     @property
     def layer(self) -> Layer:
@@ -118,7 +127,7 @@ class NetworkProbe:
         name = self.layer.name
         gradient = self.found.gradients.get(name)
         if gradient is None:
-            gradient = self._parts.gradients(self.samples.tolist(), self._weights)
+            gradient = self._behind.gradients(self.samples.tolist(), self._weights)
         return self.setting.places(self.layer, gradient).astype(np.float32, copy=False)
 
     @cached_property
@@ -134,7 +143,7 @@ class NetworkProbe:
         """Run what follows the layer, once for each row of ``keep``."""
         self._need_onnx("ablation")
         chosen = self.found.chosen
-        return self._parts.kept(
+        return self._behind.kept(
             int(self.samples[sample]),
             self._own_layout(np.asarray(keep, np.float32)),
             lambda scores: chosen.value(sample, scores, probability),
@@ -163,7 +172,7 @@ class NetworkProbe:
         """Run the engine on other images, for the same targets."""
         feeds = {name: array[self.samples] for name, array in self.feeds.items()} | self._as_fed(x)
         found = self.setting.engine.explain(feeds, self.found.chosen)
-        return replace(self, feeds=feeds, found=found, samples=np.arange(len(x)), _shared={})
+        return replace(self, feeds=feeds, found=found, samples=np.arange(len(x)))
 
     def layers(self) -> Sequence[NetworkProbe]:
         """Return the same batch at each layer that the method combines."""
@@ -172,13 +181,13 @@ class NetworkProbe:
     def curvature(self, v: Tensor) -> Tensor:
         """Run the gradient's gradient."""
         self._need_onnx("second derivatives")
-        found = self._parts.curvature(self.samples.tolist(), self._weights, self._whole(v))
+        found = self._behind.curvature(self.samples.tolist(), self._weights, self._whole(v))
         return self.setting.places(self.layer, found)
 
     def lift(self) -> Tensor:
         """Run what follows the layer on it and on zeros at once, and DeepLIFT's rules back."""
         self._need_onnx("DeepLIFT")
-        found = self._parts.lift(self.samples.tolist(), self._weights)
+        found = self._behind.lift(self.samples.tolist(), self._weights)
         return self.setting.places(self.layer, found)
 
     def biases(self) -> Sequence[Bias]:
@@ -208,12 +217,10 @@ class NetworkProbe:
         return iter(range(total) if progress is None else progress(range(total), total))
 
     @cached_property
-    def _parts(self) -> Parts:
+    def _behind(self) -> Behind:
         name = self.layer.name
-        if name not in self._shared:
-            known = {name: self.found.values[name][self._first]}
-            self._shared[name] = Parts(self.setting.network, name, self.feeds, self.setting.running, known)
-        return self._shared[name]
+        known = {name: self.found.values[name][self._first]}
+        return Behind(self.setting.parts(name), self.feeds, known)
 
     @cached_property
     def _first(self) -> npt.NDArray[np.int64]:
@@ -285,8 +292,8 @@ def probe(
     if len(np.unique(samples)) == len(samples):
         found = engine.explain(feeds, chosen)
     elif alone and isinstance(engine, Engine) and setting.layers[0].name != setting.image.value:
-        return NetworkProbe(setting, feeds, engine.shared(feeds, chosen, samples), samples)
+        return NetworkProbe(setting, feeds, engine.shared(feeds, chosen, samples), samples, samples)
     else:
         feeds = {name: array[samples] for name, array in feeds.items()}
         found = engine.explain(feeds, chosen)
-    return NetworkProbe(setting, feeds, found, np.arange(len(samples)))
+    return NetworkProbe(setting, feeds, found, np.arange(len(samples)), samples)

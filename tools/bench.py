@@ -17,7 +17,7 @@ import click
 
 import tools.benchmarks
 
-_HELPERS = {"networks", "peak", "result", "timing"}
+_HELPERS = {"networks", "peak", "peers", "result", "timing"}
 _FILES = Path(__file__).parent.parent / "build" / "bench"
 
 
