@@ -209,6 +209,8 @@ class Walk:
             if value is None or value not in self.wanted:
                 continue
             result = results[index] if index < len(results) else None
+            if result is None and rule.partial:
+                continue
             if result is None:
                 raise UnsupportedError(f"{label(node)}: no gradient for its input {index} ('{value.name}')")
             if rule.broadcasts:

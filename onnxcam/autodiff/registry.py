@@ -30,6 +30,7 @@ class Rule:
         since: first opset whose operator the rule is right for.
         broadcasts: inputs are broadcast against each other; the driver undoes that in the cotangents.
         all_outputs: the rule handles cotangents of every output.
+        partial: None stands for an input that receives nothing, on purpose; what leads there alone is left out.
     """
 
     function: RuleFunction
@@ -38,6 +39,7 @@ class Rule:
     since: int
     broadcasts: bool = False
     all_outputs: bool = False
+    partial: bool = False
 
 
 Table: TypeAlias = MappingProxyType[tuple[str, str], tuple[Rule, ...]]

@@ -1,0 +1,67 @@
+"""What a value depends on: the model's input, weights alone, linear layers before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx_ir as ir
+
+from onnxcam.autodiff.registry import zero_gradients
+from onnxcam.graph.branches import reads
+
+LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+
+
+class Origins:
+    """Answers for one graph that is only added to, and remembers the answers."""
+
+    def __init__(self) -> None:
+        self._moving: dict[ir.Value, bool] = {}
+        self._behind: dict[ir.Value, bool] = {}
+        self._still = zero_gradients()
+
+    def moves(self, value: ir.Value | None) -> bool:
+        """Whether a value changes smoothly with an input of the model, whether or not relevance is asked for there."""
+        return value is not None and _any_before(value, self._moving, self._is_input, self._sources)
+
+    def weighted(self, node: ir.Node) -> int | None:
+        """Return which input a linear layer is applied to, the other one being weights; None for other nodes."""
+        if node.op_type not in LINEAR or node.domain:
+            return None
+        moving = [place for place, value in enumerate(node.inputs) if self.moves(value)]
+        return moving[0] if len(moving) == 1 and moving[0] < 2 else None
+
+    def is_first(self, node: ir.Node) -> bool:
+        """Whether no other linear layer lies before one."""
+        return not any(_any_before(value, self._behind, self._is_layer, self._sources) for value in self._sources(node))
+
+    def _is_input(self, value: ir.Value) -> bool:
+        return value.producer() is None and not value.is_initializer() and value.const_value is None
+
+    def _is_layer(self, value: ir.Value) -> bool:
+        node = value.producer()
+        return node is not None and self.weighted(node) is not None
+
+    def _sources(self, node: ir.Node) -> list[ir.Value]:
+        return [] if (node.domain, node.op_type) in self._still else list(reads(node))
+
+
+def _any_before(
+    value: ir.Value,
+    known: dict[ir.Value, bool],
+    holds: Callable[[ir.Value], bool],
+    sources: Callable[[ir.Node], list[ir.Value]],
+) -> bool:
+    """Return whether something holds of a value or of any that it is made of; deep graphs allow no recursion."""
+    waiting = [value]
+    while waiting:
+        top = waiting[-1]
+        node = top.producer()
+        before = [] if node is None else sources(node)
+        unknown = [entry for entry in before if entry not in known]
+        if top not in known and not holds(top) and unknown:
+            waiting.extend(unknown)
+            continue
+        known.setdefault(top, holds(top) or any(known[entry] for entry in before if entry in known))
+        waiting.pop()
+    return known[value]

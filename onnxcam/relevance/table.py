@@ -1,0 +1,179 @@
+"""A composite as a table of rules for the walk backwards: what is carried is relevance in place of a gradient.
+
+Every operator is listed here by how relevance passes it. One that is not listed has no rule, and the walk says so: its
+derivative is no relevance.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import onnx_ir as ir
+
+from onnxcam.autodiff.builder import Builder, Var
+from onnxcam.autodiff.node import NodeView
+from onnxcam.autodiff.registry import Cotangents, Rule, RuleFunction, Table, find_rule, gradient_table
+from onnxcam.graph.positive import nonnegative
+from onnxcam.relevance.composite import Composite
+from onnxcam.relevance.gates import gate, is_normaliser
+from onnxcam.relevance.origins import LINEAR, Origins
+from onnxcam.relevance.propagate import LinearLayer, divided, like, propagate, refuse
+
+_NEWEST = 10**6
+# Numbers are moved, copied or chosen: the derivative is the way back, and copies give back what each received.
+MOVEMENT = (
+    *("CenterCropPad", "Compress", "Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements"),
+    *("GatherND", "GlobalMaxPool", "If", "Pad", "ReduceMax", "ReduceMin", "Reshape", "ReverseSequence"),
+    *("ScatterElements", "ScatterND", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "TopK", "Transpose"),
+    *("Trilu", "Unsqueeze", "Where"),
+)
+# Functions of one value, number by number, and normalisations: relevance passes them unchanged. For BatchNormalization
+# that is the proportional rule without its bias; for the others the identity rule of AttnLRP (Achtibat et al. 2024,
+# prop. 3.4), where the divisor counts as constant.
+PASSING = (
+    *("Relu", "LeakyRelu", "PRelu", "ThresholdedRelu", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "Tanh"),
+    *("Softplus", "Softsign", "Gelu", "Mish", "HardSwish", "Swish", "Shrink", "Clip", "Exp", "Log", "Sqrt", "Abs"),
+    *("Erf", "Reciprocal", "Pow", "Neg", "Cast", "CastLike", "Identity", "Dropout", "Sin", "Cos"),
+    *("QuantizeLinear", "DequantizeLinear", "BatchNormalization", "LRN", "InstanceNormalization"),
+    *("LayerNormalization", "GroupNormalization", "RMSNormalization", "LpNormalization", "MeanVarianceNormalization"),
+    *("LogSoftmax",),
+)
+# Linear in each of their inputs: relevance is divided in proportion to what each number adds.
+PROPORTIONAL = ("AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Resize", "Einsum", "CumSum", "Col2Im")
+_SUMS = ("Add", "Sub", "Sum", "Mean")
+
+
+def relevance_table(composite: Composite) -> Table:
+    """Return the rules of one walk; the table remembers the graph that it is used on."""
+    walk = _Relevance(composite, Origins())
+    gradients = gradient_table()
+    table = {("", name): gradients["", name] for name in MOVEMENT if ("", name) in gradients}
+    parts: dict[str, RuleFunction] = dict.fromkeys(LINEAR, walk.linear)
+    parts |= dict.fromkeys(PASSING, walk.passed) | dict.fromkeys(PROPORTIONAL, walk.in_proportion)
+    parts |= dict.fromkeys(_SUMS, walk.sum) | dict.fromkeys(("Mul", "Div"), walk.product)
+    parts |= dict.fromkeys(("Max", "Min"), walk.extremum)
+    parts |= {"MaxPool": walk.max_pool, "Softmax": walk.softmax}
+    broadcasts = {*_SUMS, "Mul", "Div", "Max", "Min", "PRelu"}
+    for name, function in parts.items():
+        table["", name] = (Rule(function, "", name, 1, name in broadcasts, partial=True),)
+    return MappingProxyType(table)
+
+
+class _Relevance:
+    """The rules of one composite on one graph."""
+
+    def __init__(self, composite: Composite, origins: Origins) -> None:
+        self.composite = composite
+        self.origins = origins
+        self._signs: dict[ir.Graph, set[ir.Value]] = {}
+
+    def linear(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
+        """A layer by its rule; a product of two values that both move in proportion, half to each."""
+        place = self.origins.weighted(node.node)
+        if place is None:
+            return self.in_proportion(op, node, r)
+        rule = self.composite.rule(node.node.op_type, self.origins.is_first(node.node))
+        layer = LinearLayer(op, node, place, self._added(op, node), node.node.inputs[place] in self._nonnegative(op))
+        found = propagate(layer, rule, r)
+        return [found if i == place else None for i in range(node.count)]
+
+    def passed(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
+        """Unchanged, to the first input."""
+        return (r,)
+
+    def in_proportion(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
+        """Each number's share of the result, which its derivative times itself is; even shares among moving inputs."""
+        moving = self._moving(node)
+        if len(moving) > 1 and node.node.op_type not in ("MatMul", "Einsum"):
+            raise refuse(node, "more than one of its inputs depends on the model's input")
+        if self.composite.rectified_pools and node.node.op_type in ("AveragePool", "GlobalAveragePool"):
+            node = _rectified(op, node)
+        s = divided(op, r, node.y, self.composite.stabilizer)
+        s = s if len(moving) == 1 else s * (1 / len(moving))
+        found = _derivative(op, node, like(s, node.y))
+        return [None if d is None else d * node.input(i) for i, d in enumerate(found)]
+
+    def sum(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
+        """Summands that move share in proportion; constants are biases, and take nothing."""
+        moving = self._moving(node)
+        if len(moving) == 2 and node.node.op_type == "Sub" and is_normaliser(node.node):
+            moving = [0]  # the mean that a written-out normalisation subtracts
+        if len(moving) == 1:
+            return [r if i in moving else None for i in range(node.count)]
+        signs = [-1.0 if node.node.op_type == "Sub" and i else 1.0 for i in moving]
+        values = [node.input(i) for i in moving]
+        total = values[0]
+        for value, sign in zip(values[1:], signs[1:], strict=True):
+            total = total + value if sign > 0 else total - value
+        s = divided(op, r, total, self.composite.stabilizer)
+        shares = {
+            i: s * value if sign > 0 else -s * value for i, value, sign in zip(moving, values, signs, strict=True)
+        }
+        return [shares.get(i) for i in range(node.count)]
+
+    def product(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
+        """All to the features, none to their gate or divisor; a product of two equals is shared evenly."""
+        moving = self._moving(node)
+        if len(moving) == 2:
+            chosen = gate(node.node, self.origins)
+            if chosen is None:
+                return [r * 0.5, r * 0.5]
+            moving = [1 - chosen]
+        return [r if i in moving else None for i in range(node.count)]
+
+    def extremum(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
+        """As an activation where one input moves; else to the largest, or smallest."""
+        moving = self._moving(node)
+        if len(moving) == 1:
+            return [r if i in moving else None for i in range(node.count)]
+        return _derivative(op, node, r)
+
+    def max_pool(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
+        """To the largest of each window; rectified, only where that is positive."""
+        if self.composite.rectified_pools:
+            r = like(op.Where(node.y > 0, r, 0), node.y)
+        return _derivative(op, node, r)
+
+    def softmax(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
+        """x (R - y sum(R)).
+
+        Source: Achtibat et al. 2024 (AttnLRP), prop. 3.1.
+        """
+        return (node.x * (r - node.y * op.ReduceSum(r, [node.integer("axis", -1)], keepdims=1)),)
+
+    def _nonnegative(self, op: Builder) -> set[ir.Value]:
+        if op.graph not in self._signs:
+            self._signs[op.graph] = nonnegative(op.graph)
+        return self._signs[op.graph]
+
+    def _moving(self, node: NodeView) -> list[int]:
+        return [i for i, value in enumerate(node.node.inputs) if self.origins.moves(value)]
+
+    def _added(self, op: Builder, node: NodeView) -> Var | None:
+        """Return the constant that the only reader of a product adds to it: exporters write biases so."""
+        result = node.node.outputs[0]
+        readers = [use.node for use in result.uses() if not op.wrote(use.node.outputs[0])]
+        if node.node.op_type != "MatMul" or len(readers) != 1 or readers[0].op_type != "Add":
+            return None
+        others = [value for value in readers[0].inputs if value is not result]
+        if len(others) != 1 or others[0] is None or self.origins.moves(others[0]):
+            return None
+        rank = None if others[0].shape is None else len(others[0].shape)
+        return op.var(others[0]) if rank == 1 else None
+
+
+def _rectified(op: Builder, node: NodeView) -> NodeView:
+    """Write a pool of the positive part of what a pool reads."""
+    x, y = like(op.Relu(node.x), node.raw(0)), node.y
+    result = ir.Value(name=op.unique(node.node.op_type), type=ir.TensorType(y.dtype))
+    kept = list(node.node.attributes.values())
+    written = ir.Node("", node.node.op_type, [x.value], kept, outputs=[result], name=result.name)
+    op.graph.append(written)
+    like(op.var(result), y)
+    return NodeView(op, written, lambda value: value is x.value)
+
+
+def _derivative(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    rule = find_rule(gradient_table(), "", node.node.op_type, _NEWEST)
+    assert rule is not None
+    return rule.function(op, node, dy)
