@@ -5,10 +5,14 @@ All forms give the same numbers. Times are CPU times of onnxruntime 1.31.1 with 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum, auto
+from math import prod
 
+import numpy as np
 import onnx_ir as ir
 
+from onnxcam.autodiff import shapes
 from onnxcam.autodiff.builder import Builder, Dim, Shape, Var
 from onnxcam.autodiff.windows import Window, spatial_sizes
 
@@ -19,7 +23,9 @@ _BLOCK = 16
 # What spreads an infinite number over its whole result: behind these a mask has nothing left to save.
 _MIXING = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _ELEMENTWISE = frozenset({"Sum", "Add", "Mul", "Div"})
-_MOVING = frozenset({"Expand", "Identity", "ReduceSum", "Reshape", "Squeeze", "Unsqueeze", "Resize"})
+_MOVING = frozenset(
+    {"Expand", "GlobalAveragePool", "Identity", "ReduceSum", "Reshape", "Squeeze", "Unsqueeze", "Resize"}
+)
 
 
 class ConvForm(Enum):
@@ -60,6 +66,56 @@ def blocked(op: Builder, x: Var, channels: Dim) -> Var:
     if not isinstance(channels, int) or channels % _BLOCK:
         return x
     return op.Conv(x, op.Expand(op.const(1, x.dtype), [channels, 1, 1, 1]), group=channels)
+
+
+def map_sizes(shape: Shape | None) -> list[int]:
+    """Return channels, height and width of a map that onnxruntime keeps in blocks of channels; nothing for others."""
+    sizes = None if shape is None or len(shape) != 4 else shapes.static(shape[1:])
+    return [] if sizes is None or sizes[0] < _BLOCK or prod(sizes[1:]) == 1 else list(sizes)
+
+
+def spread(op: Builder, x: Var, like: Shape) -> Var:
+    """Return ``[N, C, 1, 1]`` in the shape of a map, in the blocked layout, which Expand leaves."""
+    channels, height, width = map_sizes(like)
+    ones = op.Expand(op.const(1, x.dtype), [channels, 1, 1, 1])
+    full = repeat(op, op.Conv(x, ones, group=channels), [height, width])
+    full.value.shape = ir.Shape(like)
+    return full
+
+
+def repeat(op: Builder, x: Var, scales: Sequence[int]) -> Var:
+    """Return every place of ``x`` as often as ``scales`` says for each spatial axis."""
+    return op.Resize(
+        x,
+        None,
+        op.const(np.array([1, 1, *scales], np.float32)),
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
+
+
+def product(op: Builder, dy: Var, factor: Var, other: Var) -> Var:
+    """Return ``dy * factor``, the cotangent of the other factor, already summed where that is one number a channel.
+
+    Such a gate stays in the blocked layout if dy is in it. With the means that feed the gates, which are spread in it
+    too, this brings the gradient of MobileNetV3-large, batch 4, from 128 to 121 ms, where a plain run takes 29.
+    """
+    if _is_gate(factor.shape, other.shape) and other.shape and _is_blocked(op, dy):
+        return dy * spread(op, factor, other.shape)
+    if _is_gate(other.shape, factor.shape) and _is_blocked(op, dy):
+        return op.GlobalAveragePool(dy * factor) * prod(map_sizes(factor.shape)[1:])
+    return dy * factor
+
+
+def _is_gate(x: Shape | None, like: Shape | None) -> bool:
+    """Whether ``x`` is one number for each channel of a map, each sample its own."""
+    return bool(map_sizes(like)) and like is not None and like[0] is not None and x == (*like[:2], 1, 1)
+
+
+def _is_blocked(op: Builder, dy: Var) -> bool:
+    node = dy.value.producer()
+    return node is not None and op.wrote(dy.value) and node.op_type == "Conv"
 
 
 def step(op: Builder, x: Var, above: float = 0.0) -> Var:

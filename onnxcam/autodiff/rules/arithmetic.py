@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from onnxcam.autodiff import lowering
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import Cotangents, vjp
@@ -22,9 +23,10 @@ def sub(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 @vjp("Mul", broadcasts=True)
 def mul(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = a b."""
+    a, b = node.input(0), node.input(1)
     return (
-        dy * node.input(1) if node.needs(0) else None,
-        dy * node.input(0) if node.needs(1) else None,
+        lowering.product(op, dy, b, a) if node.needs(0) else None,
+        lowering.product(op, dy, a, b) if node.needs(1) else None,
     )
 
 

@@ -44,10 +44,7 @@ def _input_gradient(op: Builder, node: NodeView, dy: Var) -> Var:
 
 def _stuffed(op: Builder, dy: Var, win: Window, sizes: list[int]) -> Var:
     """Return dy with ``stride - 1`` zeros after each place: every place repeated, and all but the first masked."""
-    scales = op.const(np.array([1, 1, *win.strides], np.float32))
-    repeated = op.Resize(
-        dy, None, scales, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
-    )
+    repeated = lowering.repeat(op, dy, win.strides)
     first = np.zeros(win.strides)
     first[(0,) * win.rank] = 1
     # Written small: onnxruntime repeats it when it loads the graph.

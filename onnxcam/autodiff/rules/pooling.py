@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from onnxcam.autodiff import shapes
+from onnxcam.autodiff import lowering, shapes
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView, UnknownShapeError
 from onnxcam.autodiff.registry import Cotangents, vjp
@@ -118,6 +118,8 @@ def global_average_pool(op: Builder, node: NodeView, dy: Var) -> Cotangents:
         share = dy * (1 / prod(sizes))
     else:
         share = dy / op.cast(op.ReduceProd(op.Shape(x, start=2), keepdims=0), dy.dtype)
+    if x.shape and lowering.map_sizes(x.shape):
+        return (lowering.spread(op, share, x.shape),)
     return (op.Expand(share, shapes.shape_tensor(op, x)),)
 
 

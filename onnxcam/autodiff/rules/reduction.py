@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from onnxcam.autodiff import shapes
+from onnxcam.autodiff import lowering, shapes
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView, UnknownShapeError
 from onnxcam.autodiff.registry import Cotangents, vjp, zero_gradient
@@ -46,7 +46,10 @@ def _count(op: Builder, node: NodeView, axes: list[int], like: Var) -> Var:
 
 
 def _spread(op: Builder, node: NodeView, dy: Var, axes: list[int]) -> Var:
-    return op.Expand(restored(op, node, dy, axes), shapes.shape_tensor(op, node.raw(0)))
+    x = node.raw(0)
+    if axes == [2, 3] and x.shape and lowering.map_sizes(x.shape):
+        return lowering.spread(op, restored(op, node, dy, axes), x.shape)
+    return op.Expand(restored(op, node, dy, axes), shapes.shape_tensor(op, x))
 
 
 @vjp("ReduceSum", since=13)

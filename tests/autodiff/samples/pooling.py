@@ -72,6 +72,7 @@ def global_max_pool(rng: np.random.Generator) -> Sample:
 _RNG = np.random.default_rng(8)
 listed(
     __name__,
+    Sample("GlobalAveragePool", (var(smooth(_RNG, 2, 16, 3, 2)),)),
     *(
         Sample("GlobalLpPool", (var(smooth(_RNG, 2, 3, *sizes)),), {"p": p})
         for p, sizes in [(1, (4,)), (2, (3, 4)), (3, (2, 3, 2)), (2, (5, 5))]
