@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from onnxcam.engine import Engine, Found
 from onnxcam.errors import UnsupportedError
+from onnxcam.graph.dequantize import dequantized
 from onnxcam.graph.inputs import ModelInput
 from onnxcam.graph.layers import Layer
 from onnxcam.graph.layout import channels_first, spatial_axes
@@ -21,6 +22,7 @@ from onnxcam.masking import Masking
 from onnxcam.methods.probe import Attention, Bias
 from onnxcam.network import Network
 from onnxcam.parts import Behind, Parts
+from onnxcam.relevance.guided import guided_table
 from onnxcam.running import Running
 from onnxcam.targets import Chosen
 from onnxcam.torch_engine import TorchEngine
@@ -59,6 +61,16 @@ class Setting:
     masking: Masking
     progress: Progress | None = None
     _parts: dict[str, Parts] = field(default_factory=dict)
+
+    @cached_property
+    def guided(self) -> Engine:
+        """What goes back to the image by the rules of guided backpropagation."""
+        model, name = dequantized(self.network.model, self.image.value)
+        how, rules = self.running, guided_table()
+        given = (how.providers, how.threads, how.batch_size)
+        return Engine(
+            replace(self.network, model=model), name, True, *given, share_weights=how.share_weights, table=rules
+        )
 
     def parts(self, layer: str) -> Parts:
         """Return the network cut at a layer, always the same."""
@@ -189,6 +201,14 @@ class NetworkProbe:
         self._need_onnx("DeepLIFT")
         found = self._behind.lift(self.samples.tolist(), self._weights)
         return self.setting.places(self.layer, found)
+
+    def guided(self) -> Tensor:
+        """Run the whole network, and guided backpropagation's rules back."""
+        self._need_onnx("guided backpropagation")
+        feeds = {name: array[self.samples] for name, array in self.feeds.items()}
+        engine, image = self.setting.guided, self.setting.image
+        found = engine.explain(feeds, self.found.chosen).gradients[engine.names[0]]
+        return found.transpose(channels_first(image.axes)).astype(np.float32, copy=False)
 
     def biases(self) -> Sequence[Bias]:
         """Return the constants that are added, and the gradient there."""

@@ -123,6 +123,9 @@ class Probe(Protocol):
     def lift(self) -> Array:
         """Return DeepLIFT's multipliers ``m`` of ``a`` against the baseline 0: ``sum(m * a)`` is the score's change."""
 
+    def guided(self) -> Array:
+        """Return guided backpropagation of the score to ``x``, of its shape."""
+
     def biases(self) -> Sequence[Bias]:
         """Return every place where a constant is added, from the input on, where a method reads ``biases``."""
 

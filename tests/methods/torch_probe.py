@@ -109,6 +109,20 @@ class TorchProbe:
             total += weight / 2 * torch.autograd.grad(self._of(self.after(a)).sum(), a)[0].numpy()
         return total
 
+    def guided(self) -> Array:
+        """Hooks that let only what is positive into an activation."""
+        modules = {module for part in (self.trunk, self.after) for module in part.modules()}  # type: ignore[attr-defined]
+        hooks = [
+            module.register_full_backward_pre_hook(lambda _, given: tuple(torch.relu(dy) for dy in given))
+            for module in modules
+            if isinstance(module, (nn.ReLU, nn.SiLU))
+        ]
+        x = torch.tensor(self.x).requires_grad_()
+        (found,) = torch.autograd.grad(self._of(self.after(self.trunk(x))).sum(), x)
+        for hook in hooks:
+            hook.remove()
+        return np.asarray(found.numpy())
+
     def biases(self) -> Sequence[Bias]:
         """None unless a test gives some."""
         return []
