@@ -20,6 +20,7 @@ from onnxcam.autodiff.windows import Window, spatial_sizes
 # above 1. A bound other than 0 needs room for its own size.
 _STEEPEST, _STEEP = 2.0**127, 2.0**100
 _BLOCK = 16
+_FEW_PLACES = 28
 # What spreads an infinite number over its whole result: behind these a mask has nothing left to save.
 _MIXING = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _ELEMENTWISE = frozenset({"Sum", "Add", "Mul", "Div"})
@@ -55,6 +56,15 @@ def conv_input_gradient(win: Window, x: Shape | None, weight: Shape | None, grou
     if depthwise and group > 1 and win.rank == 2 and inside is not None and min(win.stuffed(inside)) >= 0:
         return ConvForm.STUFFED
     return ConvForm.TRANSPOSED
+
+
+def stuff_transposed(counts: Sequence[int]) -> bool:
+    """Whether zeros are put between these many places by a ConvTranspose; else places are repeated and masked.
+
+    That mask leaves the blocked layout and costs a pass over the result. 64 channels, 56 to 112 places, with the
+    convolutions around: 11.9 ms against 15.4; 72 channels from 28 places 3.1 and 3.6; 240 from 14 places 2.4 and 2.2.
+    """
+    return min(counts) >= _FEW_PLACES
 
 
 def blocked(op: Builder, x: Var, channels: Dim) -> Var:

@@ -38,17 +38,27 @@ def _input_gradient(op: Builder, node: NodeView, dy: Var) -> Var:
         return lowering.blocked(op, dx, x.shape[1]) if win.rank == 2 and x.shape else dx
     pads, sizes = win.turned, spatial_sizes(x.shape)
     if form is ConvForm.STUFFED and sizes is not None:
-        pads, dy = win.stuffed(sizes), _stuffed(op, dy, win, sizes)
+        pads, dy = win.stuffed(sizes), _stuffed(op, dy, win, sizes, group)  # one channel a group
     return op.Conv(dy, flipped(op, weight, group), pads=pads, dilations=list(win.dilations), group=group)
 
 
-def _stuffed(op: Builder, dy: Var, win: Window, sizes: list[int]) -> Var:
-    """Return dy with ``stride - 1`` zeros after each place: every place repeated, and all but the first masked."""
+def _stuffed(op: Builder, dy: Var, win: Window, sizes: list[int], channels: int) -> Var:
+    """Return dy with ``stride - 1`` zeros after each place."""
+    counts = win.counts(sizes)
+    if lowering.stuff_transposed(counts):
+        # A transposed convolution of one channel and one place, whose kernel is 1.
+        single = op.Reshape(dy, [-1, 1, *counts])
+        room = [stride - 1 for stride in win.strides]
+        one = op.const(np.ones([1] * (win.rank + 2)), dy.dtype)
+        apart = op.ConvTranspose(single, one, strides=list(win.strides), output_padding=room)
+        filled = [count * stride for count, stride in zip(counts, win.strides, strict=True)]
+        return op.Reshape(apart, [-1, channels, *filled])
+    # Every place repeated, and all but the first masked.
     repeated = lowering.repeat(op, dy, win.strides)
     first = np.zeros(win.strides)
     first[(0,) * win.rank] = 1
     # Written small: onnxruntime repeats it when it loads the graph.
-    return repeated * op.Tile(op.const(first, dy.dtype), win.counts(sizes))
+    return repeated * op.Tile(op.const(first, dy.dtype), counts)
 
 
 def flipped(op: Builder, weight: Var, group: int) -> Var:

@@ -117,6 +117,8 @@ listed(
             ((9, 8), 2, {"group": 3, "strides": [3, 2], "dilations": [2, 3]}),
             # A stride larger than the kernel, whose windows leave places unread.
             ((9, 7), 1, {"group": 3, "strides": [3, 2]}),
+            # Enough places that a ConvTranspose puts the zeros between them.
+            ((56, 83), 3, {"group": 3, "strides": [2, 3], "pads": [1, 0, 1, 1]}),
         ]
     ),
     # As many channels as a block of onnxruntime's layout holds.
