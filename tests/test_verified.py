@@ -8,8 +8,8 @@ import click
 import pytest
 
 from tests.shared import REAL_MODELS
-from tools.docs import README
-from tools.verified import row, verdicts, written
+from tools.docs import README, placed, put
+from tools.verified import row, verdicts
 
 
 def _check(error: float | None, verdict: str = "agrees", note: str = "") -> dict[str, Any]:
@@ -17,8 +17,7 @@ def _check(error: float | None, verdict: str = "agrees", note: str = "") -> dict
 
 
 def test_the_table_has_every_file() -> None:
-    table = README.read_text().partition("<!-- verified: ")[2].partition("\n")[2].partition("<!-- end -->")[0]
-    found = verdicts(table)
+    found = verdicts(placed(README.read_text(), "verified"))
     assert sorted(found) == sorted(REAL_MODELS)
     assert all(verdict.startswith("agrees") for verdict in found.values())
 
@@ -39,4 +38,4 @@ def test_a_failure_shows_also_where_it_is_infinite() -> None:
 
 def test_a_readme_without_a_place_is_told() -> None:
     with pytest.raises(click.ClickException, match="no place"):
-        written("| a |", "# Title")
+        put("# Title", "verified", "| a |")

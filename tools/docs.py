@@ -69,13 +69,24 @@ TABLES: dict[Path, dict[str, Callable[[], str]]] = {
 }
 
 
+def put(text: str, name: str, table: str, path: Path = README) -> str:
+    """Return the text of a file with one generated table in its place."""
+    pattern = re.compile(rf"(<!-- {name}: .*?-->\n).*?(<!-- end -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise click.ClickException(f"{path.relative_to(ROOT)} has no place for the table '{name}'")
+    return pattern.sub(lambda found: f"{found[1]}{table}\n{found[2]}", text)
+
+
+def placed(text: str, name: str) -> str:
+    """Return the table that stands there, empty if there is no place for it."""
+    found = re.search(rf"<!-- {name}: .*?-->\n(.*?)\n?<!-- end -->", text, re.DOTALL)
+    return found[1] if found else ""
+
+
 def fill(text: str, path: Path = README) -> str:
-    """Return the text of a file with every generated table renewed."""
+    """Return the text of a file with every table renewed that is written from the registries."""
     for name, table in TABLES[path].items():
-        pattern = re.compile(rf"(<!-- {name}: .*?-->\n).*?(<!-- end -->)", re.DOTALL)
-        if not pattern.search(text):
-            raise click.ClickException(f"{path.relative_to(ROOT)} has no place for the table '{name}'")
-        text = pattern.sub(lambda found, table=table: f"{found[1]}{table()}\n{found[2]}", text)  # type: ignore[misc]
+        text = put(text, name, table(), path)
     return text
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -19,10 +18,9 @@ from typing import Any
 import click
 
 from onnxcam.cli import main as onnxcam
-from tools.docs import README
+from tools.docs import README, placed, put
 from tools.twins import SHARED
 
-_PLACE = re.compile(r"(<!-- verified: .*?-->\n).*?(<!-- end -->)", re.DOTALL)
 _HEAD = "| file | checks | worst relative error | of what is allowed | verdict |\n|---|---|---|---|---|"
 
 
@@ -53,13 +51,6 @@ def row(name: str, found: dict[str, Any]) -> str:
     return f"| {name} | {len(checks)} | {worst:.0e} | {share:.0%} | {verdict} |"
 
 
-def written(table: str, text: str) -> str:
-    """Return the README with the table in its place."""
-    if not _PLACE.search(text):
-        raise click.ClickException("README.md has no place for the table 'verified'")
-    return _PLACE.sub(lambda found: f"{found[1]}{table}\n{found[2]}", text)
-
-
 def verdicts(text: str) -> dict[str, str]:
     """Return the verdict of each file in a table."""
     cells = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()[2:] if line.startswith("|")]
@@ -74,12 +65,10 @@ def main(shared: Path, check: bool) -> None:
     text = README.read_text()
     table = "\n".join([_HEAD, *rows(shared)])
     click.echo(table)
-    filled = written(table, text)
     if not check:
-        README.write_text(filled)
+        README.write_text(put(text, "verified", table))
         return
-    old = _PLACE.search(text)
-    if old is None or verdicts(old[0].partition("\n")[2]) != verdicts(table):
+    if verdicts(placed(text, "verified")) != verdicts(table):
         raise click.ClickException("README.md is not up to date: run python -m tools.verified")
 
 

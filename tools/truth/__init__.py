@@ -1,0 +1,1 @@
+"""How well methods find what is known to be there, and what they cost: ``python -m tools.truth``."""
