@@ -42,6 +42,7 @@ from onnxcam.methods.display import display
 from onnxcam.methods.registry import method as find_method
 from onnxcam.network import Network, read_network
 from onnxcam.probe import NetworkProbe, Progress, Setting, probe
+from onnxcam.relevance_runs import Relevances
 from onnxcam.running import Running
 from onnxcam.runtime.providers import Provider
 from onnxcam.runtime.session import Session
@@ -219,6 +220,7 @@ class Explainer:
             grid=self._grid,
             running=self._running,
             masking=Masking(self.network, self.image, self._running),
+            relevances=Relevances(self.network, self._running),
             progress=self._progress,
         )
 

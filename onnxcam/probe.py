@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,9 @@ from onnxcam.masking import Masking
 from onnxcam.methods.probe import Attention, Bias
 from onnxcam.network import Network
 from onnxcam.parts import Behind, Parts
+from onnxcam.relevance.composite import Composite
 from onnxcam.relevance.guided import guided_table
+from onnxcam.relevance_runs import Relevances
 from onnxcam.running import Running
 from onnxcam.targets import Chosen
 from onnxcam.torch_engine import TorchEngine
@@ -46,6 +48,7 @@ class Setting:
         grid: rows and columns of a transformer's tokens, where the user gives them.
         running: how further graphs are run.
         masking: the network on masked images.
+        relevances: the network's walks of relevance.
         progress: wraps the steps of what takes long.
     """
 
@@ -59,6 +62,7 @@ class Setting:
     grid: tuple[int, int] | None
     running: Running
     masking: Masking
+    relevances: Relevances
     progress: Progress | None = None
     _parts: dict[str, Parts] = field(default_factory=dict)
 
@@ -139,8 +143,18 @@ class NetworkProbe:
         name = self.layer.name
         gradient = self.found.gradients.get(name)
         if gradient is None:
-            gradient = self._behind.gradients(self.samples.tolist(), self._weights)
+            gradient = self._behind.gradients(self.samples.tolist(), self.weights)
         return self.setting.places(self.layer, gradient).astype(np.float32, copy=False)
+
+    @property
+    def scores(self) -> Tensor:
+        """All scores."""
+        return self.found.scores
+
+    @cached_property
+    def weights(self) -> Tensor:
+        """How much each of them weighs."""
+        return self.found.chosen.weights(self.found.scores)
 
     @cached_property
     def score(self) -> Tensor:
@@ -193,13 +207,13 @@ class NetworkProbe:
     def curvature(self, v: Tensor) -> Tensor:
         """Run the gradient's gradient."""
         self._need_onnx("second derivatives")
-        found = self._behind.curvature(self.samples.tolist(), self._weights, self._whole(v))
+        found = self._behind.curvature(self.samples.tolist(), self.weights, self._whole(v))
         return self.setting.places(self.layer, found)
 
     def lift(self) -> Tensor:
         """Run what follows the layer on it and on zeros at once, and DeepLIFT's rules back."""
         self._need_onnx("DeepLIFT")
-        found = self._behind.lift(self.samples.tolist(), self._weights)
+        found = self._behind.lift(self.samples.tolist(), self.weights)
         return self.setting.places(self.layer, found)
 
     def guided(self) -> Tensor:
@@ -209,6 +223,33 @@ class NetworkProbe:
         engine, image = self.setting.guided, self.setting.image
         found = engine.explain(feeds, self.found.chosen).gradients[engine.names[0]]
         return found.transpose(channels_first(image.axes)).astype(np.float32, copy=False)
+
+    def relevance(
+        self,
+        composite: Composite,
+        start: Tensor | None = None,
+        of: Literal["score", "layer"] = "score",
+        to: Literal["layer", "input"] | int = "layer",
+    ) -> Tensor:
+        """Walk back through the whole network by other rules than the gradient's."""
+        self._need_onnx("relevance")
+        setting, network = self.setting, self.setting.network
+        if start is None:
+            start = self.weights * self.scores if of == "score" else self.a
+        given = start if of == "score" else self._whole(start)
+        source = network.score.name if of == "score" else self.layer.name
+        end = self._end(to)
+        feeds = {name: array[self.samples] for name, array in self.feeds.items()}
+        found = setting.relevances.run(feeds, given, composite, source, end.name)
+        return setting.places(end, found).astype(np.float32, copy=False)
+
+    def _end(self, to: Literal["layer", "input"] | int) -> Layer:
+        if to == "layer":
+            return self.layer
+        if to == "input":
+            image = self.setting.image
+            return Layer(image.value, "", "", image.shape, image.axes)
+        return self.setting.layers[to + 1]
 
     def biases(self) -> Sequence[Bias]:
         """Return the constants that are added, and the gradient there."""
@@ -246,10 +287,6 @@ class NetworkProbe:
     def _first(self) -> npt.NDArray[np.int64]:
         """The first target of each sample."""
         return np.unique(self.samples, return_index=True)[1]
-
-    @cached_property
-    def _weights(self) -> Tensor:
-        return self.found.chosen.weights(self.found.scores)
 
     def _read(self, probability: bool) -> Tensor:
         scores, chosen = self.found.scores, self.found.chosen

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
+
+from onnxcam.relevance.composite import Composite
 
 Array: TypeAlias = Any
 
@@ -62,6 +64,14 @@ class Probe(Protocol):
     @property
     def score(self) -> Array:
         """The score of each sample, ``[N]``."""
+
+    @property
+    def scores(self) -> Array:
+        """All scores, ``[N, classes]``, or as the model shapes them."""
+
+    @property
+    def weights(self) -> Array:
+        """How much each of them weighs in the score, of the same shape: 1 for the class and 0 elsewhere, as a rule."""
 
     @property
     def affine(self) -> bool:
@@ -125,6 +135,26 @@ class Probe(Protocol):
 
     def guided(self) -> Array:
         """Return guided backpropagation of the score to ``x``, of its shape."""
+
+    def relevance(
+        self,
+        composite: Composite,
+        start: Array | None = None,
+        of: Literal["score", "layer"] = "score",
+        to: Literal["layer", "input"] | int = "layer",
+    ) -> Array:
+        """Return relevance, propagated back by the rules of a composite.
+
+        Args:
+            composite: rules.
+            start: relevance where it starts, of the shape of ``scores`` or of ``a``; by default each score times its
+                weight: the value of the target's logit at the target, and 0 elsewhere.
+            of: where it starts.
+            to: where it ends: this layer, the image input, or which of ``layers()``.
+
+        Returns:
+            ``[N, K, *spatial]``, signed.
+        """
 
     def biases(self) -> Sequence[Bias]:
         """Return every place where a constant is added, from the input on, where a method reads ``biases``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ from torch import nn
 
 from onnxcam.methods.display import upsample
 from onnxcam.methods.probe import Attention, Bias, Probe
+from onnxcam.relevance.composite import Composite
+from tests.methods.torch_relevance import chain, walk
 
 Array = npt.NDArray[Any]
 
@@ -122,6 +124,42 @@ class TorchProbe:
         for hook in hooks:
             hook.remove()
         return np.asarray(found.numpy())
+
+    @property
+    def scores(self) -> Array:
+        """Logits."""
+        return np.asarray(self.after(torch.tensor(self.a)).detach().numpy())
+
+    @property
+    def weights(self) -> Array:
+        """1 for the class."""
+        hot = np.zeros_like(self.scores)
+        hot[np.arange(len(self.targets)), self.targets] = 1
+        return hot
+
+    def relevance(
+        self,
+        composite: Composite,
+        start: Array | None = None,
+        of: Literal["score", "layer"] = "score",
+        to: Literal["layer", "input"] | int = "layer",
+    ) -> Array:
+        """Walk back through the modules of trunk and head, which have to be chains."""
+        if start is None:
+            start = self.weights * self.scores if of == "score" else self.a
+        head, trunk = chain(self.after), chain(self.trunk)
+        r, a, x = (torch.tensor(array) for array in (start, self.a, self.x))
+        at_input = all(isinstance(module, torch.nn.Identity) for module in trunk)
+        if of == "score":
+            r = walk(head, a, r, composite, first=at_input)
+        if to == "layer":
+            return np.asarray(r.numpy())
+        depth = 0
+        if to != "input":
+            other: Any = self.layers()[to]
+            depth = len(chain(other.trunk))
+            x = torch.tensor(other.a)
+        return np.asarray(walk(trunk[depth:], x, r, composite, first=depth == 0).numpy())
 
     def biases(self) -> Sequence[Bias]:
         """None unless a test gives some."""

@@ -1,0 +1,35 @@
+"""Layer-wise relevance propagation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from onnxcam.methods.base import Array
+from onnxcam.methods.composed import ComposedMethod
+from onnxcam.methods.probe import Probe
+
+
+@dataclass(frozen=True)
+class LRP(ComposedMethod):
+    """Which input values the score came from: it is handed back from layer to layer, in proportion.
+
+    ``L = sum_k R_k`` over the input's channels, ``R_i = sum_j z_ij / sum_i z_ij R_j`` from layer to layer, beginning
+    with the target's logit. What stands for the share ``z_ij`` is the rule of each layer, and a composite says which
+    layer follows which: ``epsilon-plus`` (epsilon for dense layers, z+ for convolutions), ``epsilon-plus-flat``,
+    ``epsilon-alpha2-beta1``, ``epsilon-alpha2-beta1-flat``, ``epsilon-gamma-box``, ``excitation-backprop``, ``z-plus``,
+    ``zero``, or one of your own. Normalisations with stored statistics are folded first.
+
+    Source: Bach et al. 2015, eq. 13; composites and stabilizers are those of zennit 0.5, normalisations that stay and
+    products as AttnLRP has them.
+
+    Attributes:
+        composite: name of a composite, a JSON file, or the composite itself.
+    """
+
+    name: ClassVar[str] = "lrp"
+    paper: ClassVar[str] = "bach2015"
+
+    def explain(self, probe: Probe) -> Array:
+        """Return ``[N, *space]`` at the input's size, signed, in units of the score."""
+        return probe.relevance(self.rules).sum(axis=1)

@@ -1,0 +1,67 @@
+"""Relevance of a network's values, by any composite, from any of its values down to any before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxcam.autodiff.differentiate import add_gradients, gradient_name
+from onnxcam.autodiff.seed import COTANGENT
+from onnxcam.graph.canonical import Model
+from onnxcam.graph.folding import fold_normalization
+from onnxcam.graph.values import expose
+from onnxcam.network import Network
+from onnxcam.relevance.composite import Composite
+from onnxcam.relevance.table import relevance_table
+from onnxcam.running import Running
+from onnxcam.runtime.session import Session
+
+Tensor: TypeAlias = npt.NDArray[Any]
+
+
+class Relevances:
+    """Writes and loads the graph of each walk once."""
+
+    def __init__(self, network: Network, running: Running) -> None:
+        """Remember what to run; nothing is written yet."""
+        self.network = network
+        self._running = running
+        self._forms: dict[tuple[str, str, Composite], tuple[Session, int]] = {}
+
+    def run(self, feeds: Mapping[str, Tensor], start: Tensor, composite: Composite, of: str, to: str) -> Tensor:
+        """Return the relevance of a value.
+
+        Args:
+            feeds: an array for each input, a row for each of ``start``'s.
+            start: relevance of ``of``, of its shape.
+            composite: rules.
+            of: name of the value to start at.
+            to: name of the value to end at, which ``of`` depends on.
+
+        Raises:
+            DependencyError: it does not.
+            UnsupportedError: operators that relevance has no rule for, all listed.
+        """
+        if of == to:
+            return start
+        session, size = self._form(of, to, composite)
+        given = {**feeds, COTANGENT: np.ascontiguousarray(start, np.float32)}
+        needed = {name: given[name] for name in session.inputs}
+        return session.run_batched(needed, size=size, fixed=self.network.batch is not None)[gradient_name(to)]
+
+    def _form(self, of: str, to: str, composite: Composite) -> tuple[Session, int]:
+        key = (of, to, composite)
+        if key not in self._forms:
+            model = self._write(of, to, composite)
+            self._forms[key] = self._running.open(self.network, model), self._running.rows(self.network, model)
+        return self._forms[key]
+
+    def _write(self, of: str, to: str, composite: Composite) -> Model:
+        # Rules look at the signs of weights, which a normalisation that is not folded would hide from them.
+        folded = fold_normalization(expose(self.network.model, [of]), keep=[of, to])
+        shared = self._running.share_weights
+        walked = add_gradients(folded, of, [to], table=relevance_table(composite), share_weights=shared)
+        return expose(walked, [gradient_name(to)])

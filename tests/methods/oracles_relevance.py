@@ -1,0 +1,90 @@
+"""Oracles of relevance propagation: every module as a dense matrix, every rule in loops over its entries."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from onnxcam.relevance.composite import Composite
+from onnxcam.relevance.rules import Epsilon
+from tests.methods.networks import Network
+from tests.methods.oracles import Floats, probe_oracle
+from tests.relevance.dense import matrix, relevance
+
+LINEAR = {nn.Linear: "Gemm", nn.Conv1d: "Conv", nn.Conv2d: "Conv"}
+PASSING = (nn.ReLU, nn.SiLU, nn.Identity)
+OWN = {
+    "name": "own",
+    "rules": [{"at": "first conv", "rule": "box"}, {"at": "any", "rule": "epsilon", "stabilizer": 0.1}],
+}
+
+
+def modules_of(*parts: Any) -> list[Any]:
+    found: list[Any] = []
+    for part in parts:
+        found += modules_of(*part) if isinstance(part, nn.Sequential) else [part]
+    return found
+
+
+def run(module: Any, x: Floats) -> Floats:
+    return np.asarray(module(torch.tensor(x)[None]).detach().numpy()[0], np.float64)
+
+
+def down(modules: list[Any], x: Floats, r: Floats, composite: Composite, first: bool) -> Floats:
+    """Return the relevance of one sample ``x``, given that of what a chain makes of it."""
+    values = [x]
+    for module in modules:
+        values.append(run(module, values[-1]))
+    for i in reversed(range(len(modules))):
+        module, value, wide = modules[i], values[i], r.reshape(-1)
+        if type(module) in LINEAR:
+            begins = first and not any(type(before) in LINEAR for before in modules[:i])
+            m, b = matrix(partial(run, module), value.shape)
+            rule = composite.rule(LINEAR[type(module)], begins)
+            r = relevance(rule, m, b, value.reshape(-1), wide).reshape(value.shape)
+        elif isinstance(module, (nn.MaxPool1d, nn.MaxPool2d)):
+            r = to_largest(value, r, module.kernel_size, composite.rectified_pools)
+        elif isinstance(module, (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AvgPool2d)):
+            value = np.maximum(value, 0) if composite.rectified_pools else value
+            m, b = matrix(partial(run, module), value.shape)
+            rule = Epsilon(stabilizer=composite.stabilizer)
+            r = relevance(rule, m, b, value.reshape(-1), wide).reshape(value.shape)
+        elif isinstance(module, nn.Flatten):
+            r = r.reshape(value.shape)
+        else:
+            assert isinstance(module, PASSING)
+    return r
+
+
+def to_largest(x: Floats, r: Floats, size: int, rectified: bool) -> Floats:
+    """Give each window's relevance to the first of its largest numbers; rectified, only if that is positive."""
+    found = np.zeros_like(x)
+    for place in np.ndindex(r.shape):
+        corners = [range(at * size, at * size + size) for at in place[1:]]
+        window = [(place[0], *spot) for spot in product(*corners)]
+        best = max(window, key=lambda spot: x[spot])
+        if x[best] > 0 or not rectified:
+            found[best] += r[place]
+    return found
+
+
+def seeded(network: Network, image: int, composite: Composite, seed: Floats) -> Floats:
+    """Return the relevance of an image's values ``[C, *space]``, from relevance of the scores."""
+    return down(modules_of(network.trunk, network.head), network.x[image], seed, composite, True)
+
+
+def scores_of(network: Network, image: int) -> Floats:
+    return run(network.head, run(network.trunk, network.x[image]))
+
+
+@probe_oracle("lrp", {"composite": "zero"}, {"composite": "z-plus"}, {"composite": OWN}, networks=["input"])
+def lrp(method: Any, network: Network, image: int) -> Floats:
+    scores, target = scores_of(network, image), network.targets[image]
+    seed = np.array([score if n == target else 0.0 for n, score in enumerate(scores)])
+    r = seeded(network, image, Composite.parse(method.composite), seed)
+    return np.asarray(sum(channel for channel in r))
