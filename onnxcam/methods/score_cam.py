@@ -39,6 +39,10 @@ class ScoreCAM(Method):
 
     def explain(self, probe: Probe) -> Array:
         """Return ``[N, *spatial]``, signed where activations or weights are."""
+        return weighted_sum(self.weights(probe), np.asarray(probe.a))
+
+    def weights(self, probe: Probe) -> Array:
+        """Return the weight of each channel, ``[N, K]``."""
         a = np.asarray(probe.a)
         chosen = self.channels(probe)
         w = np.zeros(a.shape[:2], a.dtype)
@@ -50,7 +54,7 @@ class ScoreCAM(Method):
             w = np.where(chosen, w - self._blank(probe)[:, None], 0)
         if self.normalise == "softmax":
             w = _softmax(w, chosen)
-        return weighted_sum(w, a)
+        return w
 
     def channels(self, probe: Probe) -> Array:
         """Return which channels are run, ``[N, K]``; the others weigh 0."""

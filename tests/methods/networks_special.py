@@ -145,6 +145,19 @@ def _layered() -> Special:
     return Special(*stages[0], _images(8), (1, 4, 2), stages=stages)
 
 
+def _stacked() -> Special:
+    """Convolutions and pools of both kinds, as VGG is made; the finer layer is the first."""
+    torch.manual_seed(10)
+    trunk = nn.Sequential(
+        *(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(4, 5, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(5, 6, 3, padding=1), nn.ReLU()),
+    )
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5))
+    body = nn.Sequential(*trunk, *head).double().eval()
+    # Far from zero, so that probabilities differ between channels.
+    return Special(body[:8], body[8:], 6 * _images(10, (12, 8)), (1, 4, 2), stages=((body[:2], body[2:]),))
+
+
 NETWORKS.update(
     {
         "input": cache(lambda: _at_input(nn.Sequential(*small_network()), 9)),
@@ -152,5 +165,6 @@ NETWORKS.update(
         "class token": cache(lambda: _transformer(token=True)),
         "mean of tokens": cache(lambda: _transformer(token=False)),
         "layered": cache(_layered),
+        "stacked": cache(_stacked),
     }
 )

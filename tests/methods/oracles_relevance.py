@@ -13,7 +13,9 @@ from torch import nn
 from onnxcam.relevance.composite import Composite
 from onnxcam.relevance.rules import Epsilon
 from tests.methods.networks import Network
+from tests.methods.networks_special import Special
 from tests.methods.oracles import Floats, probe_oracle
+from tests.methods.oracles_wholes import enlarged
 from tests.relevance.dense import matrix, relevance
 
 LINEAR = {nn.Linear: "Gemm", nn.Conv1d: "Conv", nn.Conv2d: "Conv"}
@@ -88,3 +90,51 @@ def lrp(method: Any, network: Network, image: int) -> Floats:
     seed = np.array([score if n == target else 0.0 for n, score in enumerate(scores)])
     r = seeded(network, image, Composite.parse(method.composite), seed)
     return np.asarray(sum(channel for channel in r))
+
+
+FINE = {
+    "rules": [
+        {"at": "first conv", "rule": "box", "stabilizer": 0.0, "bias": False},
+        {"at": "any", "rule": "z-plus", "stabilizer": 0.0, "bias": False},
+    ],
+    "stabilizer": 0.0,
+    "rectified_pools": True,
+}
+
+
+@probe_oracle(
+    "fg-cam", {"base": "score-cam"}, {"denoise": True}, {"to": 0}, {"to": 0, "denoise": True}, networks=["stacked"]
+)
+def fg_cam(method: Any, network: Special, image: int) -> Floats:
+    a = network.activations(image)
+    if method.base == "grad-cam":
+        weights = [float(slope.sum()) / slope.size for slope in network.slopes(image)]
+    else:
+        weights = [score_weight(network, image, channel) for channel in a]
+    terms = np.stack([weight * channel for weight, channel in zip(weights, a, strict=True)])
+    if method.denoise:
+        rows = [channel.ravel() - sum(channel.ravel()) / channel.size for channel in terms]
+        terms = main_part(np.stack(rows)).reshape(a.shape)  # a tenth of 6 is less than one: the first alone
+    modules = modules_of(network.trunk)
+    depth = 0 if method.to == "input" else len(network.stages[0][0])
+    x = network.x[image]
+    for module in modules[:depth]:
+        x = run(module, x)
+    return np.asarray(sum(down(modules[depth:], x, terms, Composite.parse(FINE), depth == 0)))
+
+
+def score_weight(network: Special, image: int, channel: Floats) -> float:
+    """Return the probability of the target in an image seen through a channel."""
+    mask = enlarged(channel, network.x.shape[2:])
+    if mask.max() == mask.min() or channel.max() == channel.min():
+        return 0.0
+    return network.of(image, network.x[image] * (mask - mask.min()) / (mask.max() - mask.min()), True)
+
+
+def main_part(rows: Floats) -> Floats:
+    """Return the part of a matrix along its first singular direction, by powers."""
+    direction = rows[0] + 1e-3 * rows.sum(axis=0)
+    for _ in range(4000):
+        direction = rows.T @ (rows @ direction)
+        direction = direction / np.sqrt((direction**2).sum())
+    return np.outer(rows @ direction, direction)

@@ -1,0 +1,81 @@
+"""FG-CAM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from onnxcam.methods.base import Array, Method, spatial
+from onnxcam.methods.probe import Probe
+from onnxcam.methods.score_cam import ScoreCAM
+from onnxcam.relevance.composite import Composite
+
+_RULES = "fine-grained"
+# Of the singular values, this share is kept.
+_KEPT = 0.1
+
+
+@dataclass(frozen=True)
+class FGCAM(Method):
+    """A CAM's terms taken down from its layer to a finer one, or to the pixels, without losing any of their sum.
+
+    ``L = sum_k R_k``, ``R`` the relevance at the finer layer that begins as ``I_k = w_k A_k`` at the layer: the base
+    CAM's terms, neither summed nor rectified. Convolutions pass it on by z+ without bias, the first one by z^B with
+    the image's own least and largest value, pools in proportion to what is positive, sums in proportion. At the layer
+    itself the map is that of the base.
+
+    Source: Qiu et al. 2023, section 3, as the authors' code has it, for VGG. Sums of two branches, dense layers (z+)
+    and all operators that VGG has not are our extension. Normalisations are folded into convolutions first, where the
+    code passes them unchanged: the same for positive scales, and then one map for both ways of exporting a network.
+
+    Attributes:
+        base: where the weights ``w`` come from: ``grad-cam`` or ``score-cam``.
+        denoise: subtract each channel's mean from ``I`` and keep a tenth of its singular values, at least one. The
+            sum of the map is then no score.
+        to: where the map ends: ``input``, or a layer before the one that is explained, by name or by index.
+    """
+
+    name: ClassVar[str] = "fg-cam"
+    paper: ClassVar[str] = "qiu2023"
+    base: Literal["grad-cam", "score-cam"] = "grad-cam"
+    denoise: bool = False
+    to: str | int = "input"
+
+    @property
+    def gradient(self) -> bool:
+        """As the base."""
+        return self.base == "grad-cam"
+
+    @property
+    def layers(self) -> tuple[str | int, ...]:
+        """The layer where the map ends."""
+        return () if self.to == "input" else (self.to,)
+
+    def explain(self, probe: Probe) -> Array:
+        """Return ``[N, *spatial]`` at the size of the layer where it ends, signed, in units of the base."""
+        terms = self.terms(probe)
+        found = probe.relevance(
+            Composite.parse(_RULES), self._denoised(terms), of="layer", to="input" if self.to == "input" else 0
+        )
+        return found.sum(axis=1)
+
+    def terms(self, probe: Probe) -> Array:
+        """Return each channel's share of the base's map, ``[N, K, *spatial]``."""
+        a = np.asarray(probe.a)
+        if self.base == "score-cam":
+            w = ScoreCAM().weights(probe)
+            return w.reshape(*w.shape, *[1] * len(spatial(a))) * a
+        return np.mean(probe.g, axis=spatial(a), keepdims=True) * a
+
+    def _denoised(self, terms: Array) -> Array:
+        return np.stack([denoised(one) for one in terms]) if self.denoise else terms
+
+
+def denoised(terms: Array) -> Array:
+    """Return terms ``[K, *spatial]`` less each channel's mean, as far as their largest singular values tell."""
+    flat = terms.reshape(len(terms), -1)
+    u, scale, v = np.linalg.svd(flat - flat.mean(axis=1, keepdims=True), full_matrices=False)
+    kept = max(1, int(_KEPT * len(scale)))
+    return np.asarray((u[:, :kept] * scale[:kept]) @ v[:kept], terms.dtype).reshape(terms.shape)
