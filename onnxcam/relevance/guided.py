@@ -2,127 +2,82 @@
 
 Source: Springenberg et al. 2015, sec. 3.4: ``g_in = g_out [x > 0] [g_out > 0]`` at a ReLU. The paper knows no other
 activation. Here those that took its place are treated likewise, ``g_in = relu(g_out) f'(x)``: Clip from 0 on (ReLU6),
-the leaky, exponential and smooth ones, and the same written out, such as ``max(x, 0)``, ``x sigmoid(x)`` and
-``x (1 + erf(x / sqrt 2)) / 2``. Functions that bound what they are given, such as Sigmoid and Tanh, alone or as a gate,
-keep their gradient; so does a ReLU that a quantised kernel computes by cutting off what is below its zero point.
+the leaky, exponential and smooth ones, the same written out, such as ``max(x, 0)``, ``x sigmoid(x)`` and
+``x (1 + erf(x / sqrt 2)) / 2``, and rounding to numbers of which 0 is the smallest, which is how quantised networks
+have their ReLUs. Functions that bound what they are given, such as Sigmoid and Tanh, alone or as a gate, keep their
+gradient.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from types import MappingProxyType
 
+import numpy as np
 import onnx_ir as ir
 
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import Cotangents, Rule, Table, gradient_table
+from onnxcam.graph.positive import nonnegative
+from onnxcam.graph.quantization import MICROSOFT, entry, quantization, reading
+from onnxcam.relevance.activations import ACTIVATIONS, is_activation
 
-_ACTIVATIONS = (
-    *("Relu", "LeakyRelu", "PRelu", "ThresholdedRelu", "Elu", "Selu", "Celu"),
-    *("Gelu", "Mish", "HardSwish", "Swish"),
-    *("Clip", "Max", "Mul"),
+_ROUNDED = (
+    ("", "QuantizeLinear"),
+    *((domain, op_type) for op_type in ("QLinearConv", "QLinearMatMul") for domain in ("", MICROSOFT)),
+    *((MICROSOFT, "QLinearAdd"), (MICROSOFT, "QGemm"), (MICROSOFT, "QuantizeLinear")),
 )
-# What activations are written out with; each of those that bend makes one of a product with its own argument.
-_BENDING = frozenset({"Sigmoid", "HardSigmoid", "Tanh", "Erf", "Clip"})
-_INSIDE = _BENDING | {
-    "Softplus",
-    "Exp",
-    "Log",
-    "Neg",
-    "Reciprocal",
-    "Pow",
-    "Add",
-    "Sub",
-    "Mul",
-    "Div",
-    "Identity",
-    "Cast",
-}
-# Written-out activations are short.
-_STEPS = 16
 
 
-@cache
 def guided_table() -> Table:
-    """Return the gradient's rules with those of activations guided."""
+    """Return the gradient's rules with those of activations guided; it remembers the graph that it is used on."""
     table = dict(gradient_table())
-    for op_type in _ACTIVATIONS:
-        table["", op_type] = tuple(_guided(rule) for rule in table["", op_type])
+    walk = Guided()
+    for key in (*(("", op_type) for op_type in ACTIVATIONS), *_ROUNDED):
+        if key in table:
+            table[key] = tuple(walk.rule(rule) for rule in table[key])
     return MappingProxyType(table)
 
 
-def is_activation(node: ir.Node) -> bool:
-    """Whether a node is an activation, or the end of one that is written out."""
-    match node.op_type:
-        case "Clip":
-            # From 0 on; of a value that was moved before, it is the middle of a hard sigmoid.
-            return _number(node.inputs[1] if len(node.inputs) > 1 else None) == 0 and not _is_moved(node.inputs[0])
-        case "Max":
-            return len(node.inputs) == 2 and (any(map(_is_zero, node.inputs)) or _is_leaky(*node.inputs))
-        case "Mul":
-            return any(_is_gated(value, gate) for value, gate in (node.inputs, node.inputs[::-1]))
-    return node.op_type in _ACTIVATIONS
+class Guided:
+    """The rules of one walk."""
 
+    def __init__(self) -> None:
+        self._signs: dict[ir.Graph, set[ir.Value]] = {}
 
-def _guided(rule: Rule) -> Rule:
-    def function(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-        """Return the gradient of what speaks for the score, at an activation."""
-        result: Cotangents = rule.function(op, node, op.Relu(dy) if is_activation(node.node) else dy)
-        return result
+    def rule(self, plain: Rule) -> Rule:
+        """Return a rule that lets only what speaks for the score into an activation."""
 
-    return replace(rule, function=function)
+        def function(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+            """Return the gradient of what speaks for the score, at an activation."""
+            stops = is_activation(node.node) or self.cuts_off(op.graph, node.node)
+            result: Cotangents = plain.function(op, node, op.Relu(dy) if stops else dy)
+            return result
 
+        return replace(plain, function=function)
 
-def _number(value: ir.Value | None) -> float | None:
-    """Return the one number that a value has in the file."""
-    tensor = None if value is None else value.const_value
-    return float(tensor.numpy().reshape(())) if tensor is not None and tensor.size == 1 else None
-
-
-def _is_zero(value: ir.Value | None) -> bool:
-    tensor = None if value is None else value.const_value
-    return tensor is not None and not tensor.numpy().any()
-
-
-def _is_moved(value: ir.Value | None) -> bool:
-    """Whether one number has just been added to a value."""
-    node = None if value is None else value.producer()
-    return node is not None and node.op_type in ("Add", "Sub") and any(_number(v) is not None for v in node.inputs)
-
-
-def _is_leaky(one: ir.Value | None, other: ir.Value | None) -> bool:
-    """Whether two values are one and the same, each times a number."""
-    return one is not other and _unscaled(one) is _unscaled(other)
-
-
-def _is_gated(value: ir.Value | None, gate: ir.Value | None) -> bool:
-    """Whether a factor is a bent function of the other one, number by number."""
-    source = _unscaled(value)
-    waiting, bent = [gate], False
-    for _ in range(_STEPS):
-        if not waiting:
-            return bent
-        entry = waiting.pop()
-        if entry is None or entry is source or entry.const_value is not None:
-            continue
-        node = entry.producer()
-        if node is None or node.op_type not in _INSIDE:
+    def cuts_off(self, graph: ir.Graph, node: ir.Node) -> bool:
+        """Whether a node rounds to numbers of which 0 is the smallest what might be smaller."""
+        if (node.domain, node.op_type) not in _ROUNDED or not _starts_at_zero(node.outputs[0]):
             return False
-        bent = bent or node.op_type in _BENDING
-        waiting += node.inputs
-    return False
+        if node.op_type == "QuantizeLinear":
+            return node.inputs[0] not in self._known(graph)
+        read = reading(node)
+        operands = [] if read is None else [entry(node, numbers.value) for numbers in read.operands]
+        return not all(value is not None and _starts_at_zero(value) for value in operands)
+
+    def _known(self, graph: ir.Graph) -> set[ir.Value]:
+        if graph not in self._signs:
+            self._signs[graph] = nonnegative(graph)
+        return self._signs[graph]
 
 
-def _unscaled(value: ir.Value | None) -> ir.Value | None:
-    """Return what a value is a number times."""
-    while value is not None and (node := value.producer()) is not None:
-        numbers = [_number(entry) is not None for entry in node.inputs]
-        if node.op_type == "Mul" and any(numbers):
-            value = node.inputs[numbers.index(False)] if not all(numbers) else None
-        elif node.op_type == "Div" and numbers[1:] == [True]:
-            value = node.inputs[0]
-        else:
-            break
-    return value
+def _starts_at_zero(value: ir.Value) -> bool:
+    """Whether the smallest of the numbers that a quantised value can have stands for 0."""
+    found = quantization(value)
+    zero = None if found is None or found[1] is None else found[1].const_value
+    if zero is None or value.dtype is None:
+        return found is not None and found[1] is None and value.dtype == ir.DataType.UINT8
+    numbers = zero.numpy()
+    return bool(np.issubdtype(numbers.dtype, np.integer) and (numbers == np.iinfo(numbers.dtype).min).all())

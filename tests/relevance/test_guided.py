@@ -14,9 +14,10 @@ from onnxcam.autodiff.differentiate import add_gradients
 from onnxcam.autodiff.registry import Table
 from onnxcam.graph.canonical import canonicalize
 from onnxcam.graph.load import load
-from onnxcam.network import open_session
-from onnxcam.relevance.guided import guided_table
+from onnxcam.network import open_session, read_network
+from onnxcam.relevance.guided import Guided, guided_table
 from tests.models import classifier, floats, model
+from tests.shared import shared_path
 
 NUMBERS: dict[str, Any] = {
     "zero": 0,
@@ -32,6 +33,10 @@ NUMBERS: dict[str, Any] = {
     "c": 0.044715,
     "slope": np.full((3, 1), 0.2),
     "channels": floats(3, 1),
+    "step": 0.05,
+    "first": np.int8(-128),
+    "middle": np.int8(3),
+    "least": np.uint8(0),
 }
 ACTIVATIONS = [
     *("y = Relu(x)", "y = LeakyRelu(x)", "y = PRelu(x, slope)", "y = Elu(x)", "y = Selu(x)", "y = Celu(x)"),
@@ -48,6 +53,9 @@ ACTIVATIONS = [
     "q = Mul(x, x) r = Mul(q, x) u = Mul(r, c) v = Add(x, u) w = Mul(v, k) e = Tanh(w) s = Add(e, one) "
     "t = Mul(x, half) y = Mul(t, s)",
     "a = Softplus(x) t = Tanh(a) y = Mul(x, t)",
+    "q = QuantizeLinear(x, step, first) y = DequantizeLinear(q, step, first)",
+    "q = QuantizeLinear(x, step, least) y = DequantizeLinear(q, step, least)",
+    "q = QuantizeLinear(x, step) y = DequantizeLinear(q, step)",
 ]
 OTHERS = [
     *("y = Sigmoid(x)", "y = Tanh(x)", "y = HardSigmoid(x)", "y = Mul(x, x)", "y = Clip(x, low, one)", "y = Neg(x)"),
@@ -56,12 +64,15 @@ OTHERS = [
     "m = ReduceMean(x) s = Sigmoid(m) y = Mul(x, s)",
     "e = Exp(x) y = Mul(x, e)",
     "a = Sigmoid(x) b = Tanh(x) y = Mul(a, b)",
+    "q = QuantizeLinear(x, step, middle) y = DequantizeLinear(q, step, middle)",
+    "s = Sigmoid(x) q = QuantizeLinear(s, step, first) y = DequantizeLinear(q, step, first)",
 ]
 X, G = 3 * floats(2, 3, 5, seed=1), floats(2, 3, 5, seed=2)
 
 
 def _walk(text: str, cotangent: Any, table: Table | None = None) -> Any:
-    weights = {name: np.asarray(value, np.float32) for name, value in NUMBERS.items() if name in text}
+    used = {name: np.asarray(value) for name, value in NUMBERS.items() if name in text}
+    weights = {k: v if isinstance(NUMBERS[k], np.integer) else v.astype(np.float32) for k, v in used.items()}
     graph = canonicalize(load(model(f"g (float[n, 3, 5] x) => (float[n, 3, 5] y) {{ {text} }}", weights, 20)).ir)
     session = open_session(add_gradients(graph, "y", ["x"], table=table), ["cpu"])
     return session.run({"x": X, "cotangent": cotangent}, ["grad/x"])["grad/x"]
@@ -94,6 +105,14 @@ def test_what_arrives_from_two_sides_is_added_first() -> None:
     found = _walk("a = Relu(x) b = Mul(a, channels) y = Sub(b, a)", G, guided_table())
     arrives = G * (NUMBERS["channels"] - 1)
     assert _close(found, arrives * (X > 0) * (arrives > 0))
+
+
+def test_a_quantised_networks_relus_are_found() -> None:
+    """ShuffleNet v2 has a ReLU behind 37 of its 56 convolutions; the file has kernels of integers and no ReLU."""
+    graph = read_network(shared_path("models", "shufflenet_v2_qlinear_int8.onnx")).model.graph
+    walk = Guided()
+    convolutions = [node for node in graph if node.op_type == "QLinearConv"]
+    assert [len(convolutions), sum(walk.cuts_off(graph, node) for node in convolutions)] == [56, 37]
 
 
 def _written(activation: str) -> onnx.ModelProto:
