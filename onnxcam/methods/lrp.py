@@ -20,7 +20,7 @@ class LRP(ComposedMethod):
     ``epsilon-alpha2-beta1``, ``epsilon-alpha2-beta1-flat``, ``epsilon-gamma-box``, ``excitation-backprop``, ``z-plus``,
     ``zero``, or one of your own. Normalisations with stored statistics are folded first.
 
-    Source: Bach et al. 2015, eq. 13; composites and stabilizers are those of zennit 0.5, normalisations that stay and
+    Source: Bach et al. 2015; composites and stabilizers are those of zennit 0.5, normalisations that stay and
     products as AttnLRP has them.
 
     Attributes:

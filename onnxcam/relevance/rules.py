@@ -152,7 +152,7 @@ class AlphaBeta(LinearRule):
 class Gamma(LinearRule):
     """LRP-gamma: weights of the result's own sign count ``1 + gamma`` times.
 
-    Source: Montavon et al. 2019, section 10.2.3, for inputs and results of both signs as zennit has it (Andeol et al.).
+    Source: Montavon et al. 2019, for inputs and results of both signs as zennit has it (Andeol et al.).
 
     Attributes:
         gamma: 0 or more.
@@ -180,7 +180,7 @@ class Gamma(LinearRule):
 class Box(LinearRule):
     """z^B, for a first layer: shares are ``x w - low w+ - high w-``, with the bounds that inputs can have.
 
-    Source: Montavon et al. 2017, table 1.
+    Source: Montavon et al. 2017.
 
     Attributes:
         low: least possible input; by default the least number of the sample's own input.
@@ -202,7 +202,7 @@ class Box(LinearRule):
 class WSquare(LinearRule):
     """w^2: shares are the squared weights, whatever the input.
 
-    Source: Montavon et al. 2017, table 1.
+    Source: Montavon et al. 2017.
     """
 
     name: ClassVar[str] = "w-square"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from itertools import product
 from typing import Any
@@ -92,7 +93,37 @@ def lrp(method: Any, network: Network, image: int) -> Floats:
     return np.asarray(sum(channel for channel in r))
 
 
-FINE = {
+@probe_oracle("clrp", {"composite": "z-plus"}, networks=["input"])
+def clrp(method: Any, network: Network, image: int) -> Floats:
+    """The relevance of the class less that of the others, among which its score is spread: two propagations."""
+    scores, target = scores_of(network, image), network.targets[image]
+    alone = np.array([scores[target] if n == target else 0.0 for n in range(len(scores))])
+    dual = np.array([0.0 if n == target else scores[target] / (len(scores) - 1) for n in range(len(scores))])
+    rules = Composite.parse(method.composite)
+    both = [seeded(network, image, rules, seed) for seed in (alone, dual)]
+    return np.asarray(sum(both[0]) - sum(both[1]))
+
+
+@probe_oracle("sglrp", {"composite": "z-plus"}, networks=["input"])
+def sglrp(method: Any, network: Network, image: int) -> Floats:
+    scores, target = scores_of(network, image), network.targets[image]
+    p = [math.exp(score) / sum(math.exp(other) for other in scores) for score in scores]
+    seed = np.array([p[target] * (1 - p[n]) if n == target else -p[target] * p[n] for n in range(len(p))])
+    return np.asarray(sum(seeded(network, image, Composite.parse(method.composite), seed)))
+
+
+@probe_oracle("relevance-cam")
+def relevance_cam(_: Any, network: Network, image: int) -> Floats:
+    a, target = network.activations(image), network.targets[image]
+    count = len(scores_of(network, image))
+    seed = np.array([1.0 if n == target else -1 / count for n in range(count)])
+    r = down(modules_of(network.head), a, seed, Composite.parse({"rules": FINE["rules"][1:], "stabilizer": 0.0}), False)
+    return np.asarray(
+        sum(sum(relevant.ravel()) / relevant.size * channel for relevant, channel in zip(r, a, strict=True))
+    )
+
+
+FINE: dict[str, Any] = {
     "rules": [
         {"at": "first conv", "rule": "box", "stabilizer": 0.0, "bias": False},
         {"at": "any", "rule": "z-plus", "stabilizer": 0.0, "bias": False},
@@ -116,7 +147,7 @@ def fg_cam(method: Any, network: Special, image: int) -> Floats:
         rows = [channel.ravel() - sum(channel.ravel()) / channel.size for channel in terms]
         terms = main_part(np.stack(rows)).reshape(a.shape)  # a tenth of 6 is less than one: the first alone
     modules = modules_of(network.trunk)
-    depth = 0 if method.to == "input" else len(network.stages[0][0])
+    depth = 0 if method.to == "input" else len(modules_of(network.stages[0][0]))
     x = network.x[image]
     for module in modules[:depth]:
         x = run(module, x)

@@ -1,0 +1,37 @@
+"""Contrastive relevance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from onnxcam.methods.base import Array
+from onnxcam.methods.composed import ComposedMethod, one_hot
+from onnxcam.methods.probe import Probe
+from onnxcam.relevance.composite import Composite
+
+
+@dataclass(frozen=True)
+class CLRP(ComposedMethod):
+    """What speaks for the class and not for the others: its relevance less that of all others together.
+
+    ``L = sum_k R_k``, ``R`` propagated as in ``lrp`` from ``z_t`` at the target and ``-z_t / (n - 1)`` at each of the
+    ``n - 1`` other classes, ``z_t`` the target's logit.
+
+    Source: Gu et al. 2018, CLRP1, whose difference of two propagations is one, since propagation is linear in what
+    starts it. The paper keeps the positive part of each input value; here the map is signed.
+
+    Attributes:
+        composite: as of ``lrp``.
+    """
+
+    name: ClassVar[str] = "clrp"
+    paper: ClassVar[str] = "gu2018"
+    composite: str | Composite = "epsilon-plus"
+
+    def explain(self, probe: Probe) -> Array:
+        """Return ``[N, *space]`` at the input's size, signed, in units of the score."""
+        scores, hot = one_hot(probe, self)
+        others = (1 - hot) / max(hot.shape[1] - 1, 1)
+        start = (scores * hot).sum(axis=1, keepdims=True) * (hot - others)
+        return probe.relevance(self.rules, start.reshape(probe.scores.shape)).sum(axis=1)

@@ -1,0 +1,38 @@
+"""Relevance-CAM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from onnxcam.methods.base import Array, Method, spatial
+from onnxcam.methods.channels import weighted_sum
+from onnxcam.methods.composed import one_hot
+from onnxcam.methods.probe import Probe
+from onnxcam.relevance.composite import Composite
+
+_RULES = "z-plus"
+
+
+@dataclass(frozen=True)
+class RelevanceCAM(Method):
+    """Feature maps weighted by their mean relevance, which unlike their gradient is not noise in early layers.
+
+    ``L = sum_k mean_xy(R_k) A_k``, ``R`` propagated to the layer by z+ from 1 at the target and ``-1 / n`` at each
+    other one of ``n`` classes.
+
+    Source: Lee et al. 2021.
+    """
+
+    name: ClassVar[str] = "relevance-cam"
+    paper: ClassVar[str] = "lee2021"
+
+    def explain(self, probe: Probe) -> Array:
+        """Return ``[N, *spatial]``, signed."""
+        _, hot = one_hot(probe, self)
+        start = hot - (1 - hot) / hot.shape[1]
+        r = probe.relevance(Composite.parse(_RULES), start.reshape(probe.scores.shape))
+        a = np.asarray(probe.a)
+        return weighted_sum(np.mean(r, axis=spatial(a)), a)
