@@ -25,7 +25,7 @@ _FEW_PLACES = 28
 _MIXING = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _ELEMENTWISE = frozenset({"Sum", "Add", "Mul", "Div"})
 _MOVING = frozenset(
-    {"Expand", "GlobalAveragePool", "Identity", "ReduceSum", "Reshape", "Squeeze", "Unsqueeze", "Resize"}
+    {"Expand", "GlobalAveragePool", "Identity", "ReduceSum", "Relu", "Reshape", "Squeeze", "Unsqueeze", "Resize"}
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,16 @@ def test_what_arrives_from_two_sides_is_added_first() -> None:
     found = _walk("a = Relu(x) b = Mul(a, channels) y = Sub(b, a)", G, guided_table())
     arrives = G * (NUMBERS["channels"] - 1)
     assert _close(found, arrives * (X > 0) * (arrives > 0))
+
+
+def test_the_walk_is_the_gradients_and_a_relu_for_each_activation() -> None:
+    graph = canonicalize(load(classifier()).ir)
+    plain, guided = (
+        Counter(node.op_type for node in add_gradients(graph, "logits", ["x"], table=table).graph)
+        for table in (None, guided_table())
+    )
+    assert guided - plain == Counter({"Relu": 2})
+    assert not plain - guided
 
 
 def test_a_quantised_networks_relus_are_found() -> None:
