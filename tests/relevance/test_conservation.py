@@ -1,0 +1,82 @@
+"""Nothing is lost on the way: the total of relevance is the same at every layer."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import onnxcam
+from onnxcam.graph.layers import candidates
+from onnxcam.relevance.composite import composites
+from onnxcam.relevance_runs import Relevances
+from onnxcam.running import Running
+from tests.exports.torch_files import write
+from tests.methods.networks_special import Transformer
+
+SIZE = 16
+
+
+class Gated(nn.Module):  # type: ignore[misc]
+    """A residual block, a squeezed gate, and branches that are joined."""
+
+    def __init__(self, bias: bool) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1, bias=bias)
+        self.block = nn.Conv2d(8, 8, 3, padding=1, bias=bias)
+        self.gate = nn.Conv2d(8, 8, 1, bias=bias)
+        self.branches = nn.ModuleList(nn.Conv2d(8, 6, k, 2, padding=k // 2, groups=2, bias=bias) for k in (1, 3))
+        self.up, self.last = nn.ConvTranspose2d(12, 6, 2, 2, bias=bias), nn.Linear(6, 5, bias=bias)
+
+    def forward(self, x: Any) -> Any:
+        x = self.stem(x).relu()
+        x = (x + self.block(x)).relu()
+        x = x * self.gate(x.mean(dim=(2, 3), keepdim=True)).sigmoid()
+        x = torch.cat([branch(x).relu() for branch in self.branches], dim=1)
+        x = nn.functional.max_pool2d(self.up(x).relu(), 2)
+        return self.last(nn.functional.avg_pool2d(x, 2).mean(dim=(2, 3)))
+
+
+@cache
+def _file(bias: bool, folder: Path) -> Path:
+    torch.manual_seed(5)
+    network = Gated(bias)
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            # A unit that a bias alone turns on has no share to give its relevance to, and loses it.
+            nn.init.uniform_(parameter, -0.1, 0)
+    return write(network.eval(), (3, SIZE, SIZE), "script", folder / f"gated_{bias}.onnx")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("conservation")
+
+
+@pytest.mark.parametrize(("composite", "bias"), [("zero", False), ("z-plus", False), ("z-plus", True)])
+def test_the_total_is_the_same_at_every_layer(composite: str, bias: bool, folder: Path) -> None:
+    explainer = onnxcam.Explainer(_file(bias, folder), "grad-cam")
+    network = explainer.network
+    x = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)).numpy()
+    start = np.array([[0, 0, 2, 0, 0], [0, -1, 0, 0, 0.5]], np.float32)
+    runs = Relevances(network, Running())
+    names = [layer.name for layer in candidates(network.model.graph, network.score.name)]
+    assert len(names) >= 4
+    for name in (explainer.image.value, *names):
+        found = runs.run({"x": x}, start, composites()[composite], network.score.name, name)
+        np.testing.assert_allclose(found.reshape(2, -1).sum(axis=1), start.sum(axis=1), rtol=1e-4)
+
+
+def test_a_file_with_a_transformer_runs(folder: Path) -> None:
+    torch.manual_seed(4)
+    path = write(Transformer(token=True).eval(), (3, 8, 6), "script", folder / "transformer.onnx")
+    x = torch.randn(2, 3, 8, 6, generator=torch.Generator().manual_seed(1)).numpy()
+    for method in ("lrp", "relevance-cam", "fg-cam", "clrp", "sglrp"):
+        raw = onnxcam.Explainer(path, method, grid=(4, 3))(x, 1).raw
+        assert np.isfinite(raw).all()
+        assert np.abs(raw).max() > 0

@@ -1,0 +1,159 @@
+"""How relevance passes operators without weights: small graphs, and what each has to hand back, in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from onnxcam.autodiff.differentiate import gradient_name
+from onnxcam.errors import UnsupportedError
+from onnxcam.relevance.composite import Composite, composites
+from onnxcam.relevance.table import MOVEMENT, relevance_table
+from tests.autodiff.checks import Reference, assert_close, differentiate
+from tests.models import model
+
+Floats = npt.NDArray[np.float64]
+EPSILON = 1e-6
+
+
+def share(r: Floats, z: Floats) -> Floats:
+    """Divide with the composite's stabilizer."""
+    return np.asarray(r / (z + np.where(z < 0, -EPSILON, EPSILON)))
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Nodes that make ``y`` of ``x`` and perhaps of ``u``, and the relevance of ``x``."""
+
+    name: str
+    nodes: str
+    wanted: Callable[..., Any]
+    x: tuple[int, ...] = (2, 3, 4, 4)
+    u: tuple[int, ...] = ()
+    y: tuple[int, ...] = ()
+    weights: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    composite: str = "epsilon-plus"
+
+
+def softmax(x: Floats) -> Floats:
+    powers = np.exp(x)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def pooled(x: Floats) -> Floats:
+    return np.asarray(x.reshape(2, 3, 2, 2, 2, 2).mean(axis=(3, 5)))
+
+
+def spread(x: Floats) -> Floats:
+    return x.repeat(2, axis=2).repeat(2, axis=3)
+
+
+def largest(x: Floats, r: Floats, positive: bool) -> Floats:
+    windows = x.reshape(2, 3, 2, 2, 2, 2).transpose(0, 1, 2, 4, 3, 5).reshape(2, 3, 2, 2, 4)
+    hot = np.eye(4)[windows.argmax(axis=-1)] * r[..., None] * ((windows.max(axis=-1) > 0) | (not positive))[..., None]
+    return np.asarray(hot.reshape(2, 3, 2, 2, 2, 2).transpose(0, 1, 2, 4, 3, 5).reshape(x.shape))
+
+
+def attention(x: Floats, u: Floats, r: Floats) -> Floats:
+    return np.asarray(x * (share(r, x @ u) / 2 @ u.transpose(0, 2, 1)))
+
+
+C = np.array([2.0, -0.5, 1.5])
+CASES = (
+    Case("add", "y = Add(x, u)", lambda x, u, r: x * share(r, x + u), u=(2, 3, 4, 4)),
+    Case("a wide sum", "y = Add(x, u)", lambda x, u, r: x * share(r, x + u).sum((2, 3), keepdims=True),
+         (2, 3, 1, 1), (2, 3, 4, 4)),
+    Case("subtract", "y = Sub(u, x)", lambda x, u, r: -x * share(r, u - x), u=(2, 3, 4, 4)),
+    Case("sum", "y = Sum(x, u, x)", lambda x, u, r: 2 * x * share(r, 2 * x + u), u=(2, 3, 4, 4)),
+    Case("a constant is a bias", "y = Add(c, x)", lambda x, r: r, weights={"c": C.reshape(3, 1, 1)}),
+    Case("a constant factor", "y = Mul(x, c)", lambda x, r: r, weights={"c": C.reshape(3, 1, 1)}),
+    Case("squeeze and excitation", "m = GlobalAveragePool(u) s = Sigmoid(m) y = Mul(s, x)",
+         lambda x, u, r: r, u=(2, 3, 4, 4)),
+    Case("its gate gets nothing", "m = GlobalAveragePool(x) s = Sigmoid(m) y = Mul(s, u) z = Add(y, x)",
+         lambda x, u, r: x * share(r, x + u / (1 + np.exp(-x.mean((2, 3), keepdims=True)))), u=(2, 3, 4, 4)),
+    Case("a gate of the same size", "s = Sigmoid(u) y = Mul(s, x)", lambda x, u, r: r, u=(2, 3, 4, 4)),
+    Case("x sigmoid(x)", "s = Sigmoid(x) y = Mul(x, s)", lambda x, r: r),
+    Case("gelu written out", "a = Div(x, two) e = Erf(a) f = Add(e, one) h = Mul(x, half) y = Mul(h, f)",
+         lambda x, r: r, weights={"two": np.array(2**0.5), "one": np.array(1.0), "half": np.array(0.5)}),
+    Case("hard swish written out", "a = Add(x, three) c = Clip(a, zero, six) g = Div(c, six) y = Mul(x, g)",
+         lambda x, r: r, weights={"three": np.array(3.0), "zero": np.array(0.0), "six": np.array(6.0)}),
+    Case("equals share evenly", "y = Mul(x, u)", lambda x, u, r: r / 2, u=(2, 3, 4, 4)),
+    Case("a square", "y = Mul(x, x)", lambda x, r: r),
+    Case("a divisor", "e = Exp(u) y = Div(x, e)", lambda x, u, r: r, u=(2, 3, 4, 4)),
+    Case("activations", "a = Relu(x) b = Tanh(a) y = LeakyRelu(b)", lambda x, r: r),
+    Case("a normalisation", "y = BatchNormalization(x, c, c, c, v)", lambda x, r: r, weights={"c": C, "v": C**2}),
+    Case("layer normalisation", "y = LayerNormalization(x, c, c)", lambda x, r: r, (2, 5, 3), weights={"c": C}),
+    Case("layer normalisation written out",
+         "m = ReduceMean(x, last) d = Sub(x, m) p = Pow(d, two) v = ReduceMean(p, last) s = Sqrt(v) y = Div(d, s)",
+         lambda x, r: r, (2, 5, 3), weights={"two": np.array(2.0), "last": np.array([-1])}),
+    Case("average pool", "y = AveragePool<kernel_shape = [2, 2], strides = [2, 2]>(x)",
+         lambda x, r: x * spread(share(r, pooled(x))) / 4, y=(2, 3, 2, 2)),
+    Case("rectified average pool", "y = AveragePool<kernel_shape = [2, 2], strides = [2, 2]>(x)",
+         lambda x, r: np.maximum(x, 0) * spread(r / np.maximum(pooled(np.maximum(x, 0)), 1e-300)) / 4,
+         y=(2, 3, 2, 2), composite="fine-grained"),
+    Case("global average pool", "y = GlobalAveragePool(x)",
+         lambda x, r: x * share(r, x.mean((2, 3), keepdims=True)) / 16, y=(2, 3, 1, 1)),
+    Case("mean", "y = ReduceMean<keepdims = 0>(x, places)",
+         lambda x, r: x * share(r, x.mean((2, 3)))[:, :, None, None] / 16, y=(2, 3),
+         weights={"places": np.array([2, 3])}),
+    Case("max pool", "y = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(x)",
+         lambda x, r: largest(x, r, False), y=(2, 3, 2, 2)),
+    Case("rectified max pool", "y = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(x)",
+         lambda x, r: largest(x, r, True), y=(2, 3, 2, 2), composite="fine-grained"),
+    Case("softmax", "y = Softmax<axis = -1>(x)", lambda x, r: x * (r - softmax(x) * r.sum(-1, keepdims=True))),
+    Case("attention", "y = MatMul(x, u)", attention, (2, 4, 5), (2, 5, 3), (2, 4, 3)),
+    Case("concat", "y = Concat<axis = 1>(u, x)", lambda x, u, r: r[:, 3:], u=(2, 3, 4, 4), y=(2, 6, 4, 4)),
+    Case("split", "a, b = Split<axis = 1>(x, parts) y = Relu(b)",
+         lambda x, r: np.concatenate([0 * x[:, :1], r], axis=1), y=(2, 2, 4, 4), weights={"parts": np.array([1, 2])}),
+    Case("slice", "y = Slice(x, one, three, one)",
+         lambda x, r: np.pad(r, ((0, 0), (1, 0), (0, 0), (0, 0))), y=(2, 2, 4, 4),
+         weights={"one": np.array([1]), "three": np.array([3])}),
+    Case("reshape and transpose", "a = Reshape(x, s) y = Transpose<perm = [0, 2, 1]>(a)",
+         lambda x, r: r.transpose(0, 2, 1).reshape(x.shape), y=(2, 16, 3), weights={"s": np.array([0, 3, 16])}),
+    Case("padding", "y = Pad(x, p)", lambda x, r: r[:, :, 1:5, 2:6], y=(2, 3, 5, 6),
+         weights={"p": np.array([0, 0, 1, 2, 0, 0, 0, 0])}),
+    Case("gather", "y = Gather<axis = 1>(x, i)",
+         lambda x, r: np.stack([r[:, 1], 0 * r[:, 0], r[:, 0] + r[:, 2]], axis=1), weights={"i": np.array([2, 0, 2])}),
+    Case("resize", "y = Resize<mode = \"nearest\">(x, , scales)",
+         lambda x, r: x * share(r, spread(x)).reshape(2, 3, 4, 2, 4, 2).sum((3, 5)), y=(2, 3, 8, 8),
+         weights={"scales": np.array([1, 1, 2, 2], np.float32)}),
+)  # fmt: skip
+
+
+def _run(case: Case) -> tuple[Floats, Floats]:
+    """Return the relevance of x that is found, and that is wanted."""
+    draw = np.random.default_rng(3)
+    feeds = {"x": draw.normal(size=case.x)} | ({"u": draw.normal(size=case.u)} if case.u else {})
+    end = "z" if " z = " in case.nodes else "y"
+    inputs = ", ".join(f"double[{', '.join(map(str, array.shape))}] {name}" for name, array in feeds.items())
+    shape = case.y or case.u or case.x
+    text = f"g ({inputs}) => (double[{', '.join(map(str, shape))}] {end}) {{ {case.nodes} }}"
+    r = draw.normal(size=shape).astype(np.float32)
+    table = relevance_table(composites()[case.composite])
+    found = Reference(differentiate(model(text, case.weights), end, ["x"], table))({**feeds, "cotangent": r})
+    wanted = case.wanted(*feeds.values(), r.astype(np.float64))
+    return np.asarray(found[gradient_name("x")]), np.broadcast_to(wanted, case.x)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_an_operator_hands_back_its_relevance_and_nothing_near_it(case: Case) -> None:
+    found, wanted = _run(case)
+    assert_close(found, wanted, 1e-9)
+    with pytest.raises(AssertionError):
+        assert_close(found * 1.001, wanted, 1e-9)
+
+
+def test_an_operator_that_is_not_listed_is_refused() -> None:
+    text = "g (float[2, 3, 4, 4] x) => (float[2, 3, 1, 1] y) { y = GlobalLpPool(x) }"
+    with pytest.raises(UnsupportedError, match="GlobalLpPool"):
+        differentiate(model(text), "y", ["x"], relevance_table(composites()["zero"]))
+
+
+def test_movement_has_a_gradient_rule_each() -> None:
+    table = relevance_table(Composite.parse("zero"))
+    assert {name for name in MOVEMENT if ("", name) not in table} <= {"CenterCropPad"}
