@@ -31,7 +31,7 @@ class Gated(nn.Module):  # type: ignore[misc]
         self.block = nn.Conv2d(8, 8, 3, padding=1, bias=bias)
         self.gate = nn.Conv2d(8, 8, 1, bias=bias)
         self.branches = nn.ModuleList(nn.Conv2d(8, 6, k, 2, padding=k // 2, groups=2, bias=bias) for k in (1, 3))
-        self.up, self.last = nn.ConvTranspose2d(12, 6, 2, 2, bias=bias), nn.Linear(6, 5, bias=bias)
+        self.up, self.last = nn.ConvTranspose2d(12, 24, 2, 2, bias=bias), nn.Linear(24, 5, bias=bias)
 
     def forward(self, x: Any) -> Any:
         x = self.stem(x).relu()
