@@ -49,7 +49,7 @@ def _file(bias: bool, folder: Path) -> Path:
     for name, parameter in network.named_parameters():
         if name.endswith("bias"):
             # A unit that a bias alone turns on has no share to give its relevance to, and loses it.
-            nn.init.uniform_(parameter, -0.1, 0)
+            nn.init.uniform_(parameter, -0.02, 0)
     return write(network.eval(), (3, SIZE, SIZE), "script", folder / f"gated_{bias}.onnx")
 
 
