@@ -15,7 +15,7 @@ from onnxcam.graph.folding import fold_normalization
 from onnxcam.graph.values import expose
 from onnxcam.network import Network
 from onnxcam.relevance.composite import Composite
-from onnxcam.relevance.table import relevance_table
+from onnxcam.relevance.table import refuse_unlisted, relevance_table
 from onnxcam.running import Running
 from onnxcam.runtime.session import Session
 
@@ -62,6 +62,7 @@ class Relevances:
     def _write(self, of: str, to: str, composite: Composite) -> Model:
         # Rules look at the signs of weights, which a normalisation that is not folded would hide from them.
         folded = fold_normalization(expose(self.network.model, [of]), keep=[of, to])
-        shared = self._running.share_weights
-        walked = add_gradients(folded, of, [to], table=relevance_table(composite), share_weights=shared)
+        shared, table = self._running.share_weights, relevance_table(composite)
+        refuse_unlisted(folded, of, to, table)
+        walked = add_gradients(folded, of, [to], table=table, share_weights=shared)
         return expose(walked, [gradient_name(to)])

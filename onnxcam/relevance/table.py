@@ -11,9 +11,12 @@ from types import MappingProxyType
 import onnx_ir as ir
 
 from onnxcam.autodiff.builder import Builder, Var
+from onnxcam.autodiff.driver import between, kinds, with_inner
 from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import Cotangents, Rule, RuleFunction, Table, find_rule, gradient_table
+from onnxcam.errors import UnsupportedError
 from onnxcam.graph.positive import nonnegative
+from onnxcam.graph.values import find_value
 from onnxcam.relevance.composite import Composite
 from onnxcam.relevance.gates import gate, is_normaliser
 from onnxcam.relevance.origins import LINEAR, Origins
@@ -57,6 +60,27 @@ def relevance_table(composite: Composite) -> Table:
     for name, function in parts.items():
         table["", name] = (Rule(function, "", name, 1, name in broadcasts, partial=True),)
     return MappingProxyType(table)
+
+
+def refuse_unlisted(model: ir.Model, of: str, to: str, table: Table) -> None:
+    """Refuse operators that have a derivative and no rule of relevance, by that name.
+
+    Raises:
+        UnsupportedError: there are some between two values; all are listed.
+    """
+    graph, gradients = model.graph, gradient_table()
+    nodes, values = between(graph, [find_value(graph, to)], find_value(graph, of))
+    unlisted = kinds(
+        node
+        for node in with_inner(nodes, values)
+        if (key := (node.domain, node.op_type)) in gradients and key not in table
+    )
+    if unlisted:
+        listed = "; ".join(f"{kind} (at {', '.join(names[:3])})" for kind, names in unlisted.items())
+        raise UnsupportedError(
+            f"relevance has no rule for {len(unlisted)} operator(s) on its way: {listed}; "
+            "use a gradient method such as hires-cam or gradient-x-input"
+        )
 
 
 class _Relevance:

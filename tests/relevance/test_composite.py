@@ -111,3 +111,12 @@ def test_one_class_against_all_others_needs_classes() -> None:
     for name in ("clrp", "sglrp"):
         with pytest.raises(UnsupportedError, match="one class against all others"):
             onnxcam.Explainer(_branches(), name, score="y")(floats(1, 3, 6, 6))
+
+
+def test_operators_without_a_rule_are_all_named() -> None:
+    graph = model("""g (float[N, 3, 6, 6] x) => (float[N, 3, 1, 1] y) {
+        a = LpPool <kernel_shape = [2, 2]> (x)
+        y = GlobalLpPool (a)
+    }""")
+    with pytest.raises(UnsupportedError, match=r"2 operator\(s\).*GlobalLpPool.*LpPool.*use a gradient method"):
+        onnxcam.Explainer(graph, "lrp", score="y")(floats(1, 3, 6, 6))

@@ -16,6 +16,7 @@ from onnxcam.graph.layers import candidates
 from onnxcam.relevance.composite import composites
 from onnxcam.relevance_runs import Relevances
 from onnxcam.running import Running
+from tests.autodiff.checks import assert_close
 from tests.exports.torch_files import write
 from tests.methods.networks_special import Transformer
 
@@ -80,3 +81,17 @@ def test_a_file_with_a_transformer_runs(folder: Path) -> None:
         raw = onnxcam.Explainer(path, method, grid=(4, 3))(x, 1).raw
         assert np.isfinite(raw).all()
         assert np.abs(raw).max() > 0
+
+
+def test_without_biases_lrp_0_is_gradient_times_input(folder: Path) -> None:
+    """Wherever a network is made of sums, products with weights, maxima and averages alone."""
+    torch.manual_seed(6)
+    layers = [nn.Conv2d(3, 6, 3, padding=1, bias=False), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 8, 3, 2, bias=False)]
+    network = nn.Sequential(*layers, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5, bias=False))
+    path = write(network.eval(), (3, SIZE, SIZE), "script", folder / "plain.onnx")
+    x = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)).numpy()
+    wanted = onnxcam.Explainer(path, "gradient-x-input")(x, [1, 2]).raw
+    found = onnxcam.Explainer(path, onnxcam.method("lrp", composite="zero"))(x, [1, 2]).raw
+    assert_close(found, wanted, 1e-4)
+    with pytest.raises(AssertionError):
+        assert_close(found * 1.001, wanted, 1e-4)
