@@ -19,7 +19,7 @@ _KEPT = 0.1
 
 @dataclass(frozen=True)
 class FGCAM(Method):
-    """A CAM's terms taken down from its layer to a finer one, or to the pixels, without losing any of their sum.
+    """A CAM's terms taken down from its layer to a finer one, or to the pixels.
 
     ``L = sum_k R_k``, ``R`` the relevance at the finer layer that begins as ``I_k = w_k A_k`` at the layer: the base
     CAM's terms, neither summed nor rectified. Convolutions pass it on by z+ without bias, the first one by z^B with

@@ -18,7 +18,7 @@ _RULES = "z-plus"
 
 @dataclass(frozen=True)
 class RelevanceCAM(Method):
-    """Feature maps weighted by their mean relevance, which unlike their gradient is not noise in early layers.
+    """Feature maps weighted by their mean relevance, where Grad-CAM takes the mean gradient.
 
     ``L = sum_k mean_xy(R_k) A_k``, ``R`` propagated to the layer by z+ from 1 at the target and ``-1 / n`` at each
     other one of ``n`` classes.

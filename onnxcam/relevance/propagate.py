@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from onnxcam.autodiff import shapes
+from onnxcam.autodiff import lowering, shapes
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import find_rule, gradient_table
@@ -140,7 +140,7 @@ def _passed_by(layer: LinearLayer, rule: LinearRule, group: Group, r: Var) -> li
     if group.outputs != "all":
         y = layer.apply(Term("x", (1.0, 1.0), rule.bias), rule).y
         r = op.Where(y > 0 if group.outputs == "positive" else y < 0, r, 0)
-    s = divided(op, r, _total([(part.y, part.term.sign) for part in applied]), rule.stabilizer)
+    s = divided(op, r, _total([(part.y, part.term.sign) for part in applied]), rule.stabilizer, group.nonnegative)
     s = like(s, applied[0].y)
     found = [(layer.back(part, s), part.term.sign * group.factor) for part in applied]
     return [part if factor == 1 else part * factor for part, factor in found]
@@ -154,12 +154,18 @@ def _total(parts: Sequence[tuple[Var, float]]) -> Var:
     return total
 
 
-def divided(op: Builder, r: Var, z: Var, stabilizer: float) -> Var:
-    """Return ``r / z`` with the size of ``z`` raised by a stabilizer; with none, 0 where ``z`` is 0."""
+def divided(op: Builder, r: Var, z: Var, stabilizer: float, nonnegative: bool = False) -> Var:
+    """Return ``r / z`` with the size of ``z`` raised by a stabilizer; with none, 0 where ``z`` is 0.
+
+    Written with masks that onnxruntime keeps in the blocked layout of its convolutions, which it leaves for Where.
+    """
     if stabilizer:
-        return r / (z + op.Where(z < 0, op.const(-stabilizer, z.dtype), op.const(stabilizer, z.dtype)))
-    zero = op.Equal(z, 0)
-    return op.Where(zero, 0, r / op.Where(zero, 1, z))
+        if nonnegative:
+            return r / (z + stabilizer)
+        return r / (z + (lowering.step_down(op, z, 0.0) * (-2 * stabilizer) + stabilizer))
+    some = lowering.step(op, z)
+    some = some if nonnegative else some + lowering.step_down(op, z, 0.0)
+    return r * some / (z + lowering.complement(op, some))
 
 
 def like(var: Var, other: Var) -> Var:

@@ -19,6 +19,8 @@ Weights: TypeAlias = tuple[float, float] | Literal["square", "ones"]
 Outputs: TypeAlias = Literal["all", "positive", "negative"]
 
 _WHOLE, _PLUS, _MINUS = (1.0, 1.0), (1.0, 0.0), (0.0, 1.0)
+# Numbers and weights whose products, and whose biases, are never negative.
+_RAISING = frozenset({("positive", _PLUS), ("negative", _MINUS), ("ones", "square"), ("ones", "ones")})
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Group:
     terms: tuple[Term, ...]
     factor: float = 1.0
     outputs: Outputs = "all"
+
+    @property
+    def nonnegative(self) -> bool:
+        """Whether the sum cannot be negative: then its sign need not be looked at."""
+        return all(term.sign > 0 and (term.x, term.w) in _RAISING for term in self.terms)
 
 
 @dataclass(frozen=True)

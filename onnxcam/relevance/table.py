@@ -182,8 +182,8 @@ class _Relevance:
         others = [value for value in readers[0].inputs if value is not result]
         if len(others) != 1 or others[0] is None or self.origins.moves(others[0]):
             return None
-        rank = None if others[0].shape is None else len(others[0].shape)
-        return op.var(others[0]) if rank == 1 else None
+        shape = others[0].shape
+        return None if shape is None or any(dim != 1 for dim in shape.dims[:-1]) else op.var(others[0])
 
 
 def _rectified(op: Builder, node: NodeView) -> NodeView:
