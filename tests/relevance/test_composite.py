@@ -120,3 +120,8 @@ def test_operators_without_a_rule_are_all_named() -> None:
     }""")
     with pytest.raises(UnsupportedError, match=r"2 operator\(s\).*GlobalLpPool.*LpPool.*use a gradient method"):
         onnxcam.Explainer(graph, "lrp", score="y")(floats(1, 3, 6, 6))
+
+
+def test_the_torch_engine_knows_no_relevance() -> None:
+    with pytest.raises(UnsupportedError, match="torch engine knows no relevance"):
+        onnxcam.Explainer(classifier(), "lrp", engine="torch")(floats(1, 3, 8, 8))
