@@ -24,10 +24,10 @@ class FGCAM(Method):
     ``L = sum_k R_k``, ``R`` the relevance at the finer layer that begins as ``I_k = w_k A_k`` at the layer: the base
     CAM's terms, neither summed nor rectified. Convolutions pass it on by z+ without bias, the first one by z^B with
     the image's own least and largest value, pools in proportion to what is positive, sums in proportion. At the layer
-    itself the map is that of the base. What lies on a unit to which nothing contributes, because its bias alone turns it
-    on, is lost: next to nothing where many inputs meet, most of it along a chain of depthwise convolutions.
+    itself the map is that of the base. What lies on a unit to which nothing contributes, because its bias alone turns
+    it on, is lost: next to nothing where many inputs meet, most of it along a chain of depthwise convolutions.
 
-    Source: Qiu et al. 2023, section 3, as the authors' code has it, for VGG. Sums of two branches, dense layers (z+)
+    Source: Qiu et al. 2023, whose code is for VGG. Sums of two branches, dense layers (z+)
     and all operators that VGG has not are our extension. Normalisations are folded into convolutions first, where the
     code passes them unchanged: the same for positive scales, and then one map for both ways of exporting a network.
 
