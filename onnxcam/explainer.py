@@ -18,13 +18,10 @@ from onnxcam.converted import Converted
 from onnxcam.engine import Engine
 from onnxcam.errors import InputError, ModelError, OnnxcamWarning, UnsupportedError
 from onnxcam.explanation import Explanation
-from onnxcam.graph.dequantize import dequantized
-from onnxcam.graph.head import is_affine, is_gap_linear
 from onnxcam.graph.inputs import ModelInput, image_input
-from onnxcam.graph.layers import Layer, find_layer
+from onnxcam.graph.layers import Layer
 from onnxcam.graph.layout import channels_first
 from onnxcam.graph.load import ModelSource
-from onnxcam.graph.sites import AttentionSite, BiasSite, attention_sites, bias_sites
 from onnxcam.images import (
     ImageInput,
     ImageSource,
@@ -41,11 +38,13 @@ from onnxcam.methods.base import Method
 from onnxcam.methods.display import display
 from onnxcam.methods.registry import method as find_method
 from onnxcam.network import Network, read_network
-from onnxcam.probe import NetworkProbe, Progress, Setting, probe
+from onnxcam.probe import NetworkProbe, probe
+from onnxcam.reading import read_for
 from onnxcam.relevance_runs import Relevances
 from onnxcam.running import Running
 from onnxcam.runtime.providers import Provider
 from onnxcam.runtime.session import Session
+from onnxcam.setting import Progress, Setting
 from onnxcam.targets import Targets, by_class, choose, contrasted, spread
 from onnxcam.torch_engine import TorchEngine
 
@@ -58,9 +57,7 @@ class Explainer:
     """Explains one model by one method at one layer.
 
     Attributes:
-        network: the model as it is explained.
         method: how activations and gradients become a map.
-        layer: where they are read.
         labels: names of the classes, from the model's metadata if not given.
     """
 
@@ -110,11 +107,7 @@ class Explainer:
             UnsupportedError: the method does not apply to this network, or the layer has nothing to locate.
         """
         self.method = find_method(method)
-        self.network: Network = read_network(model, score)
-        self.layer = self._in_real_numbers(self._find_layer(layer))
-        graph, score_name = self.network.model.graph, self.network.score.name
-        others = tuple(self._in_real_numbers(find_layer(graph, score_name, other)) for other in self.method.layers)
-        self.layers = (self.layer, *others)
+        self._reading = read_for(self.method, read_network(model, score), layer)
         self.labels = tuple(labels) if labels is not None else _own_labels(self.network)
         self._preprocess = Preprocess.parse(preprocess) if isinstance(preprocess, str) else preprocess
         self._resize = resize
@@ -127,26 +120,15 @@ class Explainer:
             raise InputError(f"the engine is 'onnx' or 'torch', not '{engine}'")
         self._engine = engine
 
-    def _find_layer(self, wanted: str | int | None) -> Layer:
-        graph, score = self.network.model.graph, self.network.score.name
-        if self.method.at == "input":
-            if wanted is not None:
-                raise UnsupportedError(f"{self.method.name} explains at the input; leave the layer out")
-            entry = image_input(graph)
-            return Layer(entry.value, "", "", entry.shape, entry.axes)
-        layer = find_layer(graph, score, wanted)
-        if self.method.head == "gap-linear" and not is_gap_linear(graph, layer.name, score):
-            raise UnsupportedError(
-                f"{self.method.name} needs global average pooling and at most one linear layer behind '{layer.name}', "
-                "which this network does not have; use hires-cam or grad-cam, which work with any network"
-            )
-        return layer
+    @property
+    def network(self) -> Network:
+        """The model as it is explained."""
+        return self._reading.network
 
-    def _in_real_numbers(self, layer: Layer) -> Layer:
-        """Return a quantised layer as the real numbers that its integers stand for."""
-        model, name = dequantized(self.network.model, layer.name)
-        self.network = replace(self.network, model=model)
-        return replace(layer, name=name)
+    @property
+    def layer(self) -> Layer:
+        """Where activations are read."""
+        return self._reading.layers[0]
 
     @cached_property
     def image(self) -> ModelInput:
@@ -182,13 +164,11 @@ class Explainer:
     def engine(self) -> Engine | TorchEngine:
         """What computes scores, activations and gradients."""
         gradient, how = self.method.gradient, self._running
-        names = [layer.name for layer in self.layers]
-        names += [site.name for site in self._biases] + [site.name for site in self._attentions]
         if self._engine == "torch":
-            return TorchEngine(self.network, names, gradient, how.batch_size, how.threads)
+            return TorchEngine(self.network, self._reading.names, gradient, how.batch_size, how.threads)
         return Engine(
             self.network,
-            names,
+            self._reading.names,
             gradient,
             how.providers,
             how.threads,
@@ -197,26 +177,11 @@ class Explainer:
         )
 
     @cached_property
-    def _biases(self) -> tuple[BiasSite, ...]:
-        graph, score = self.network.model.graph, self.network.score.name
-        return bias_sites(graph, score) if self.method.reads == "biases" else ()
-
-    @cached_property
-    def _attentions(self) -> tuple[AttentionSite, ...]:
-        graph, score = self.network.model.graph, self.network.score.name
-        return attention_sites(graph, score) if self.method.reads == "attentions" else ()
-
-    @cached_property
     def _setting(self) -> Setting:
-        graph, score = self.network.model.graph, self.network.score.name
         return Setting(
-            network=self.network,
+            reading=self._reading,
             engine=self.engine,
             image=self.image,
-            layers=self.layers,
-            affine=self.method.at == "layer" and is_affine(graph, self.layer.name, score),
-            biases=self._biases,
-            attentions=self._attentions,
             grid=self._grid,
             running=self._running,
             masking=Masking(self.network, self.image, self._running),

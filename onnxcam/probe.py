@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -12,82 +12,17 @@ import numpy.typing as npt
 
 from onnxcam.engine import Engine, Found
 from onnxcam.errors import UnsupportedError
-from onnxcam.graph.dequantize import dequantized
-from onnxcam.graph.inputs import ModelInput
 from onnxcam.graph.layers import Layer
 from onnxcam.graph.layout import channels_first, spatial_axes
-from onnxcam.graph.sites import AttentionSite, BiasSite
 from onnxcam.graph.tokens import arrangement, to_places
-from onnxcam.masking import Masking
 from onnxcam.methods.probe import Attention, Bias
-from onnxcam.network import Network
-from onnxcam.parts import Behind, Parts
+from onnxcam.parts import Behind
 from onnxcam.relevance.composite import Composite
-from onnxcam.relevance.guided import guided_table
-from onnxcam.relevance_runs import Relevances
-from onnxcam.running import Running
+from onnxcam.setting import Setting
 from onnxcam.targets import Chosen
 from onnxcam.torch_engine import TorchEngine
 
 Tensor: TypeAlias = npt.NDArray[Any]
-Progress: TypeAlias = Callable[[Iterable[int], int], Iterable[int]]
-
-
-@dataclass(frozen=True, eq=False)
-class Setting:
-    """What stays the same from one batch to the next.
-
-    Attributes:
-        network: the model.
-        engine: computes scores, values and gradients.
-        image: the input that holds the image.
-        layers: the layer first, then the others that the method combines.
-        affine: whether the score is an affine function of the layer, and can be differentiated.
-        biases: places where constants are added, if the method reads them.
-        attentions: those of a transformer, if the method reads them.
-        grid: rows and columns of a transformer's tokens, where the user gives them.
-        running: how further graphs are run.
-        masking: the network on masked images.
-        relevances: the network's walks of relevance.
-        progress: wraps the steps of what takes long.
-    """
-
-    network: Network
-    engine: Engine | TorchEngine
-    image: ModelInput
-    layers: tuple[Layer, ...]
-    affine: bool
-    biases: tuple[BiasSite, ...]
-    attentions: tuple[AttentionSite, ...]
-    grid: tuple[int, int] | None
-    running: Running
-    masking: Masking
-    relevances: Relevances
-    progress: Progress | None = None
-    _parts: dict[str, Parts] = field(default_factory=dict)
-
-    @cached_property
-    def guided(self) -> Engine:
-        """What goes back to the image by the rules of guided backpropagation."""
-        model, name = dequantized(self.network.model, self.image.value)
-        how, rules = self.running, guided_table()
-        given = (how.providers, how.threads, how.batch_size)
-        return Engine(
-            replace(self.network, model=model), name, True, *given, share_weights=how.share_weights, table=rules
-        )
-
-    def parts(self, layer: str) -> Parts:
-        """Return the network cut at a layer, always the same."""
-        if layer not in self._parts:
-            self._parts[layer] = Parts(self.network, layer, self.running)
-        return self._parts[layer]
-
-    def places(self, layer: Layer, array: Tensor) -> Tensor:
-        """Return a value of a layer as ``[N, C, *space]``."""
-        array = array.transpose(channels_first(layer.axes))
-        if "T" not in layer.axes:
-            return array
-        return to_places(array, layer.grid, layer.before, layer.after, self.grid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +54,7 @@ class NetworkProbe:
     @property
     def affine(self) -> bool:
         """Known of the first layer only."""
-        return self.setting.affine and self.at == 0
+        return self.setting.reading.affine and self.at == 0
 
     @property
     def leading(self) -> int:
@@ -256,7 +191,7 @@ class NetworkProbe:
         gradients = self.found.gradients
         return [
             Bias(site.bias, gradients[site.name].transpose(site.order).astype(np.float32, copy=False))
-            for site in self.setting.biases
+            for site in self.setting.reading.biases
         ]
 
     def attentions(self) -> Sequence[Attention]:
@@ -264,7 +199,7 @@ class NetworkProbe:
         values, gradients = self.found.values, self.found.gradients
         return [
             Attention(site.heads(values[site.name]), site.heads(gradients.get(site.name, values[site.name] * np.nan)))
-            for site in self.setting.attentions
+            for site in self.setting.reading.attentions
         ]
 
     def places(self, tokens: Tensor) -> Tensor:
@@ -345,10 +280,9 @@ def probe(
     layer only; else the samples are repeated.
     """
     engine = setting.engine
-    alone = len(setting.layers) == 1 and not setting.biases and not setting.attentions
     if len(np.unique(samples)) == len(samples):
         found = engine.explain(feeds, chosen)
-    elif alone and isinstance(engine, Engine) and setting.layers[0].name != setting.image.value:
+    elif setting.reading.is_one_layer and isinstance(engine, Engine) and setting.layers[0].name != setting.image.value:
         return NetworkProbe(setting, feeds, engine.shared(feeds, chosen, samples), samples, samples)
     else:
         feeds = {name: array[samples] for name, array in feeds.items()}

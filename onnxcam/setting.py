@@ -1,0 +1,87 @@
+"""What explaining a network needs again and again: engines and graphs, made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy.typing as npt
+
+from onnxcam.engine import Engine
+from onnxcam.graph.dequantize import dequantized
+from onnxcam.graph.inputs import ModelInput
+from onnxcam.graph.layers import Layer
+from onnxcam.graph.layout import channels_first
+from onnxcam.graph.tokens import to_places
+from onnxcam.masking import Masking
+from onnxcam.network import Network
+from onnxcam.parts import Parts
+from onnxcam.reading import Reading
+from onnxcam.relevance.guided import guided_table
+from onnxcam.relevance_runs import Relevances
+from onnxcam.running import Running
+from onnxcam.torch_engine import TorchEngine
+
+Tensor: TypeAlias = npt.NDArray[Any]
+Progress: TypeAlias = Callable[[Iterable[int], int], Iterable[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What stays the same from one batch to the next.
+
+    Attributes:
+        reading: what the method reads of the network.
+        engine: computes scores, values and gradients.
+        image: the input that holds the image.
+        grid: rows and columns of a transformer's tokens, where the user gives them.
+        running: how further graphs are run.
+        masking: the network on masked images.
+        relevances: the network's walks of relevance.
+        progress: wraps the steps of what takes long.
+    """
+
+    reading: Reading
+    engine: Engine | TorchEngine
+    image: ModelInput
+    grid: tuple[int, int] | None
+    running: Running
+    masking: Masking
+    relevances: Relevances
+    progress: Progress | None = None
+    _parts: dict[str, Parts] = field(default_factory=dict)
+
+    @property
+    def network(self) -> Network:
+        """The model."""
+        return self.reading.network
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layer first, then the others that the method combines."""
+        return self.reading.layers
+
+    @cached_property
+    def guided(self) -> Engine:
+        """What goes back to the image by the rules of guided backpropagation."""
+        model, name = dequantized(self.network.model, self.image.value)
+        how, rules = self.running, guided_table()
+        given = (how.providers, how.threads, how.batch_size)
+        return Engine(
+            replace(self.network, model=model), name, True, *given, share_weights=how.share_weights, table=rules
+        )
+
+    def parts(self, layer: str) -> Parts:
+        """Return the network cut at a layer, always the same."""
+        if layer not in self._parts:
+            self._parts[layer] = Parts(self.network, layer, self.running)
+        return self._parts[layer]
+
+    def places(self, layer: Layer, array: Tensor) -> Tensor:
+        """Return a value of a layer as ``[N, C, *space]``."""
+        array = array.transpose(channels_first(layer.axes))
+        if "T" not in layer.axes:
+            return array
+        return to_places(array, layer.grid, layer.before, layer.after, self.grid)
