@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import platform
+import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from importlib.metadata import version
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -16,8 +14,9 @@ import numpy.typing as npt
 
 from onnxcam.converted import Converted
 from onnxcam.engine import Engine
-from onnxcam.errors import InputError, ModelError, OnnxcamWarning, UnsupportedError
+from onnxcam.errors import InputError, OnnxcamWarning, UnsupportedError
 from onnxcam.explanation import Explanation
+from onnxcam.film import strip
 from onnxcam.graph.inputs import ModelInput, image_input
 from onnxcam.graph.layers import Layer
 from onnxcam.graph.layout import channels_first
@@ -39,8 +38,10 @@ from onnxcam.methods.display import display
 from onnxcam.methods.registry import method as find_method
 from onnxcam.network import Network, read_network
 from onnxcam.probe import NetworkProbe, probe
+from onnxcam.provenance import provenance
 from onnxcam.reading import read_for
 from onnxcam.relevance_runs import Relevances
+from onnxcam.resolution import at_resolution, resolutions, walks
 from onnxcam.running import Running
 from onnxcam.runtime.providers import Provider
 from onnxcam.runtime.session import Session
@@ -49,8 +50,6 @@ from onnxcam.targets import Targets, by_class, choose, contrasted, spread
 from onnxcam.torch_engine import TorchEngine
 
 Tensor: TypeAlias = npt.NDArray[Any]
-
-_LABELS_KEY = "onnxcam.labels"
 
 
 class Explainer:
@@ -78,6 +77,7 @@ class Explainer:
         engine: Literal["onnx", "torch"] = "onnx",
         share_weights: bool = True,
         progress: Progress | None = None,
+        resolution: int | tuple[int, ...] | None = None,
     ) -> None:
         """Read the model and find everything that the method needs; nothing runs yet.
 
@@ -100,15 +100,21 @@ class Explainer:
                 with torch, a second opinion on files that onnx2torch can convert.
             share_weights: let the backward pass read the forward pass's weights; False for runtimes that confuse them.
             progress: wraps the steps of methods that take many runs, as ``progress(steps, total)``, for a progress bar.
+            resolution: size of the raw map, instead of a layer: 56, or (56, 56). Methods of layers explain at the last
+                layer of that size; those that walk down (fg-cam, lrp, ...) begin at ``layer`` and end there.
 
         Raises:
             ModelError: no ONNX model.
             NameNotFoundError: no such method, layer or score; near names are suggested.
             UnsupportedError: the method does not apply to this network, or the layer has nothing to locate.
         """
+        network = read_network(model, score)
+        self._begin = layer
         self.method = find_method(method)
-        self._reading = read_for(self.method, read_network(model, score), layer)
-        self.labels = tuple(labels) if labels is not None else _own_labels(self.network)
+        if resolution is not None:
+            self.method, layer = at_resolution(self.method, network, resolution, layer)
+        self._reading = read_for(self.method, network, layer)
+        self.labels = tuple(labels) if labels is not None else network.labels
         self._preprocess = Preprocess.parse(preprocess) if isinstance(preprocess, str) else preprocess
         self._resize = resize
         self._grid = grid
@@ -257,12 +263,13 @@ class Explainer:
         """
         return read_photograph(source, self.image_spec, self.preprocessing[0])
 
-    def explain(self, photographs: Sequence[Photograph], targets: Targets = None) -> Explanation:
+    def explain(self, photographs: Sequence[Photograph], targets: Targets = None, *, film: bool = False) -> Explanation:
         """Explain photographs that ``read`` has prepared.
 
         Args:
             photographs: of one size as the model sees them.
             targets: as for arrays.
+            film: also draw each photograph's maps of every size that the method can make, coarse to fine, in one strip.
 
         Raises:
             InputError: there are none, or the model sees them in different sizes.
@@ -272,33 +279,41 @@ class Explainer:
         arrays = np.concatenate([photograph.array for photograph in photographs])
         explanation = self({self.image.name: arrays}, targets)
         shown = [photographs[sample] for sample in explanation.samples]
-        return replace(
+        told = replace(
             explanation,
             names=tuple(photograph.name for photograph in shown),
             photos=tuple(photograph.image for photograph in shown),
             frames=tuple(photograph.frame for photograph in shown),
             provenance={**explanation.provenance, "preprocessing": self.preprocessing[0].to_dict()},
         )
+        if not film:
+            return told
+        steps = [finer.explain(photographs, targets) for finer in self._finer]
+        return replace(told, films=tuple(strip([step[row] for step in steps]) for row in range(len(told))))
+
+    def at(self, resolution: int | tuple[int, ...]) -> Explainer:
+        """Return an explainer like this one whose raw maps have another size; argument and errors as of the class."""
+        made = copy.copy(self)
+        made.method, layer = at_resolution(self.method, self.network, resolution, self._walk)
+        made._reading = read_for(made.method, self.network, layer)
+        for name in ("engine", "_setting", "_finer", "provenance"):
+            made.__dict__.pop(name, None)
+        return made
+
+    @property
+    def _walk(self) -> str | int | None:
+        """Where a method that walks down begins; its end, or the layer of another one, is what resolutions choose."""
+        return self._begin if walks(self.method) else None
+
+    @cached_property
+    def _finer(self) -> list[Explainer]:
+        """One for each size of maps, coarse to fine."""
+        return [self.at(size) for size in resolutions(self.method, self.network, self._walk)]
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
         """What is needed beside the explanation itself to repeat it."""
-        file = self.network.file
-        return {
-            "model": file.name,
-            "sha256": file.sha256,
-            "exporter": file.exporter,
-            "opset": file.opset,
-            "layer": {"name": self.layer.name, "node": self.layer.node, "axes": self.layer.axes},
-            "score_passed": self.network.score.passed,
-            "versions": {
-                "onnxcam": version("onnxcam"),
-                "onnxruntime": Session.version(),
-                "onnx": version("onnx"),
-                "numpy": np.__version__,
-                "python": platform.python_version(),
-            },
-        }
+        return provenance(self.network, self.layer)
 
     def _feeds(self, inputs: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
         if not isinstance(inputs, Mapping):
@@ -323,26 +338,6 @@ class Explainer:
         shape = feeds[entry.name].shape
         size = tuple(shape[axis] for axis in channels_first(entry.axes)[2:])
         return size if len(size) == raw.ndim - 1 else raw.shape[1:]
-
-
-def _own_labels(network: Network) -> tuple[str, ...] | None:
-    """Return the class names that the file carries.
-
-    Raises:
-        ModelError: they are no list of names.
-    """
-    text = network.file.metadata.get(_LABELS_KEY)
-    if text is None:
-        found = network.file.labels
-        # Names that are looked up by something else than this score are none of its classes.
-        return found if found is not None and network.score.classes in (None, len(found)) else None
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = None
-    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise ModelError(f"metadata entry {_LABELS_KEY} of the model is no JSON list of names; give --labels instead")
-    return tuple(found)
 
 
 def explain(

@@ -19,7 +19,8 @@ from onnxcam.report.files import make_folder, plain, slug
 from onnxcam.report.saving import FORMAT, Saved, Writer
 
 _SHEET = 16
-# Maps of single pixels are drawn full from this quantile on, unless it is next to nothing.
+# Maps of so many places are drawn full from this quantile on, unless it is next to nothing.
+_MANY = 28 * 28
 _BRIGHT = 0.99
 _DARK = 0.05
 
@@ -59,6 +60,7 @@ class Explanation:
         photos: the upright photographs, if there were any.
         frames: where the input lies in each photograph.
         samples: which of the inputs each map explains.
+        films: for every image a strip of its maps from coarse to fine, if there were to be any.
         provenance: what else is needed to repeat this: the model file and its hash, preprocessing, versions.
     """
 
@@ -78,6 +80,7 @@ class Explanation:
     photos: tuple[Image.Image, ...] | None = None
     frames: tuple[Frame, ...] | None = None
     samples: tuple[int, ...] = ()
+    films: tuple[Image.Image, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -110,7 +113,7 @@ class Explanation:
     def _per_image(self) -> dict[str, Any]:
         """Return the fields that hold one part an image, without those that are not there."""
         always = ("maps", "raw", "scores", "targets", "warnings")
-        sometimes = ("names", "asked", "photos", "frames", "samples")
+        sometimes = ("names", "asked", "photos", "frames", "samples", "films")
         parts = {name: getattr(self, name) for name in always}
         return parts | {name: getattr(self, name) for name in sometimes if getattr(self, name)}
 
@@ -163,8 +166,8 @@ class Explanation:
     def _picture(self) -> Image.Image:
         map = self.maps[0]
         size = (map.shape[1], map.shape[0])
-        if self.raw.shape == self.maps.shape:
-            # Single pixels: a few outliers would leave all others too dark to see.
+        if self.raw[0].size >= _MANY:
+            # Of so many places a few outliers would leave all others too dark to see.
             map = np.clip(map / max(float(np.quantile(map, _BRIGHT)), _DARK), 0, 1)
         if not self.photos:
             return Image.fromarray(colourise(map)).resize(display_size(size), Image.Resampling.BILINEAR)
@@ -202,7 +205,7 @@ class Explanation:
         return dict(plain(found))
 
     def save(self, folder: str | Path, stem: str | None = None) -> list[Saved]:
-        """Write an overlay (PNG), the raw map (NPY) and a record (JSON) for every image.
+        """Write an overlay (PNG), the raw map (NPY), a record (JSON) and, if there is one, the film for every image.
 
         Names are made of the image's, the method's and the class's. The same explanation saved again replaces its
         files; another one of an equal name (two photographs ``a/cat.jpg`` and ``b/cat.jpg``, another layer) gets a
@@ -214,14 +217,17 @@ class Explanation:
                 explanation has that name.
 
         Returns:
-            The three paths of every image.
+            The paths of every image.
 
         Raises:
             InputError: the folder cannot be made or written.
         """
         writer = Writer(make_folder(folder), replace=stem is not None)
         return [
-            writer.save(self._stem(i, stem), self.overlay(i), self.raw[i], self.record(i)) for i in range(len(self))
+            writer.save(
+                self._stem(i, stem), self.overlay(i), self.raw[i], self.record(i), self.films[i] if self.films else None
+            )
+            for i in range(len(self))
         ]
 
     def _stem(self, index: int, stem: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnxcam.errors import OnnxcamError
+from onnxcam.errors import ModelError, OnnxcamError
 from onnxcam.graph.batch import batch_size, mixes_samples, open_batch
 from onnxcam.graph.canonical import Model, canonicalize
 from onnxcam.graph.inputs import ModelInput, model_inputs
@@ -23,6 +24,7 @@ from onnxcam.runtime.session import Session
 
 # Rounding differs a little between one run of two samples and two runs of one.
 _TOLERANCE = 1e-3
+_LABELS_KEY = "onnxcam.labels"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,28 @@ class Network:
     def folder(self) -> Path | None:
         """Where external weights lie."""
         return None if self.file.path is None else self.file.path.parent
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The class names that the file carries.
+
+        Raises:
+            ModelError: they are no list of names.
+        """
+        text = self.file.metadata.get(_LABELS_KEY)
+        if text is None:
+            found = self.file.labels
+            # Names that are looked up by something else than this score are none of its classes.
+            return found if found is not None and self.score.classes in (None, len(found)) else None
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+            raise ModelError(
+                f"metadata entry {_LABELS_KEY} of the model is no JSON list of names; give --labels instead"
+            )
+        return tuple(found)
 
 
 def read_network(source: ModelSource, score: str | None = None) -> Network:

@@ -20,7 +20,8 @@ class Reading:
 
     Attributes:
         network: with quantised layers as the real numbers that they stand for.
-        layers: the layer first, then the others that the method combines.
+        layers: the layer first, then the others that the method combines or ends at.
+        combined: how many of them it reads.
         affine: whether the score is an affine function of the first one.
         biases: places where constants are added, if the method reads them.
         attentions: those of a transformer, if the method reads them.
@@ -28,15 +29,16 @@ class Reading:
 
     network: Network
     layers: tuple[Layer, ...]
+    combined: int
     affine: bool
     biases: tuple[BiasSite, ...]
     attentions: tuple[AttentionSite, ...]
 
     @property
     def names(self) -> list[str]:
-        """Names of the values, the layer first."""
+        """Names of the values that are read, the layer first."""
         return [
-            *(layer.name for layer in self.layers),
+            *(layer.name for layer in self.layers[: self.combined]),
             *(site.name for site in self.biases),
             *(site.name for site in self.attentions),
         ]
@@ -71,6 +73,7 @@ def read_for(method: Method, network: Network, wanted: str | int | None) -> Read
     return Reading(
         network,
         tuple(layers),
+        len(layers) if method.combines else 1,
         method.at == "layer" and is_affine(graph, layers[0].name, score),
         bias_sites(graph, score) if method.reads == "biases" else (),
         attention_sites(graph, score) if method.reads == "attentions" else (),

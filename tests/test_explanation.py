@@ -152,7 +152,7 @@ def test_equal_names_never_collide(tmp_path: Path) -> None:
 
 def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
     (one, _), (two, _) = explanation().save(tmp_path / "1"), explanation().save(tmp_path / "2")
-    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+    assert [path.read_bytes() for path in one.paths.values()] == [path.read_bytes() for path in two.paths.values()]
 
 
 def test_a_given_stem_replaces_explanations_but_nothing_else(tmp_path: Path) -> None:

@@ -11,26 +11,38 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 import click
 
+from onnxcam.errors import InputError
+
 if TYPE_CHECKING:
     from onnxcam.methods.base import Method
 
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def build_method(name: str, assignments: Sequence[str], wraps: Sequence[str] = ()) -> Method:
+def build_method(name: str, assignments: Sequence[str], wraps: Sequence[str] = (), to: str | None = None) -> Method:
     """Return the method of that name with fields set from texts such as ``seed=1``, wrapped in wrappers.
 
     Args:
         name: of the method.
         assignments: its fields.
         wraps: texts such as ``noise:n=8,seed=1``, innermost first.
+        to: where it ends, for methods that can end elsewhere than where they begin.
 
     Raises:
         NameNotFoundError: no such method or wrapper.
         InputError: no such field, or a value that the field does not take.
     """
+    from onnxcam.methods.ending import EndingMethod
     from onnxcam.methods.registry import method, methods, wrap, wrappers
 
+    if to is not None and name in methods():
+        ending = [each for each, cls in methods().items() if issubclass(cls, EndingMethod)]
+        if name not in ending:
+            raise InputError(
+                f"{name} has no end to choose by --to, as {', '.join(ending)} have; --layer or --resolution say where "
+                "it explains"
+            )
+        assignments = [*assignments, f"to={to}"]
     built = method(name, **_options(methods().get(name), assignments, "--set"))
     for text in wraps:
         wrapper, _, rest = text.partition(":")

@@ -24,6 +24,16 @@ def _grid(text: str | None) -> tuple[int, int] | None:
     return int(rows), int(columns)
 
 
+def _size(text: str | None) -> int | tuple[int, ...] | None:
+    """Return places along each axis, or one number for all."""
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if not all(side.isdecimal() and int(side) for side in sides):
+        raise click.BadParameter(f"'{text}' is no size; write 56, or rows and columns such as 28x56")
+    return int(text) if len(sides) == 1 else tuple(map(int, sides))
+
+
 def all_of(*decorators: Callable[[_Function], _Function]) -> Callable[[_Function], _Function]:
     """Return one decorator for several, which ``--help`` lists in the order given."""
 
@@ -73,6 +83,13 @@ method = all_of(
         "--layer",
         metavar="NAME|INDEX",
         help="Where to read the map, as onnxcam inspect lists.  [default: -1, the last one with spatial extent]",
+    ),
+    click.option("--to", metavar="NAME|INDEX", help="Where fg-cam, lrp, clrp and sglrp end.  [default: input]"),
+    click.option(
+        "--resolution",
+        metavar="SIZE",
+        callback=lambda ctx, option, text: _size(text),
+        help="Size of the raw map, such as 56 or 28x56, instead of its layer.",
     ),
 )
 preparation = all_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -48,11 +48,21 @@ class Teller:
             finally:
                 self._bar = None
 
+    def steps(self, steps: Iterable[int], total: int) -> Iterator[int]:
+        """Yield the steps of what takes many runs; the progress bar says how far it is."""
+        for done, step in enumerate(steps):
+            if self._bar is not None and not self._hidden:
+                self._bar.label = f"step {done + 1} of {total}"
+                self._bar.render_progress()
+            yield step
+        if self._bar is not None:
+            self._bar.label = ""
+
     def tell(self, one: Explanation, saved: Saved) -> None:
         """Tell of one image that was explained, and of what makes its map doubtful."""
         self.clear()
         if self._as_json:
-            files = {name: str(path) for name, path in saved._asdict().items()}
+            files = {name: str(path) for name, path in saved.paths.items()}
             self.records.append(one.record() | {"files": files})
         else:
             self.records.append({})
@@ -97,7 +107,7 @@ def line(one: Explanation, saved: Saved) -> str:
     told = _value(best, one)
     if explained.class_index != best.class_index:
         told += f", explained: {_value(explained, one)}"
-    return f"{_name(one)}: {told} -> {saved.overlay}"
+    return f"{_name(one)}: {told} -> {saved.film or saved.overlay}"
 
 
 def _name(one: Explanation) -> str:

@@ -73,6 +73,11 @@ class Method(ABC):
         return ()
 
     @property
+    def combines(self) -> bool:
+        """Whether it reads the values of these layers, and does not only end there."""
+        return True
+
+    @property
     def contrast(self) -> Contrast | None:
         """How the explained class is set against others; None where it is explained by itself."""
         return None

@@ -23,6 +23,7 @@ class CLRP(ComposedMethod):
 
     Attributes:
         composite: as of ``lrp``.
+        to: as of ``lrp``.
     """
 
     name: ClassVar[str] = "clrp"
@@ -30,8 +31,8 @@ class CLRP(ComposedMethod):
     composite: str | Composite = "epsilon-plus"
 
     def explain(self, probe: Probe) -> Array:
-        """Return ``[N, *space]`` at the input's size, signed, in units of the score."""
+        """Return ``[N, *spatial]`` where it ends, signed, in units of the score."""
         scores, hot = one_hot(probe, self)
         others = (1 - hot) / max(hot.shape[1] - 1, 1)
         start = (scores * hot).sum(axis=1, keepdims=True) * (hot - others)
-        return probe.relevance(self.rules, start.reshape(probe.scores.shape)).sum(axis=1)
+        return self.propagated(probe, start.reshape(probe.scores.shape))

@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from onnxcam.errors import UnsupportedError
 from onnxcam.methods.base import Array, Method
+from onnxcam.methods.ending import EndingMethod
 from onnxcam.methods.probe import Probe
 from onnxcam.relevance.composite import Composite
 
 
 @dataclass(frozen=True)
-class ComposedMethod(Method):
-    """A method that propagates relevance to the input by the rules of a composite.
+class ComposedMethod(EndingMethod):
+    """A method that propagates relevance to the input, or to a layer before the score, by the rules of a composite.
 
     Attributes:
         composite: its name, a JSON file, or the composite itself.
@@ -36,6 +39,10 @@ class ComposedMethod(Method):
     def rules(self) -> Composite:
         """The composite."""
         return Composite.parse(self.composite)
+
+    def propagated(self, probe: Probe, start: Array | None = None) -> Array:
+        """Return relevance where the map ends, summed over channels: of the explained score, or from ``start``."""
+        return np.asarray(probe.relevance(self.rules, start, to=self.end).sum(axis=1))
 
     def describe(self) -> dict[str, Any]:
         """Return the name and all fields, a composite of the user's own in full."""

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from onnxcam.methods.base import Array, Method, spatial
+from onnxcam.methods.base import Array, spatial
+from onnxcam.methods.ending import EndingMethod
 from onnxcam.methods.probe import Probe
 from onnxcam.methods.score_cam import ScoreCAM
 from onnxcam.relevance.composite import Composite
@@ -18,7 +19,7 @@ _KEPT = 0.1
 
 
 @dataclass(frozen=True)
-class FGCAM(Method):
+class FGCAM(EndingMethod):
     """A CAM's terms taken down from its layer to a finer one, or to the pixels.
 
     ``L = sum_k R_k``, ``R`` the relevance at the finer layer that begins as ``I_k = w_k A_k`` at the layer: the base
@@ -42,24 +43,16 @@ class FGCAM(Method):
     paper: ClassVar[str] = "qiu2023"
     base: Literal["grad-cam", "score-cam"] = "grad-cam"
     denoise: bool = False
-    to: str | int = "input"
 
     @property
     def gradient(self) -> bool:
         """As the base."""
         return self.base == "grad-cam"
 
-    @property
-    def layers(self) -> tuple[str | int, ...]:
-        """The layer where the map ends."""
-        return () if self.to == "input" else (self.to,)
-
     def explain(self, probe: Probe) -> Array:
         """Return ``[N, *spatial]`` at the size of the layer where it ends, signed, in units of the base."""
         terms = self.terms(probe)
-        found = probe.relevance(
-            Composite.parse(_RULES), self._denoised(terms), of="layer", to="input" if self.to == "input" else 0
-        )
+        found = probe.relevance(Composite.parse(_RULES), self._denoised(terms), of="layer", to=self.end)
         return found.sum(axis=1)
 
     def terms(self, probe: Probe) -> Array:

@@ -25,11 +25,12 @@ class LRP(ComposedMethod):
 
     Attributes:
         composite: name of a composite, a JSON file, or the composite itself.
+        to: where the map ends: ``input``, or a layer, by name or by index.
     """
 
     name: ClassVar[str] = "lrp"
     paper: ClassVar[str] = "bach2015"
 
     def explain(self, probe: Probe) -> Array:
-        """Return ``[N, *space]`` at the input's size, signed, in units of the score."""
-        return probe.relevance(self.rules).sum(axis=1)
+        """Return ``[N, *spatial]`` where it ends, signed, in units of the score."""
+        return self.propagated(probe)

@@ -44,6 +44,11 @@ class NestedMethod(Method):
         return self.inner.layers
 
     @property
+    def combines(self) -> bool:
+        """As the method inside, unless the layers are its own."""
+        return self.layers != self.inner.layers or self.inner.combines
+
+    @property
     def contrast(self) -> Contrast | None:
         """As the method inside."""
         return self.inner.contrast

@@ -150,7 +150,7 @@ class Probe(Protocol):
             start: relevance where it starts, of the shape of ``scores`` or of ``a``; by default each score times its
                 weight: the value of the target's logit at the target, and 0 elsewhere.
             of: where it starts.
-            to: where it ends: this layer, the image input, or which of ``layers()``.
+            to: where it ends: this layer, the image input, or which of the method's ``layers``.
 
         Returns:
             ``[N, K, *spatial]``, signed.

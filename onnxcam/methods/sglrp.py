@@ -24,6 +24,7 @@ class SGLRP(ComposedMethod):
 
     Attributes:
         composite: as of ``lrp``.
+        to: as of ``lrp``.
     """
 
     name: ClassVar[str] = "sglrp"
@@ -31,11 +32,11 @@ class SGLRP(ComposedMethod):
     composite: str | Composite = "epsilon-plus"
 
     def explain(self, probe: Probe) -> Array:
-        """Return ``[N, *space]`` at the input's size, signed; its scale is that of a probability."""
+        """Return ``[N, *spatial]`` where it ends, signed; its scale is that of a probability."""
         scores, hot = one_hot(probe, self)
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         p = powers / powers.sum(axis=1, keepdims=True)
         # 1 - p of a sure class would be rounded to 0: the sum of the others is not.
         rest = np.where(hot > 0, 0, p)
         start = (p * hot).sum(axis=1, keepdims=True) * (hot * rest.sum(axis=1, keepdims=True) - rest)
-        return probe.relevance(self.rules, start.reshape(probe.scores.shape)).sum(axis=1)
+        return self.propagated(probe, start.reshape(probe.scores.shape))

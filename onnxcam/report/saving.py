@@ -1,4 +1,4 @@
-"""One explanation as three files that belong together and take nobody else's place."""
+"""One explanation as files that belong together and take nobody else's place."""
 
 from __future__ import annotations
 
@@ -31,11 +31,18 @@ class Saved(NamedTuple):
         overlay: the picture (PNG).
         raw: the signed map at the layer's size (NPY).
         record: what is needed to repeat it (JSON).
+        film: the strip from coarse to fine (PNG), if there is one.
     """
 
     overlay: Path
     raw: Path
     record: Path
+    film: Path | None = None
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Those that there are."""
+        return {name: path for name, path in self._asdict().items() if path is not None}
 
 
 class Writer:
@@ -51,8 +58,15 @@ class Writer:
         self._replace = replace
         self._taken: set[str] = set()
 
-    def save(self, stem: str, picture: Image.Image, raw: npt.NDArray[Any], record: Mapping[str, Any]) -> Saved:
-        """Write the three files under the first free name that begins with the stem.
+    def save(
+        self,
+        stem: str,
+        picture: Image.Image,
+        raw: npt.NDArray[Any],
+        record: Mapping[str, Any],
+        film: Image.Image | None = None,
+    ) -> Saved:
+        """Write the files under the first free name that begins with the stem.
 
         Raises:
             InputError: the stem is not a file name, or the folder cannot be written.
@@ -61,18 +75,21 @@ class Writer:
             raise InputError(
                 f"'{stem}' cannot be a file name; give one without folders, such as '{slug(stem) or 'map'}'"
             )
-        saved = self._free(stem, record)
-        files = {"overlay": saved.overlay.name, "raw": saved.raw.name}
+        saved = self._free(stem, record, film is not None)
+        files = {name: path.name for name, path in saved.paths.items() if name != "record"}
         write(saved.overlay, lambda file: picture.save(file, "PNG"))
         write(saved.raw, lambda file: np.save(file, raw, allow_pickle=False))
-        # The record comes last: where it stands, the other two do.
+        if film is not None and saved.film is not None:
+            write(saved.film, lambda file: film.save(file, "PNG"))
+        # The record comes last: where it stands, the others do.
         write(saved.record, lambda file: file.write(to_json({**record, "files": files}).encode()))
         return saved
 
-    def _free(self, stem: str, record: Mapping[str, Any]) -> Saved:
+    def _free(self, stem: str, record: Mapping[str, Any], film: bool) -> Saved:
         for number in itertools.count(1):
             name = stem if number == 1 else f"{stem}-{number}"
-            saved = Saved(*(self._folder / f"{name}{suffix}" for suffix in (".png", ".npy", ".json")))
+            ends = (".png", ".npy", ".json", *(["-film.png"] if film else []))
+            saved = Saved(*(self._folder / f"{name}{end}" for end in ends))
             # Some file systems take Cat and cat for one name.
             if name.casefold() not in self._taken and self._may_take(saved, record):
                 self._taken.add(name.casefold())
@@ -80,7 +97,7 @@ class Writer:
         raise AssertionError("unreachable: numbers do not end")
 
     def _may_take(self, saved: Saved, record: Mapping[str, Any]) -> bool:
-        if not any(path.exists() for path in saved):
+        if not any(path.exists() for path in saved.paths.values()):
             return True
         earlier = _read(saved.record)
         return earlier is not None and (self._replace or _identity(earlier) == _identity(record))

@@ -50,7 +50,7 @@ def test_a_file_makes_a_method_that_tells_all_about_itself(tmp_path: Path) -> No
     file.write_text(json.dumps(MINE))
     made = onnxcam.method("lrp", composite=str(file))
     file.unlink()
-    assert made.describe() == {"name": "lrp", "composite": {**MINE, "rectified_pools": False, "rules": [
+    assert made.describe() == {"name": "lrp", "to": "input", "composite": {**MINE, "rectified_pools": False, "rules": [
         {"at": "first conv", "rule": "box", "stabilizer": 1e-6, "bias": True, "low": -2.0, "high": None},
         {"at": "any", "rule": "gamma", "stabilizer": 1e-6, "bias": True, "gamma": 0.1},
     ]}}  # fmt: skip

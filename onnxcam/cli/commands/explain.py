@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Where overlays (PNG), raw maps (NPY) and records (JSON) go.",
 )
+@click.option("--film", is_flag=True, help="Also draw each image's maps of every size, coarse to fine, in one strip.")
 @options.running
 @options.as_json
 @options.quiet
@@ -61,6 +62,7 @@ def command(
     demo: bool,
     target: str,
     out: str,
+    film: bool,
     as_json: bool,
     quiet: bool,
     **how: Any,
@@ -74,15 +76,15 @@ def command(
     from onnxcam.target_text import parse_targets
 
     model, images = _demo(model, images) if demo else _given(model, images)
-    explainer = make_explainer(model, **how)
+    teller = Teller(as_json, quiet)
+    explainer = make_explainer(model, teller, **how)
     targets = parse_targets(target, explainer.labels)
     make_folder(out)
-    teller = Teller(as_json, quiet)
     files = list_images(images, teller.fail)
     with teller.progress(len(files)):
         for batch in batches(explainer, files, teller.fail):
             try:
-                explanations = [explainer.explain(batch, target) for target in targets]
+                explanation = explainer.explain(batch, [targets] * len(batch), film=film)
             except ProviderError as error:
                 if not _is_open(explainer):
                     raise
@@ -95,8 +97,8 @@ def command(
                 _introduce(explainer)
             for image in range(len(batch)):
                 teller.advance()
-                for explanation in explanations:
-                    one = explanation[image]
+                for row in range(image * len(targets), (image + 1) * len(targets)):
+                    one = explanation[row]
                     teller.tell(one, one.save(out)[0])
     if as_json:
         print_json(teller.document(explainer))
@@ -127,11 +129,14 @@ def _demo(model: str | None, images: tuple[str, ...]) -> tuple[str, tuple[str, .
 
 def make_explainer(
     model: str,
+    teller: Teller,
     *,
     method: str,
     fields: tuple[str, ...],
     wraps: tuple[str, ...],
     layer: str | None,
+    to: str | None,
+    resolution: int | tuple[int, ...] | None,
     score: str | None,
     preprocess: str | None,
     resize: Any,
@@ -149,7 +154,7 @@ def make_explainer(
 
     explainer = Explainer(
         model,
-        build_method(method, fields, wraps),
+        build_method(method, fields, wraps, to),
         layer,
         score,
         None if provider is None else [provider],
@@ -161,6 +166,8 @@ def make_explainer(
         grid=grid,
         engine=engine,
         share_weights=share_weights,
+        progress=teller.steps,
+        resolution=resolution,
     )
     # Before any photograph is read: what is wrong with the model or the provider is said once, and at once.
     _ = explainer.image_spec, explainer.session
