@@ -1,9 +1,11 @@
-"""The picture of the README: drawn samples, their true pixels, and maps by four methods.
+"""The pictures of the README: drawn samples, their true pixels, and maps by four methods; one sample, coarse to fine.
 
 python -m tools.shapes.picture
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +19,11 @@ from tools.shapes.samples import MODEL, SEEDS
 METHODS = ("hires-cam", "grad-cam", "eigen-cam", "random-cam")
 SIDE = 144
 PICTURE = MODEL.parent / "maps.png"
+FILM = MODEL.parent / "film.png"
 
 
 def main() -> None:
-    """Explain one sample of every class and write the picture."""
+    """Explain one sample of every class and one of them at every resolution, and write the pictures."""
     drawings = [draw(seed) for seed in list(SEEDS)[:6]]
     columns = [[_tile(drawing.image, drawing.name) for drawing in drawings]]
     columns.append([_tile(_dimmed(drawing.image, drawing.mask), "true pixels") for drawing in drawings])
@@ -30,7 +33,13 @@ def main() -> None:
         columns.append([_tile(result.overlay(i, captioned=False), method) for i in range(len(drawings))])
     # One row a kind of picture, one column a sample.
     sheet = grid([tile for column in columns for tile in column], columns=len(drawings), gap=6)
-    sheet.quantize(256, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
+    _write(sheet, PICTURE)
+    explainer = onnxcam.Explainer(MODEL, "fg-cam")
+    _write(explainer.explain([explainer.read(drawings[0].image)], film=True).films[0], FILM)
+
+
+def _write(picture: Image.Image, path: Path) -> None:
+    picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def _dimmed(image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
