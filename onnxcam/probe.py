@@ -198,7 +198,10 @@ class NetworkProbe:
         """Return attention matrices; gradients only where the method asked for gradients."""
         values, gradients = self.found.values, self.found.gradients
         return [
-            Attention(site.heads(values[site.name]), site.heads(gradients.get(site.name, values[site.name] * np.nan)))
+            Attention(
+                site.heads(values[site.name], len(self.samples)),
+                site.heads(gradients.get(site.name, values[site.name] * np.nan), len(self.samples)),
+            )
             for site in self.setting.reading.attentions
         ]
 

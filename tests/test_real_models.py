@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 
 import onnxcam
@@ -115,6 +117,25 @@ def test_the_cat_and_the_dog_are_told_apart(name: str) -> None:
     dog, cat = (slice(0, 110), slice(20, 160)), (slice(130, 215), slice(40, 190))
     assert result.maps[0][cat].mean() > 1.3 * result.maps[0][dog].mean()
     assert (result.maps[1:, *dog].mean(axis=(1, 2)) > 3 * result.maps[1:, *cat].mean(axis=(1, 2))).all()
+
+
+def test_attention_of_an_old_opset_is_followed() -> None:
+    """Its softmax is one of a matrix, made of batch, heads and rows at once; the definition is written as loops."""
+    model = onnx.load(shared_path("models", "vit_cifar10_fp32.onnx"))
+    made = explainer("vit_cifar10_fp32", "rollout")
+    photos = [made.read(path) for path in sorted(shared_path("images", "cifar10").glob("*.png"))[:3]]
+    names = [node.output[0] for node in model.graph.node if node.op_type == "Softmax"]
+    model.graph.output.extend(onnx.helper.make_tensor_value_info(name, 1, None) for name in names)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    whole = np.concatenate([photo.array for photo in photos])
+    layers = session.run(names, {session.get_inputs()[0].name: whole})
+    assert [layer.shape for layer in layers] == [(3, 3, 5, 5)] * 2
+    for row, found in enumerate(made.explain(photos).raw):
+        path = np.eye(5)
+        for layer in layers:
+            mixed = layer[row].mean(axis=0) / 2 + np.eye(5) / 2
+            path = mixed @ path
+        np.testing.assert_allclose(found.ravel(), path[0, 1:], rtol=1e-5)
 
 
 def test_real_photographs_of_cifar_classes_are_recognised() -> None:

@@ -17,6 +17,8 @@ from onnxcam.graph.values import find_value
 Tensor: TypeAlias = npt.NDArray[Any]
 
 _MATRIX_RANKS = (3, 4)
+# Before opset 13 a softmax over the last axis is one of a matrix, from which its result is reshaped.
+_BETWEEN = ("Cast", "Identity", "Dropout", "Reshape")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,16 +42,22 @@ class AttentionSite:
 
     Attributes:
         name: of the softmax, ``[N, heads, T, T]``, or ``[N * heads, T, T]``.
-        count: how many heads are joined to the first axis.
     """
 
     name: str
-    count: int = 0
 
-    def heads(self, array: Tensor) -> Tensor:
-        """Return ``[N, heads, T, T]``, float32."""
-        array = array.astype(np.float32, copy=False)
-        return array if array.ndim == max(_MATRIX_RANKS) else array.reshape(-1, self.count, *array.shape[1:])
+    def heads(self, array: Tensor, samples: int) -> Tensor:
+        """Return ``[N, heads, T, T]``, float32, of so many samples.
+
+        Raises:
+            UnsupportedError: it is not between the tokens of one set.
+        """
+        if array.shape[-1] != array.shape[-2]:
+            raise UnsupportedError(
+                f"attention '{self.name}' of shape {list(array.shape)} leads from some tokens to others, "
+                "which cannot be followed through layers; use hires-cam or layer-cam"
+            )
+        return array.astype(np.float32, copy=False).reshape(samples, -1, *array.shape[-2:])
 
 
 def bias_sites(graph: ir.Graph, score: str) -> tuple[BiasSite, ...]:
@@ -106,18 +114,18 @@ def attention_sites(graph: ir.Graph, score: str) -> tuple[AttentionSite, ...]:
 
 
 def _attention(node: ir.Node) -> AttentionSite | None:
+    """Return the matrix that a softmax makes, if a product reads it: behind what brings it back into its shape, too."""
     value = node.outputs[0]
-    rank = None if value.shape is None else len(value.shape)
     reader = value
-    while len(reader.consumers()) == 1 and reader.consumers()[0].op_type in ("Cast", "Identity", "Dropout"):
-        reader = reader.consumers()[0].outputs[0]
+    while len(reader.consumers()) == 1 and (user := reader.consumers()[0]).op_type in _BETWEEN:
+        reader = user.outputs[0]
+        if user.op_type == "Reshape":
+            value = reader
     multiplied = any(user.op_type == "MatMul" and user.inputs[0] is reader for user in reader.consumers())
-    if value.shape is None or rank not in _MATRIX_RANKS or not multiplied or value.shape[-1] != value.shape[-2]:
+    if value.shape is None or len(value.shape) not in _MATRIX_RANKS or not multiplied:
         return None
-    if rank == max(_MATRIX_RANKS):
-        return AttentionSite(str(value.name))
-    first = value.shape[0]
-    return AttentionSite(str(value.name), first if isinstance(first, int) else 1)
+    sizes = {size for size in (value.shape[-1], value.shape[-2]) if isinstance(size, int)}
+    return AttentionSite(str(value.name)) if len(sizes) < 2 else None
 
 
 def _bias(node: ir.Node, on_way: set[ir.Value]) -> tuple[Tensor, Tensor | float, ir.Value | None] | None:
