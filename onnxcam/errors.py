@@ -3,8 +3,10 @@
     OnnxcamError
       ModelError            the file is no model that can be loaded           exit code 3
       UnsupportedError      an operator without a rule, a head without CAM    exit code 4
+        NoRuleError         nothing leads back through an operator            the same
       NameNotFoundError     no layer, score, method or target of that name    exit code 5
       DependencyError       the score does not depend on the layer            exit code 6
+        NoGradientError     it does, but only in steps                        the same
       TargetError           a class out of range                              exit code 7
       ImageError            the image cannot be read or does not fit          exit code 8
       InputError            an array that the model does not take             exit code 9
@@ -45,6 +47,10 @@ class UnsupportedError(OnnxcamError):
     exit_code = 4
 
 
+class NoRuleError(UnsupportedError):
+    """Operators on the way back from the score have no rule; methods that lead nothing back may do."""
+
+
 class NameNotFoundError(OnnxcamError):
     """A layer, score, method or label of that name does not exist."""
 
@@ -55,6 +61,10 @@ class DependencyError(OnnxcamError):
     """The score does not depend on the value whose gradient is asked for."""
 
     exit_code = 6
+
+
+class NoGradientError(DependencyError):
+    """The score depends on the value, but not smoothly; methods that lead nothing back may do."""
 
 
 class TargetError(OnnxcamError):

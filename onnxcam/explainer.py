@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from onnxcam.alternatives import with_alternatives
 from onnxcam.converted import Converted
 from onnxcam.engine import Engine
 from onnxcam.errors import InputError, OnnxcamWarning, UnsupportedError
@@ -198,7 +199,8 @@ class Explainer:
     @property
     def session(self) -> Session | Converted:
         """The graph that computes scores, activations and gradients, loaded."""
-        return self.engine.session
+        with with_alternatives(self.network, self._running):
+            return self.engine.session
 
     @property
     def batch_size(self) -> int:
@@ -220,8 +222,13 @@ class Explainer:
         Raises:
             InputError: the model does not take such arrays.
             TargetError: there is no such class.
-            ProviderError: the provider fails.
+            UnsupportedError, DependencyError: nothing leads back to the layer; the message names methods that need not.
+            ProviderError: the provider fails, or there is too little memory.
         """
+        with with_alternatives(self.network, self._running):
+            return self._explain(inputs, targets)
+
+    def _explain(self, inputs: Tensor | Mapping[str, Tensor], targets: Targets) -> Explanation:
         asked = self.ask(inputs, targets)
         found = asked.found
         scores = by_class(found.scores, self.network.score)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from onnxcam.errors import UnsupportedError
+from onnxcam.errors import DependencyError, UnsupportedError
+from onnxcam.graph.branches import sources
 from onnxcam.graph.dequantize import dequantized
 from onnxcam.graph.head import is_affine, is_gap_linear
 from onnxcam.graph.inputs import image_input
 from onnxcam.graph.layers import Layer, find_layer
 from onnxcam.graph.sites import AttentionSite, BiasSite, attention_sites, bias_sites
-from onnxcam.methods.base import Method
+from onnxcam.graph.values import find_value
+from onnxcam.methods.base import ActivationMethod, Method
+from onnxcam.methods.nested import NestedMethod
 from onnxcam.network import Network
 
 
@@ -59,11 +62,18 @@ def read_for(method: Method, network: Network, wanted: str | int | None) -> Read
 
     Raises:
         NameNotFoundError: there is no such layer.
+        DependencyError: the score does not depend on a layer, and the method explains the score; or the layer where it
+            begins does not depend on the one where it ends.
         UnsupportedError: the method does not apply to this network, or the layer has nothing to locate.
     """
     score = network.score.name
     found = [_layer(method, network, wanted)]
     found += [find_layer(network.model.graph, score, other) for other in method.layers]
+    if not _explains_no_score(method):
+        _refuse_beside(network, found)
+    if method.at == "layer" and not method.combines:
+        _refuse_behind(network, found[0], found[1:])
+    _refuse_head(method, network, found[0])
     layers = []
     for layer in found:
         model, name = dequantized(network.model, layer.name)
@@ -87,10 +97,44 @@ def _layer(method: Method, network: Network, wanted: str | int | None) -> Layer:
             raise UnsupportedError(f"{method.name} explains at the input; leave the layer out")
         entry = image_input(graph)
         return Layer(entry.value, "", "", entry.shape, entry.axes)
-    layer = find_layer(graph, score, wanted)
-    if method.head == "gap-linear" and not is_gap_linear(graph, layer.name, score):
+    return find_layer(graph, score, wanted)
+
+
+def _refuse_head(method: Method, network: Network, layer: Layer) -> None:
+    """Refuse a method whose formula holds behind another head only."""
+    if method.head == "gap-linear" and not is_gap_linear(network.model.graph, layer.name, network.score.name):
         raise UnsupportedError(
             f"{method.name} needs global average pooling and at most one linear layer behind '{layer.name}', "
             "which this network does not have; use hires-cam or grad-cam, which work with any network"
         )
-    return layer
+
+
+def _explains_no_score(method: Method) -> bool:
+    """Whether a method, or the one inside, looks at activations alone: these are worth a look beside the way too."""
+    return isinstance(method, ActivationMethod) or (
+        isinstance(method, NestedMethod) and _explains_no_score(method.inner)
+    )
+
+
+def _refuse_beside(network: Network, layers: list[Layer]) -> None:
+    """Refuse layers that the score is not computed from, whatever method would read them."""
+    graph, score = network.model.graph, network.score.name
+    on_way = sources(find_value(graph, score))
+    for layer in layers:
+        if find_value(graph, layer.name) not in on_way:
+            raise DependencyError(
+                f"the score '{score}' does not depend on '{layer.name}': it is not computed from it; "
+                "choose a layer on the way to the score (onnxcam inspect lists them), or another --score"
+            )
+
+
+def _refuse_behind(network: Network, layer: Layer, ends: list[Layer]) -> None:
+    """Refuse to end anywhere but on the way down from the layer."""
+    graph = network.model.graph
+    down = sources(find_value(graph, layer.name))
+    for end in ends:
+        if find_value(graph, end.name) not in down:
+            raise DependencyError(
+                f"the layer '{layer.name}' does not depend on '{end.name}', where the map is to end; "
+                "end at the layer itself or at one before it (onnxcam inspect lists them), or at the input"
+            )

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from onnxcam.cli import main
+from onnxcam.errors import OnnxcamError
 from tests.models import model
 
 COLOURS = ("red", "green", "blue")
@@ -30,6 +31,17 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> Ran:
     """Run one command in this process."""
     code = main([str(argument) for argument in arguments])
     return Ran(code, *capsys.readouterr())
+
+
+def check(ran: Ran, error: type[OnnxcamError], *said: str) -> None:
+    """One line on stderr, nothing on stdout, the error's own exit code, and the words that help."""
+    assert ran.out == ""
+    assert ran.err.startswith("onnxcam: error: ")
+    assert ran.err.count("\n") == 1, ran.err
+    assert "Traceback" not in ran.err
+    assert ran.code == error.exit_code, ran.err
+    for words in said:
+        assert words in ran.err, ran.err
 
 
 def colour_model(metadata: bool = True, ending: str = "y = Softmax <axis = 1> (logits)") -> onnx.ModelProto:

@@ -25,7 +25,7 @@ from onnxcam.errors import (
     UnsupportedError,
 )
 from onnxcam.runtime.providers import CPU, available, has_cuda_driver
-from tests.commands import Ran, colour_model, draw, run, save
+from tests.commands import Ran, check, colour_model, draw, run, save
 from tests.models import floats, model
 from tests.shared import shared_path
 
@@ -39,17 +39,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     save(colour_model(), Path("m.onnx"))
     draw(Path("a.png"))
     return folder
-
-
-def check(ran: Ran, error: type[OnnxcamError], *said: str) -> None:
-    """One line on stderr, nothing on stdout, the error's own exit code, and the words that help."""
-    assert ran.out == ""
-    assert ran.err.startswith("onnxcam: error: ")
-    assert ran.err.count("\n") == 1, ran.err
-    assert "Traceback" not in ran.err
-    assert ran.code == error.exit_code, ran.err
-    for words in said:
-        assert words in ran.err, ran.err
 
 
 def explain(capsys: pytest.CaptureFixture[str], *options: object, model: str = "m.onnx", image: str = "a.png") -> Ran:

@@ -14,7 +14,7 @@ from onnxcam.autodiff import shapes
 from onnxcam.autodiff.builder import Builder, Var, shape_of
 from onnxcam.autodiff.node import NodeView, UnknownShapeError, cotangent_type
 from onnxcam.autodiff.registry import Rule, Table, constant_outputs, find_rule, refusals, zero_gradients
-from onnxcam.errors import DependencyError, UnsupportedError
+from onnxcam.errors import DependencyError, NoGradientError, NoRuleError, UnsupportedError
 from onnxcam.graph.branches import bodies, captured, reads
 from onnxcam.graph.signal import carries_signal
 
@@ -36,22 +36,30 @@ def carries_gradient(node: ir.Node, value: ir.Value, found: Container[ir.Value])
 
 def influenced(graph: ir.Graph, sources: Iterable[ir.Value]) -> set[ir.Value]:
     """Return every value that changes smoothly with one of the sources, the sources included."""
-    zero = zero_gradients()
     found = set(sources)
     for node in graph:
-        if (node.domain, node.op_type) not in zero and any(value in found for value in reads(node)):
-            found.update([value for value in node.outputs if carries_gradient(node, value, found)])
+        found.update(passed_on(node, found))
     return found
+
+
+def passed_on(node: ir.Node, found: Container[ir.Value]) -> list[ir.Value]:
+    """Return the outputs of a node that change smoothly with some values; none where it reads none of these."""
+    if (node.domain, node.op_type) in zero_gradients() or not any(value in found for value in reads(node)):
+        return []
+    return [value for value in node.outputs if carries_gradient(node, value, found)]
 
 
 def paths(
     graph: ir.Graph, sources: Iterable[ir.Value], ends: Iterable[ir.Value]
 ) -> tuple[list[ir.Node], set[ir.Value]]:
-    """Return the nodes that lead from a source to an end, in order, and the values on those ways."""
+    """Return the nodes that lead from a source to an end, in order, and the values on those ways.
+
+    What makes a source is none of them, unless it leads there from another source.
+    """
     forward = influenced(graph, sources)
     needed, nodes = set(ends), []
     for node in reversed(graph):
-        if any(value in needed and value in forward for value in node.outputs):
+        if any(value in needed for value in passed_on(node, forward)):
             nodes.append(node)
             needed.update(reads(node))
     return nodes[::-1], forward & needed
@@ -61,17 +69,16 @@ def between(graph: ir.Graph, sources: Sequence[ir.Value], score: ir.Value) -> tu
     """Return the nodes that lead from a source to the score, in order, and the values on those ways.
 
     Raises:
-        DependencyError: the score does not depend on one of the sources.
+        DependencyError: the score does not depend on one of the sources; a NoGradientError if it does, but in steps.
     """
     nodes, found = paths(graph, sources, [score])
     for source in sources:
         if source not in found or score not in found:
             stopped = kinds(_stopping(graph, source, score))
             why = f": no gradient flows through {', '.join(stopped)}" if stopped else ""
-            raise DependencyError(
+            raise (NoGradientError if stopped else DependencyError)(
                 f"'{score.name}' does not depend smoothly on '{source.name}'{why}; "
-                "choose a layer on the way to the score (onnxcam inspect lists them), "
-                "or a method that needs no gradient such as eigen-cam"
+                "choose a layer on the way to the score (onnxcam inspect lists them)"
             )
     return nodes, found
 
@@ -120,13 +127,13 @@ def find_rules(
     """Return the rule of each node.
 
     Raises:
-        UnsupportedError: operators without a rule, all of them in one message.
+        NoRuleError: operators without a rule, all of them in one message.
     """
     if missing := without_rules(opsets, nodes, wanted, table):
         listed = "; ".join(_no_rule(kind, names) for kind, names in missing.items())
-        raise UnsupportedError(
+        raise NoRuleError(
             f"no gradient rule for {len(missing)} operator(s) between the layer and the score: {listed}; "
-            "choose a layer behind them, or a method that needs no gradient such as eigen-cam"
+            "choose a layer behind them"
         )
     found = {node: rule_of(opsets, node, table) for node in nodes}
     return {node: rule for node, rule in found.items() if rule is not None}

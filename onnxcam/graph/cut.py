@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from onnxcam.errors import DependencyError
+from onnxcam.graph.branches import reads
 from onnxcam.graph.values import data_inputs, expose, find_value
 
 
@@ -63,15 +64,6 @@ def cut(model: ir.Model, at: Sequence[str]) -> Cut:
     return Cut(expose(model, made) if made else None, head, names, beside)
 
 
-def reads(node: ir.Node) -> Iterator[ir.Value]:
-    """Yield every value that a node reads, those included that only its branches or its loop's body read."""
-    yield from (value for value in node.inputs if value is not None)
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            for inner in attribute.as_graph().all_nodes():
-                yield from (value for value in inner.inputs if value is not None)
-
-
 def _behind(graph: ir.Graph, sources: Sequence[ir.Value]) -> tuple[list[ir.Node], set[ir.Value]]:
     """Return the nodes on the way from the sources to the outputs, and all that depends on the sources."""
     needed, wanted = set(graph.outputs), []
@@ -88,15 +80,8 @@ def _behind(graph: ir.Graph, sources: Sequence[ir.Value]) -> tuple[list[ir.Node]
 
 
 def _read(nodes: Sequence[ir.Node]) -> list[ir.Value]:
-    """Return what nodes read, each once; values of their own branches are none of the graph's."""
-    own = {value for node in nodes for inner in _inner_nodes(node) for value in inner.outputs}
-    return list(dict.fromkeys(value for node in nodes for value in reads(node) if value not in own))
-
-
-def _inner_nodes(node: ir.Node) -> Iterator[ir.Node]:
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            yield from attribute.as_graph().all_nodes()
+    """Return what nodes read, each once."""
+    return list(dict.fromkeys(value for node in nodes for value in reads(node)))
 
 
 def _is_fixed(value: ir.Value) -> bool:

@@ -68,6 +68,11 @@ class Method(ABC):
         return False
 
     @property
+    def walks_back(self) -> bool:
+        """Whether anything is led back from the score, gradients or relevance: every operator then needs a rule."""
+        return self.gradient
+
+    @property
     def layers(self) -> tuple[str | int, ...]:
         """Names or indices of the layers that it combines, where it takes more than the one."""
         return ()

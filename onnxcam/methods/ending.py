@@ -21,6 +21,11 @@ class EndingMethod(Method):
     to: str | int = field(default=INPUT, kw_only=True)
 
     @property
+    def walks_back(self) -> bool:
+        """Yes, down to where it ends."""
+        return True
+
+    @property
     def layers(self) -> tuple[str | int, ...]:
         """The layer where the map ends."""
         return () if self.to == INPUT else (self.to,)

@@ -36,6 +36,11 @@ class GuidedBackprop(Method):
         """Only the sum is."""
         return self.reduce == "sum"
 
+    @property
+    def walks_back(self) -> bool:
+        """Yes, by rules of its own."""
+        return True
+
     def explain(self, probe: Probe) -> Array:
         """Return ``[N, *space]``, in units of the score per unit of input; negative only for ``sum``."""
         g = np.asarray(probe.guided())

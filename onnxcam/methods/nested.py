@@ -39,6 +39,11 @@ class NestedMethod(Method):
         return self.inner.gradient
 
     @property
+    def walks_back(self) -> bool:
+        """If it asks for gradients itself, or the method inside does."""
+        return self.gradient or self.inner.walks_back
+
+    @property
     def layers(self) -> tuple[str | int, ...]:
         """As the method inside."""
         return self.inner.layers

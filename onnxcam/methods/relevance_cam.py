@@ -29,6 +29,11 @@ class RelevanceCAM(Method):
     name: ClassVar[str] = "relevance-cam"
     paper: ClassVar[str] = "lee2021"
 
+    @property
+    def walks_back(self) -> bool:
+        """Yes, by rules of relevance."""
+        return True
+
     def explain(self, probe: Probe) -> Array:
         """Return ``[N, *spatial]``, signed."""
         _, hot = one_hot(probe, self)

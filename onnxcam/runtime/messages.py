@@ -1,4 +1,4 @@
-"""What onnxruntime complains of, without the places in its own source code."""
+"""What onnxruntime complains of, without the places in its own source code, and whether it is want of memory."""
 
 from __future__ import annotations
 
@@ -8,8 +8,18 @@ _CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 # "/onnxruntime_src/.../file.cc:729 void onnxruntime::function(arguments) ", then what matters.
 _PLACE = re.compile(r"\S+\.(?:cc|h|cpp):\d+ .*?\)(?: const)? (?=\S)")
 
+# Of the CPU's allocators, of its arena at its limit, of the C++ library, of CUDA and of what is built upon it.
+_NO_MEMORY = re.compile(
+    r"failed to allocate|available memory of|bad.alloc|out of memory|_alloc_failed|memory exhausted", re.IGNORECASE
+)
+
 
 def reason(error: Exception) -> str:
     """Return the message of an error of onnxruntime in one line."""
     text = _PLACE.sub("", _CODE.sub("", " ".join(str(error).split())))
     return text.rstrip(" .") or type(error).__name__
+
+
+def wants_memory(error: Exception) -> bool:
+    """Whether what went wrong is that there was too little memory."""
+    return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from onnxcam.errors import InputError, ModelError, ProviderError
-from onnxcam.runtime.messages import reason
+from onnxcam.runtime.messages import reason, wants_memory
 from onnxcam.runtime.providers import CPU, Provider, name_of, preferred, quiet, require_loaded
 
 Tensor = npt.NDArray[Any]
@@ -119,11 +119,24 @@ class Session:
         try:
             values = self._session.run(names, arrays) if self.provider == CPU else self._run_bound(names, arrays)
         except Exception as error:  # onnxruntime's errors share no public base class
-            raise ProviderError(
-                f"{self.provider} failed while running the model: {reason(error)}; "
-                "try a smaller --batch or --provider cpu"
-            ) from error
+            raise ProviderError(self._failure(error, arrays)) from error
         return dict(zip(names, values, strict=True))
+
+    def _failure(self, error: Exception, arrays: Mapping[str, Tensor]) -> str:
+        """Return what to tell of a run that failed; what to do depends on whether it could have had fewer rows."""
+        elsewhere = "" if self.provider == CPU else " or --provider cpu"
+        if not wants_memory(error):
+            return (
+                f"{self.provider} failed while running the model: {reason(error)}; try a smaller --batch{elsewhere}, "
+                "and check that the model runs by itself"
+            )
+        several = any(len(array) > 1 for name, array in arrays.items() if self.inputs[name].shape[:1] == (None,))
+        remedy = (
+            "use a smaller --batch (batch_size), which also bounds what methods of many runs do at once"
+            if several
+            else "it cannot have fewer rows: use a smaller image, a smaller model or a machine with more memory"
+        )
+        return f"{self.provider} has too little memory for this run ({reason(error)}); {remedy}{elsewhere}"
 
     def _run_bound(self, names: Sequence[str], arrays: Mapping[str, Tensor]) -> list[Tensor]:
         """Run on a device: all inputs go there in one go and only what is asked for comes back."""
@@ -170,6 +183,12 @@ def _open(model: bytes | Path, options: Any, providers: Sequence[Provider]) -> A
         return _load(model, options, providers)
     except Exception as error:  # onnxruntime's errors share no public base class
         first = name_of(providers[0])
+        if wants_memory(error):
+            elsewhere = "" if first == CPU else ", or ask for --provider cpu"
+            raise ProviderError(
+                f"{first} has too little memory to load the model ({reason(error)}); "
+                f"free some, or use a machine with more{elsewhere}"
+            ) from error
         if first != CPU and _loads_on_cpu(model, options):
             raise ProviderError(
                 f"{first} does not load on this machine: {reason(error)}; "

@@ -173,6 +173,17 @@ def test_an_operator_without_a_rule_off_the_way_is_left_alone() -> None:
     np.testing.assert_array_equal(found["i"][0], [2, 0, 1])
 
 
+def test_an_operator_without_a_rule_that_makes_the_value_is_not_asked() -> None:
+    """A layer right behind it is a layer behind it; so is one of several, where the others have gradients too."""
+    text = "g (float[2,3] x) => (float[2,3] y) { a = Exp(x) b = Round(a) c = Add(a, b) y = Mul(c, c) }"
+    feeds = {"x": _X.astype(np.float32), "cotangent": np.ones((2, 3), np.float32)}
+    twice = 2 * (np.exp(_X) + np.round(np.exp(_X)))
+    for wrt in (["b"], ["a", "b"]):
+        found = gradients(parse(text), "y", wrt, feeds)
+        np.testing.assert_allclose(found["grad/b"], twice, rtol=1e-5)
+    np.testing.assert_allclose(found["grad/a"], twice, rtol=1e-5)
+
+
 def _with_if() -> onnx.ModelProto:
     then = parser.parse_graph("then () => (float[2,3] t) { t = Sin(x) }")
     other = parser.parse_graph("other () => (float[2,3] u) { u = Cos(x) }")

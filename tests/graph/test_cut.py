@@ -103,6 +103,21 @@ def test_the_branches_of_an_if_are_read_too() -> None:
     np.testing.assert_array_equal(run(parts.head, given | made)["y"], run(whole, given)["y"])
 
 
+def test_what_the_body_of_a_loop_is_given_is_not_of_the_graph() -> None:
+    text = """g (float[n, 3] x, int64 trips) => (float[n, 3] y) {
+        a = Relu(x) b = Tanh(x) on = Constant <value_int = 1> () go = Cast <to = 9> (on)
+        y = Loop (trips, go, a) <body = step (int64 i, bool last, float[n, 3] v) => (bool more, float[n, 3] next)
+            <float[1] half = {0.5}> { more = Identity(last) w = Mul(v, half) next = Add(w, b) }>
+    }"""
+    whole = canonicalize(ir.from_proto(model(text)))
+    parts = cut(whole, ["a"])
+    assert set(parts.beside) == {"b", "trips"}
+    given = {"x": floats(2, 3), "trips": np.array(3)}
+    assert parts.trunk is not None
+    made = run(parts.trunk, given)
+    np.testing.assert_array_equal(run(parts.head, given | made)["y"], run(whole, given)["y"])
+
+
 def test_every_float_becomes_a_double() -> None:
     whole = canonicalize(ir.from_proto(classifier(ending="h = Cast<to = 10>(logits) y = Cast<to = 1>(h)")))
     double = to_double(settled(whole, {"x": floats(2, 3, 8, 8)}))
