@@ -6,7 +6,6 @@ and the layer's own derivative takes the quotients back, so that all strides, gr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -19,6 +18,9 @@ from onnxcam.errors import UnsupportedError
 from onnxcam.relevance.rules import Group, LinearRule, Term, Values, Weights
 
 _NEWEST = 10**6
+# What stands for a sum of shares that is 0, so that dividing by it stays finite: see ``_quotient``.
+_TINY = 2.0**-80
+_TAKES_BIAS = ("Conv", "ConvTranspose", "Gemm")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +58,16 @@ class LinearLayer:
     bias: Var | None = None
     nonnegative: bool = False
 
-    def apply(self, term: Term, rule: LinearRule) -> Applied:
-        """Write the layer with the numbers of a term."""
+    def apply(self, term: Term, rule: LinearRule, lift: float = 0.0) -> Applied:
+        """Write the layer with the numbers of a term, its result raised by ``lift``."""
         op, kind = self.op, self.node.node.op_type
         x = self._values(term.x, rule)
         w, alpha = self.node.input(1 - self.place), self.node.number("alpha", 1.0)
         w = self._weights(w if kind != "Gemm" or alpha == 1 else like(w * alpha, w), term.w)
+        bias = self._bias(term, lift, w) if term.bias or lift else None
         inputs = [x.value, w.value] if self.place == 0 else [w.value, x.value]
+        if bias is not None and kind in _TAKES_BIAS:
+            inputs.append(bias.value)
         kept = [a for name, a in self.node.node.attributes.items() if name not in ("alpha", "beta")]
         result = ir.Value(
             name=op.unique(kind), type=ir.TensorType(x.dtype), shape=_copied(self.node.node.outputs[0].shape)
@@ -70,9 +75,8 @@ class LinearLayer:
         written = ir.Node("", kind, inputs, kept, outputs=[result], name=result.name)
         op.graph.append(written)
         y = op.var(result)
-        bias = self._bias(term, x) if term.bias else None
         view = NodeView(op, written, lambda value: value is x.value)
-        return Applied(term, x, view, y if bias is None else like(y + bias, y))
+        return Applied(term, x, view, y if bias is None or kind in _TAKES_BIAS else like(y + bias, y))
 
     def back(self, applied: Applied, s: Var) -> Var:
         """Return ``x'`` times what the layer's derivative makes of quotients."""
@@ -90,14 +94,16 @@ class LinearLayer:
             return like(op.Relu(x) if values == "positive" else op.Min(x, 0.0), x)
         if values == "ones":
             return like(op.Expand(op.const(1.0, x.dtype), shapes.shape_tensor(op, x)), x)
-        bound = getattr(rule, values)
-        if bound is None:
-            samples = 1 if self.place == 0 and self.node.integer("transA", 0) else 0
-            axes = [axis for axis in range(self.node.rank(self.place)) if axis != samples]
-            fixed = op.ReduceMin(x, axes, keepdims=1) if values == "low" else op.ReduceMax(x, axes, keepdims=1)
-        else:
-            fixed = op.const(bound, x.dtype)
-        return like(op.Expand(fixed, shapes.shape_tensor(op, x)), x)
+        return like(x - self._bound(x, rule, lower=values == "above"), x)
+
+    def _bound(self, x: Var, rule: LinearRule, lower: bool) -> Var:
+        """Return the rule's bound, or each sample's own."""
+        op, bound = self.op, getattr(rule, "low" if lower else "high")
+        if bound is not None:
+            return op.const(bound, x.dtype)
+        samples = 1 if self.place == 0 and self.node.integer("transA", 0) else 0
+        axes = [axis for axis in range(self.node.rank(self.place)) if axis != samples]
+        return op.ReduceMin(x, axes, keepdims=1) if lower else op.ReduceMax(x, axes, keepdims=1)
 
     def _weights(self, w: Var, weights: Weights) -> Var:
         op = self.op
@@ -114,16 +120,26 @@ class LinearLayer:
             return like(op.Min(w, 0.0) * minus if minus != 1 else op.Min(w, 0.0), w)
         return like(op.Relu(w) * plus + op.Min(w, 0.0) * minus, w)
 
-    def _bias(self, term: Term, x: Var) -> Var | None:
-        op, bias = self.op, self.bias
-        if self.node.has(2):
-            bias = self.node.input(2)
-            if self.node.node.op_type == "Gemm":
-                beta = self.node.number("beta", 1.0)
-                bias = bias if beta == 1 else bias * beta
-            else:
-                bias = op.Reshape(bias, [1, -1, *[1] * (self.node.rank(self.place) - 2)])
-        return None if bias is None else self._weights(op.cast(bias, x.dtype), term.w)
+    def _bias(self, term: Term, lift: float, w: Var) -> Var | None:
+        """Return what is added to the layer's result, in the form that the operator takes."""
+        op, kind, bias = self.op, self.node.node.op_type, None
+        if term.bias:
+            bias = self.node.input(2) if self.node.has(2) else self.bias
+        if bias is not None:
+            beta = self.node.number("beta", 1.0)
+            bias = op.cast(bias, w.dtype)
+            bias = self._weights(bias if kind != "Gemm" or beta == 1 else bias * beta, term.w)
+            return bias + lift if lift else bias
+        if not lift:
+            return None
+        if kind not in ("Conv", "ConvTranspose"):
+            return op.const(lift, w.dtype)
+        # One number a channel of the result; a grouped ConvTranspose has them in groups.
+        channels = self.node.input(1 - self.place).shape
+        groups = self.node.integer("group", 1) if kind == "ConvTranspose" else 1
+        count = shapes.dim_tensor(op, w, 0 if kind == "Conv" else 1)
+        assert channels is not None
+        return op.Expand(op.const(lift, w.dtype), count if groups == 1 else count * groups)
 
 
 def propagate(layer: LinearLayer, rule: LinearRule, r: Var) -> Var:
@@ -136,36 +152,54 @@ def _passed_by(layer: LinearLayer, rule: LinearRule, group: Group, r: Var) -> li
     """Return what each term of a group passes on."""
     op = layer.op
     terms = [term for term in group.terms if term.x != "negative" or not layer.nonnegative]
-    applied = [layer.apply(term, rule) for term in terms]
+    # Raised by the layer's own bias, which onnxruntime adds on the way.
+    lift = rule.stabilizer if group.nonnegative else 0.0
+    applied = [layer.apply(term, rule, 0.0 if i else lift) for i, term in enumerate(terms)]
     if group.outputs != "all":
         y = layer.apply(Term("x", (1.0, 1.0), rule.bias), rule).y
         r = op.Where(y > 0 if group.outputs == "positive" else y < 0, r, 0)
-    s = divided(op, r, _total([(part.y, part.term.sign) for part in applied]), rule.stabilizer, group.nonnegative)
+    z = applied[0].y
+    for part in applied[1:]:
+        z = z + part.y
+    s = _quotient(op, r, z, rule.stabilizer) if group.nonnegative else divided(op, r, z, rule.stabilizer)
     s = like(s, applied[0].y)
-    found = [(layer.back(part, s), part.term.sign * group.factor) for part in applied]
-    return [part if factor == 1 else part * factor for part, factor in found]
+    found = [layer.back(part, s) for part in applied]
+    return [part if group.factor == 1 else part * group.factor for part in found]
 
 
-def _total(parts: Sequence[tuple[Var, float]]) -> Var:
-    total, sign = parts[0]
-    total = total if sign > 0 else -total
-    for part, sign in parts[1:]:
-        total = total + part if sign > 0 else total - part
-    return total
+def _quotient(op: Builder, r: Var, z: Var, stabilizer: float) -> Var:
+    """Return ``r / z`` for sums ``z`` of shares that are not negative, raised by the stabilizer.
+
+    Where such a sum is 0 so is each share, and whatever finite number the quotient is, it is taken back as 0.
+    onnxruntime makes a lower bound part of the convolution before it.
+    """
+    return r / (z if stabilizer else op.Clip(z, _TINY))
 
 
-def divided(op: Builder, r: Var, z: Var, stabilizer: float, nonnegative: bool = False) -> Var:
+def divided(op: Builder, r: Var, z: Var, stabilizer: float) -> Var:
     """Return ``r / z`` with the size of ``z`` raised by a stabilizer; with none, 0 where ``z`` is 0.
 
     Written with masks that onnxruntime keeps in the blocked layout of its convolutions, which it leaves for Where.
     """
     if stabilizer:
-        if nonnegative:
-            return r / (z + stabilizer)
         return r / (z + (lowering.step_down(op, z, 0.0) * (-2 * stabilizer) + stabilizer))
-    some = lowering.step(op, z)
-    some = some if nonnegative else some + lowering.step_down(op, z, 0.0)
+    some = lowering.step(op, z) + lowering.step_down(op, z, 0.0)
     return r * some / (z + lowering.complement(op, some))
+
+
+def factor(op: Builder, r: Var, value: ir.Value) -> Var | None:
+    """Return what relevance is times a value, where it has just been written as such a product or a sum of them."""
+    node = r.value.producer()
+    if node is None or not op.wrote(r.value):
+        return None
+    if node.op_type == "Mul" and value in node.inputs:
+        other = node.inputs[1 if node.inputs[0] is value else 0]
+        return None if other is None else op.var(other)
+    if node.op_type != "Sum":
+        return None
+    parts = [None if entry is None else factor(op, op.var(entry), value) for entry in node.inputs]
+    found = [part for part in parts if part is not None]
+    return like(op.Sum(*found), r) if len(found) == len(parts) else None
 
 
 def like(var: Var, other: Var) -> Var:

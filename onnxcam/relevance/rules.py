@@ -13,31 +13,34 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from onnxcam.errors import InputError, NameNotFoundError, did_you_mean
 
-Values: TypeAlias = Literal["x", "positive", "negative", "ones", "low", "high"]
+Values: TypeAlias = Literal["x", "positive", "negative", "ones", "above", "below"]
 # Factors of the positive and of the negative part, or what stands in the weights' place.
 Weights: TypeAlias = tuple[float, float] | Literal["square", "ones"]
 Outputs: TypeAlias = Literal["all", "positive", "negative"]
 
 _WHOLE, _PLUS, _MINUS = (1.0, 1.0), (1.0, 0.0), (0.0, 1.0)
 # Numbers and weights whose products, and whose biases, are never negative.
-_RAISING = frozenset({("positive", _PLUS), ("negative", _MINUS), ("ones", "square"), ("ones", "ones")})
+_RAISING = frozenset(
+    {
+        *(("positive", _PLUS), ("negative", _MINUS), ("above", _PLUS), ("below", _MINUS)),
+        *(("ones", "square"), ("ones", "ones")),
+    }
+)
 
 
 @dataclass(frozen=True)
 class Term:
-    """One part of the shares: ``sign * w' x'``.
+    """One part of the shares: ``w' x'``.
 
     Attributes:
-        x: what stands for the layer's input.
+        x: what stands for the layer's input; ``above`` and ``below`` are what it exceeds the rule's bounds by.
         w: what stands for its weights.
         bias: whether its bias, changed as its weights are, joins the sum that is divided by.
-        sign: 1 or -1.
     """
 
     x: Values
     w: Weights
     bias: bool = False
-    sign: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,16 +51,18 @@ class Group:
         terms: of the sum.
         factor: of what the group passes on.
         outputs: results of the layer whose relevance it passes on, by their sign.
+        bounded: whether the input cannot leave the rule's bounds.
     """
 
     terms: tuple[Term, ...]
     factor: float = 1.0
     outputs: Outputs = "all"
+    bounded: bool = True
 
     @property
     def nonnegative(self) -> bool:
         """Whether the sum cannot be negative: then its sign need not be looked at."""
-        return all(term.sign > 0 and (term.x, term.w) in _RAISING for term in self.terms)
+        return self.bounded and all((term.x, term.w) in _RAISING for term in self.terms)
 
 
 @dataclass(frozen=True)
@@ -187,6 +192,9 @@ class Gamma(LinearRule):
 class Box(LinearRule):
     """z^B, for a first layer: shares are ``x w - low w+ - high w-``, with the bounds that inputs can have.
 
+    Written as ``(x - low) w+ + (x - high) w-``: two terms, neither of which is negative. A bias takes no share: what it
+    adds to ``x w`` it takes from the other two.
+
     Source: Montavon et al. 2017.
 
     Attributes:
@@ -200,9 +208,9 @@ class Box(LinearRule):
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        """The input between its bounds."""
-        low, high = Term("low", _PLUS, self.bias, -1.0), Term("high", _MINUS, self.bias, -1.0)
-        return (Group((Term("x", _WHOLE, self.bias), low, high)),)
+        """How far the input is from its bounds."""
+        terms = Term("above", _PLUS), Term("below", _MINUS)
+        return (Group(terms, bounded=self.low is None and self.high is None),)
 
 
 @dataclass(frozen=True)

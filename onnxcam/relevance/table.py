@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import onnx_ir as ir
 
+from onnxcam.autodiff import lowering
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.driver import between, kinds, with_inner
 from onnxcam.autodiff.node import NodeView
@@ -20,7 +21,7 @@ from onnxcam.graph.values import find_value
 from onnxcam.relevance.composite import Composite
 from onnxcam.relevance.gates import gate, is_normaliser
 from onnxcam.relevance.origins import LINEAR, Origins
-from onnxcam.relevance.propagate import LinearLayer, divided, like, propagate, refuse
+from onnxcam.relevance.propagate import LinearLayer, divided, factor, like, propagate, refuse
 
 _NEWEST = 10**6
 # Numbers are moved, copied or chosen: the derivative is the way back, and copies give back what each received.
@@ -129,11 +130,29 @@ class _Relevance:
         total = values[0]
         for value, sign in zip(values[1:], signs[1:], strict=True):
             total = total + value if sign > 0 else total - value
-        s = divided(op, r, total, self.composite.stabilizer)
+        s = self._rectified_quotient(op, node, r) if len(moving) == node.count else None
+        s = divided(op, r, total, self.composite.stabilizer) if s is None else s
         shares = {
             i: s * value if sign > 0 else -s * value for i, value, sign in zip(moving, values, signs, strict=True)
         }
         return [shares.get(i) for i in range(node.count)]
+
+    def _rectified_quotient(self, op: Builder, node: NodeView, r: Var) -> Var | None:
+        """Return relevance over a sum that only a Relu reads, where it is what that gives times something.
+
+        Such relevance is 0 where the sum is negative, and its quotient by the sum is that something: the two products
+        and divisions at each shortcut of a residual network then are one mask.
+        """
+        total = node.node.outputs[0]
+        readers = [use.node for use in total.uses() if not op.wrote(use.node.outputs[0])]
+        if len(readers) != 1 or readers[0].op_type != "Relu" or total.is_graph_output():
+            return None
+        y = op.var(readers[0].outputs[0])
+        found = factor(op, r, y.value)
+        if found is None:
+            return None
+        stabilizer = self.composite.stabilizer
+        return like(r / (y + stabilizer) if stabilizer else found * lowering.step(op, y), y)
 
     def product(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
         """All to the features, none to their gate or divisor; a product of two equals is shared evenly."""
@@ -154,7 +173,8 @@ class _Relevance:
 
     def max_pool(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
         """To the largest of each window; rectified, only where that is positive."""
-        if self.composite.rectified_pools:
+        read = node.node.inputs[0] in self._nonnegative(op) and factor(op, r, node.node.outputs[0]) is not None
+        if self.composite.rectified_pools and not read:
             r = like(op.Where(node.y > 0, r, 0), node.y)
         return _derivative(op, node, r)
 
