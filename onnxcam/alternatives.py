@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from onnxcam.errors import NoGradientError, NoRuleError, OnnxcamError, ProviderError
+from onnxcam.errors import NoGradientError, NoRuleError, OnnxcamError
 from onnxcam.graph.values import expose
 from onnxcam.methods.base import ActivationMethod
 from onnxcam.methods.registry import methods
 from onnxcam.network import Network
 from onnxcam.running import Running
-from onnxcam.runtime.messages import reason
 
 
 @contextmanager
@@ -22,17 +21,11 @@ def with_alternatives(network: Network, running: Running) -> Iterator[None]:
     Raises:
         NoRuleError, NoGradientError: with methods that lead nothing back; or that none helps, if the network does not
             run at all.
-        ProviderError: NumPy has too little memory.
     """
     try:
         yield
     except (NoRuleError, NoGradientError) as error:
         raise type(error)(f"{error}{_instead(network, running)}") from error
-    except MemoryError as error:
-        raise ProviderError(
-            f"too little memory for the arrays of one call ({reason(error)}); "
-            "explain fewer images at once (--batch), or at a later layer"
-        ) from error
 
 
 @cache

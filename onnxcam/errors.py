@@ -11,6 +11,7 @@
       ImageError            the image cannot be read or does not fit          exit code 8
       InputError            an array that the model does not take             exit code 9
       ProviderError         the requested provider does not load or fails     exit code 10
+        OutOfMemoryError    for want of memory                                the same
       VerificationError     two ways to one gradient do not agree             exit code 11
 
     OnnxcamWarning          a map that should not be trusted as it stands
@@ -89,6 +90,10 @@ class ProviderError(OnnxcamError):
     """An execution provider does not load, or fails while it runs."""
 
     exit_code = 10
+
+
+class OutOfMemoryError(ProviderError):
+    """There is too little memory for a run, or for the arrays around it."""
 
 
 class VerificationError(OnnxcamError):

@@ -44,6 +44,7 @@ from onnxcam.reading import read_for
 from onnxcam.relevance_runs import Relevances
 from onnxcam.resolution import at_resolution, resolutions, walks
 from onnxcam.running import Running
+from onnxcam.runtime.messages import memory_told
 from onnxcam.runtime.providers import Provider
 from onnxcam.runtime.session import Session
 from onnxcam.setting import Progress, Setting
@@ -181,6 +182,7 @@ class Explainer:
             how.threads,
             how.batch_size,
             share_weights=how.share_weights,
+            descent=self._reading.descent,
         )
 
     @cached_property
@@ -225,7 +227,7 @@ class Explainer:
             UnsupportedError, DependencyError: nothing leads back to the layer; the message names methods that need not.
             ProviderError: the provider fails, or there is too little memory.
         """
-        with with_alternatives(self.network, self._running):
+        with with_alternatives(self.network, self._running), memory_told():
             return self._explain(inputs, targets)
 
     def _explain(self, inputs: Tensor | Mapping[str, Tensor], targets: Targets) -> Explanation:
@@ -283,7 +285,8 @@ class Explainer:
         """
         if len({photograph.array.shape for photograph in photographs}) != 1:
             raise InputError("photographs of one size are explained together; explain these one by one")
-        arrays = np.concatenate([photograph.array for photograph in photographs])
+        with memory_told():
+            arrays = np.concatenate([photograph.array for photograph in photographs])
         explanation = self({self.image.name: arrays}, targets)
         shown = [photographs[sample] for sample in explanation.samples]
         told = replace(

@@ -88,14 +88,14 @@ ERRORS = [(kind, NO_RULE[kind], UnsupportedError) for kind in NO_RULE] + [
 def test_what_cannot_be_differentiated_names_methods_that_need_not(
     kind: str, body: str, error: type[OnnxcamError], place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    named = ["ablation-cam", "score-cam", "rise", "eigen-cam", "choose a layer"]
-    for name in ("hires-cam", "relevance-cam"):
-        check(explain(capsys, behind(body), "--method", name, "--layer", "a"), error, kind, *named)
-    for name in ("lrp", "guided-backprop"):
-        check(explain(capsys, behind(body), "--method", name), error, kind, *named)
+    named = ("ablation-cam", "score-cam", "rise", "eigen-cam", "choose a layer")
+    check(explain(capsys, behind(body), "--layer", "a"), error, kind, *named)
+    for name, layer in (("relevance-cam", "a"), ("guided-backprop", None)):
+        found = raised(behind(body), name, layer=layer)
+        assert isinstance(found, error)
+        assert all(word in str(found) for word in (kind, *named))
     for name in ("ablation-cam", "score-cam", "eigen-cam"):
-        ran = explain(capsys, behind(body), "--method", name, "--layer", "a")
-        assert ran.code == 0, ran.err
+        assert raised(behind(body), name, layer="a") is None
 
 
 def test_methods_that_need_no_gradient_are_told_by_the_registry() -> None:
@@ -159,14 +159,14 @@ def test_a_layer_that_the_score_does_not_depend_on(name: str) -> None:
         assert not isinstance(error, NoGradientError)
 
 
-@pytest.mark.parametrize("name", ["hires-cam", "ablation-cam", "score-cam", "recipro-cam", "lift-cam", "relevance-cam"])
+@pytest.mark.parametrize("name", ["hires-cam", "ablation-cam", "score-cam"])
 def test_a_layer_beside_the_way_from_the_command_line(
     name: str, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check(explain(capsys, beside(), "--method", name, "--layer", "z"), DependencyError, "'z'", "inspect", "--score")
 
 
-@pytest.mark.parametrize("name", ["lrp", "fg-cam", "sglrp"])
+@pytest.mark.parametrize("name", ["lrp", "fg-cam"])
 def test_an_end_that_the_score_does_not_depend_on(name: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check(explain(capsys, beside(), "--method", name, "--to", "z"), DependencyError, "'z'", "choose a layer on the way")
 

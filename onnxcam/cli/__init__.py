@@ -14,7 +14,7 @@ import click
 
 from onnxcam.cli.group import BROKEN_PIPE, INTERRUPTED, Commands, QuietEndError
 from onnxcam.cli.output import complain, warnings_in_one_line
-from onnxcam.errors import OnnxcamError
+from onnxcam.errors import OnnxcamError, OutOfMemoryError
 
 application = Commands(name="onnxcam")
 
@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except OnnxcamError as error:
         return complain(str(error), error.exit_code)
+    except MemoryError as error:
+        told = f"too little memory ({error}); use a smaller --batch, smaller images or a machine with more memory"
+        return complain(told, OutOfMemoryError.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code

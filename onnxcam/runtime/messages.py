@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from onnxcam.errors import OutOfMemoryError
 
 _CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 # "/onnxruntime_src/.../file.cc:729 void onnxruntime::function(arguments) ", then what matters.
 _PLACE = re.compile(r"\S+\.(?:cc|h|cpp):\d+ .*?\)(?: const)? (?=\S)")
 
-# Of the CPU's allocators, of its arena at its limit, of the C++ library, of CUDA and of what is built upon it.
+# Of the CPU's allocators, of its arena at its limit, of the C++ library, of the system, of CUDA and what uses it.
 _NO_MEMORY = re.compile(
-    r"failed to allocate|available memory of|bad.alloc|out of memory|_alloc_failed|memory exhausted", re.IGNORECASE
+    r"failed to allocate|available memory of|bad.alloc|cannot allocate|out of memory|_alloc_failed", re.IGNORECASE
 )
 
 
@@ -23,3 +27,19 @@ def reason(error: Exception) -> str:
 def wants_memory(error: Exception) -> bool:
     """Whether what went wrong is that there was too little memory."""
     return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None
+
+
+@contextmanager
+def memory_told() -> Iterator[None]:
+    """Say what to do where NumPy has too little memory in the body.
+
+    Raises:
+        OutOfMemoryError: it has.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemoryError(
+            f"too little memory for the arrays of one call ({reason(error)}); "
+            "explain fewer images at once (--batch), smaller ones, or at a layer of fewer places"
+        ) from error

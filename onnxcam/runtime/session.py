@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from onnxcam.errors import InputError, ModelError, ProviderError
+from onnxcam.errors import InputError, ModelError, OutOfMemoryError, ProviderError
 from onnxcam.runtime.messages import reason, wants_memory
 from onnxcam.runtime.providers import CPU, Provider, name_of, preferred, quiet, require_loaded
 
@@ -119,14 +119,14 @@ class Session:
         try:
             values = self._session.run(names, arrays) if self.provider == CPU else self._run_bound(names, arrays)
         except Exception as error:  # onnxruntime's errors share no public base class
-            raise ProviderError(self._failure(error, arrays)) from error
+            raise self._failure(error, arrays) from error
         return dict(zip(names, values, strict=True))
 
-    def _failure(self, error: Exception, arrays: Mapping[str, Tensor]) -> str:
-        """Return what to tell of a run that failed; what to do depends on whether it could have had fewer rows."""
+    def _failure(self, error: Exception, arrays: Mapping[str, Tensor]) -> ProviderError:
+        """Return the error for a run that failed; what to do depends on whether it could have had fewer rows."""
         elsewhere = "" if self.provider == CPU else " or --provider cpu"
         if not wants_memory(error):
-            return (
+            return ProviderError(
                 f"{self.provider} failed while running the model: {reason(error)}; try a smaller --batch{elsewhere}, "
                 "and check that the model runs by itself"
             )
@@ -136,7 +136,9 @@ class Session:
             if several
             else "it cannot have fewer rows: use a smaller image, a smaller model or a machine with more memory"
         )
-        return f"{self.provider} has too little memory for this run ({reason(error)}); {remedy}{elsewhere}"
+        return OutOfMemoryError(
+            f"{self.provider} has too little memory for this run ({reason(error)}); {remedy}{elsewhere}"
+        )
 
     def _run_bound(self, names: Sequence[str], arrays: Mapping[str, Tensor]) -> list[Tensor]:
         """Run on a device: all inputs go there in one go and only what is asked for comes back."""
@@ -185,7 +187,7 @@ def _open(model: bytes | Path, options: Any, providers: Sequence[Provider]) -> A
         first = name_of(providers[0])
         if wants_memory(error):
             elsewhere = "" if first == CPU else ", or ask for --provider cpu"
-            raise ProviderError(
+            raise OutOfMemoryError(
                 f"{first} has too little memory to load the model ({reason(error)}); "
                 f"free some, or use a machine with more{elsewhere}"
             ) from error

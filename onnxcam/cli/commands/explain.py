@@ -14,7 +14,7 @@ from onnxcam.cli.fields import build_method
 from onnxcam.cli.output import note, print_json
 from onnxcam.cli.photographs import batches, list_images
 from onnxcam.cli.telling import Teller
-from onnxcam.errors import ImageError, ModelError, ProviderError
+from onnxcam.errors import ImageError, ModelError, OutOfMemoryError, ProviderError
 
 if TYPE_CHECKING:
     from onnxcam.explainer import Explainer
@@ -86,7 +86,7 @@ def command(
             try:
                 explanation = explainer.explain(batch, [targets] * len(batch), film=film)
             except ProviderError as error:
-                if not _is_open(explainer):
+                if not _is_open(explainer) or (isinstance(error, OutOfMemoryError) and len(batch) > 1):
                     raise
                 # Where the model leaves the size open, only running it shows whether an image is too small for it.
                 for photograph in batch:
