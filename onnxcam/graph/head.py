@@ -30,10 +30,19 @@ def is_gap_linear(graph: ir.Graph, layer: str, score: str) -> bool:
             averaged = True
         elif node.op_type in _LINEAR and averaged and _constant_but(node, value):
             linear += 1
-        elif not (node.op_type in _SAME_NUMBERS or (node.op_type == "Add" and _constant_but(node, value))):
+        elif not (node.op_type in _SAME_NUMBERS or (_constant_but(node, value) and _scales(node, value, averaged))):
             return False
         value = node.outputs[0]
     return averaged and linear <= 1
+
+
+def _scales(node: ir.Node, value: ir.Value, averaged: bool) -> bool:
+    """Whether a node adds constants, or multiplies each channel by one: what a linear layer may take into itself."""
+    if node.op_type in ("Add", "Sub", "BatchNormalization"):
+        return True
+    # Where there are still places, a factor may differ from one to the next.
+    by_constant = sum(entry is value for entry in node.inputs) == 1
+    return averaged and by_constant and (node.op_type == "Mul" or (node.op_type == "Div" and node.inputs[0] is value))
 
 
 def _constant_but(node: ir.Node, value: ir.Value) -> bool:

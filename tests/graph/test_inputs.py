@@ -68,6 +68,12 @@ def test_the_batch_axis_is_read_and_opened() -> None:
         ("m = ReduceMean <keepdims = 0> (a, hw)  y = Gemm <transB = 1> (m, v)", True),
         ("p = AveragePool <kernel_shape = [6, 6]> (a)  f = Flatten(p)  y = Gemm <transB = 1> (f, v)", True),
         ("p = GlobalAveragePool(a)  y = Flatten(p)", True),
+        ("p = GlobalAveragePool(a)  f = Flatten(p)  n = BatchNormalization(f, k, k, k, k)  y = Gemm(n, v6)", True),
+        ("n = BatchNormalization(a, k, k, k, k)  p = GlobalAveragePool(n)  y = Flatten(p)", True),
+        ("p = GlobalAveragePool(a)  f = Flatten(p)  m = Mul(k, f)  d = Div(m, k)  y = Gemm(d, v6)", True),
+        ("m = Mul(a, places)  p = GlobalAveragePool(m)  y = Flatten(p)", False),
+        ("p = GlobalAveragePool(a)  f = Flatten(p)  m = Mul(f, f)  y = Gemm(m, v6)", False),
+        ("p = GlobalAveragePool(a)  f = Flatten(p)  m = Div(k, f)  y = Gemm(m, v6)", False),
         ("p = GlobalMaxPool(a)  f = Flatten(p)  y = Gemm <transB = 1> (f, v)", False),
         ("p = AveragePool <kernel_shape = [5, 5]> (a)  f = Flatten(p)  y = Gemm <transB = 1> (f, v2)", False),
         ("p = GlobalAveragePool(a)  f = Flatten(p)  r = Relu(f)  y = Gemm <transB = 1> (r, v)", False),
@@ -88,6 +94,9 @@ def test_heads_with_global_average_pooling_are_known(head: str, expected: bool) 
         "v3": floats(2, 24),
         "v4": floats(2, 144),
         "v5": floats(2, 2),
+        "v6": floats(4, 2),
+        "k": np.ones(4, np.float32),
+        "places": floats(6, 6),
     }
     text = f"g (float[n, 3, 8, 8] x) => (float[n, 2] y) {{ c = Conv(x, w)  a = Relu(c)  {head} }}"
     graph = canonicalize(load(model(text, weights)).ir).graph
