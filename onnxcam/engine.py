@@ -17,6 +17,7 @@ from onnxcam.graph.canonical import Model
 from onnxcam.graph.serialize import bytes_per_sample
 from onnxcam.graph.values import expose
 from onnxcam.network import Network, open_session
+from onnxcam.relevance.descent import RELEVANCE, START, Descent, with_descent
 from onnxcam.runtime.providers import Provider
 from onnxcam.runtime.session import Session
 from onnxcam.targets import Chosen, Targets, choose
@@ -37,12 +38,16 @@ class Found:
         values: what was asked for, by name.
         gradients: of the explained number with respect to each of them; empty where no method asks for them.
         chosen: what was explained of each sample.
+        start: what the engine's walk of relevance began with, if it has one.
+        end: what arrived at its end.
     """
 
     scores: Tensor
     values: dict[str, Tensor]
     gradients: dict[str, Tensor]
     chosen: Chosen
+    start: Tensor | None = None
+    end: Tensor | None = None
 
     @property
     def a(self) -> Tensor:
@@ -73,6 +78,7 @@ class Engine:
         *,
         share_weights: bool = True,
         table: Table | None = None,
+        descent: Descent | None = None,
     ) -> None:
         """Remember what to compute; graphs are written and loaded when they are first needed.
 
@@ -85,6 +91,7 @@ class Engine:
             batch_size: samples a run; None for as many as fit about 1 GiB of values.
             share_weights: as for ``Explainer``.
             table: rules; ONNX's gradients if not given.
+            descent: walk of relevance to run along. One that begins with terms needs the gradient too.
         """
         self.network = network
         self.names = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
@@ -94,6 +101,7 @@ class Engine:
         self._batch_size = batch_size
         self._share_weights = share_weights
         self._table = table
+        self.descent = descent
         self._sample_bytes = 0
 
     def run(self, feeds: Mapping[str, Tensor], targets: Targets, labels: Sequence[str] | None) -> Found:
@@ -109,7 +117,7 @@ class Engine:
     def explain(self, feeds: Mapping[str, Tensor], chosen: Chosen) -> Found:
         """Compute the same for targets that have been chosen; those of another run keep the class they had there."""
         score = self.network.score.name
-        if not self.gradient:
+        if not self._goes_back:
             found = self._run(self.plain, feeds)
         elif chosen.in_graph:
             found = self._run(self.by_class, {**feeds, CLASS_INDEX: chosen.indices})
@@ -120,7 +128,8 @@ class Engine:
         scores = found[score].astype(np.float32)
         values = {name: found[name] for name in self.names}
         gradients = {name: found[gradient_name(name)] for name in self.names if gradient_name(name) in found}
-        return Found(scores, values, gradients, chosen if chosen.is_resolved else chosen.resolved(scores))
+        chosen = chosen if chosen.is_resolved else chosen.resolved(scores)
+        return Found(scores, values, gradients, chosen, found.get(START), found.get(RELEVANCE))
 
     def shared(self, feeds: Mapping[str, Tensor], chosen: Chosen, samples: Tensor) -> Found:
         """Compute scores and values once for each sample and repeat them for its targets; gradients are left out."""
@@ -157,7 +166,7 @@ class Engine:
     @property
     def session(self) -> Session:
         """The session of the usual case."""
-        if not self.gradient:
+        if not self._goes_back:
             return self.plain
         return self.by_class if self.network.score.kind == "classes" else self.by_cotangent
 
@@ -177,10 +186,19 @@ class Engine:
         return max(1, min(_LARGEST_BATCH, _MEMORY // max(self._sample_bytes, 1)))
 
     @property
+    def _goes_back(self) -> bool:
+        return self.gradient or self.descent is not None
+
+    @property
     def _wanted(self) -> list[str]:
         return list(dict.fromkeys([self.network.score.name, *self.names]))
 
     def _differentiated(self, seed: Seed) -> Session:
+        if self.descent is not None:
+            network, shared = self.network, self._share_weights
+            return self._open(
+                with_descent(network.model, network.score.name, self.names, self.descent, seed, share_weights=shared)
+            )
         model = self._with_gradients(self.names, seed)
         return self._open(expose(model, [*self._wanted, *map(gradient_name, self.names)]))
 

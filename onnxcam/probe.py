@@ -24,6 +24,9 @@ from onnxcam.torch_engine import TorchEngine
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
+# Two ways of computing one mean differ by rounding.
+_SAME = 1e-5
+
 
 @dataclass(frozen=True, eq=False)
 class NetworkProbe:
@@ -174,9 +177,18 @@ class NetworkProbe:
         given = start if of == "score" else self._whole(start)
         source = network.score.name if of == "score" else self.layer.name
         end = self._end(to)
+        if self._has_walked(composite, given, source, end.name):
+            return setting.places(end, np.asarray(self.found.end)).astype(np.float32, copy=False)
         feeds = {name: array[self.samples] for name, array in self.feeds.items()}
         found = setting.relevances.run(feeds, given, composite, source, end.name)
         return setting.places(end, found).astype(np.float32, copy=False)
+
+    def _has_walked(self, composite: Composite, start: Tensor, of: str, to: str) -> bool:
+        """Whether the engine has walked the same way already; relevance is linear in what it begins with."""
+        known, walked = self.setting.reading.descent, self.found.start
+        if known is None or walked is None or (known.composite, known.of, known.to) != (composite, of, to):
+            return False
+        return bool(np.abs(walked - start).max() <= _SAME * np.abs(start).max())
 
     def _end(self, to: Literal["layer", "input"] | int) -> Layer:
         if to == "layer":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from onnxcam.errors import DependencyError, UnsupportedError
@@ -10,11 +11,14 @@ from onnxcam.graph.dequantize import dequantized
 from onnxcam.graph.head import is_affine, is_gap_linear
 from onnxcam.graph.inputs import image_input
 from onnxcam.graph.layers import Layer, find_layer
+from onnxcam.graph.layout import spatial_axes
 from onnxcam.graph.sites import AttentionSite, BiasSite, attention_sites, bias_sites
 from onnxcam.graph.values import find_value
 from onnxcam.methods.base import ActivationMethod, Method
+from onnxcam.methods.ending import ending
 from onnxcam.methods.nested import NestedMethod
 from onnxcam.network import Network
+from onnxcam.relevance.descent import Descent
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +30,7 @@ class Reading:
         layers: the layer first, then the others that the method combines or ends at.
         combined: how many of them it reads.
         affine: whether the score is an affine function of the first one.
+        descent: the walk of relevance that goes along with the forward pass, if there is one.
         biases: places where constants are added, if the method reads them.
         attentions: those of a transformer, if the method reads them.
     """
@@ -34,6 +39,7 @@ class Reading:
     layers: tuple[Layer, ...]
     combined: int
     affine: bool
+    descent: Descent | None
     biases: tuple[BiasSite, ...]
     attentions: tuple[AttentionSite, ...]
 
@@ -85,9 +91,25 @@ def read_for(method: Method, network: Network, wanted: str | int | None) -> Read
         tuple(layers),
         len(layers) if method.combines else 1,
         method.at == "layer" and is_affine(graph, layers[0].name, score),
+        _descent(method, network, layers),
         bias_sites(graph, score) if method.reads == "biases" else (),
         attention_sites(graph, score) if method.reads == "attentions" else (),
     )
+
+
+def _descent(method: Method, network: Network, layers: Sequence[Layer]) -> Descent | None:
+    """Return the walk of a method, or of the one inside, if it goes down from where it begins and needs no tokens."""
+    walking = ending(method)
+    if walking is None or walking.begins is None or walking.rules is None:
+        return None
+    if method.combines or method.gradient != walking.gradient:
+        return None  # whatever is around it reads more
+    layer, graph = layers[0], network.model.graph
+    of = network.score.name if walking.begins == "score" else layer.name
+    to = image_input(graph).value if walking.end == "input" else layers[walking.end + 1].name
+    if of == to or (walking.begins == "terms" and "T" in layer.axes):
+        return None
+    return Descent(walking.rules, walking.begins, of, to, tuple(spatial_axes(layer.axes)))
 
 
 def _layer(method: Method, network: Network, wanted: str | int | None) -> Layer:

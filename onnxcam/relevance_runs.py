@@ -11,10 +11,10 @@ import numpy.typing as npt
 from onnxcam.autodiff.differentiate import add_gradients, gradient_name
 from onnxcam.autodiff.seed import COTANGENT
 from onnxcam.graph.canonical import Model
-from onnxcam.graph.folding import fold_normalization
 from onnxcam.graph.values import expose
 from onnxcam.network import Network
 from onnxcam.relevance.composite import Composite
+from onnxcam.relevance.descent import folded
 from onnxcam.relevance.table import refuse_unlisted, relevance_table
 from onnxcam.running import Running
 from onnxcam.runtime.session import Session
@@ -60,9 +60,8 @@ class Relevances:
         return self._forms[key]
 
     def _write(self, of: str, to: str, composite: Composite) -> Model:
-        # Rules look at the signs of weights, which a normalisation that is not folded would hide from them.
-        folded = fold_normalization(expose(self.network.model, [of]), keep=[of, to])
+        model = expose(folded(self.network.model, [of, to]), [of])
         shared, table = self._running.share_weights, relevance_table(composite)
-        refuse_unlisted(folded, of, to, table)
-        walked = add_gradients(folded, of, [to], table=table, share_weights=shared)
+        refuse_unlisted(model, of, to, table)
+        walked = add_gradients(model, of, [to], table=table, share_weights=shared)
         return expose(walked, [gradient_name(to)])

@@ -9,7 +9,7 @@ from onnxcam.errors import InputError, NameNotFoundError, UnsupportedError
 from onnxcam.graph.inputs import image_input
 from onnxcam.graph.layers import Layer, candidates, find_layer
 from onnxcam.methods.base import Method
-from onnxcam.methods.ending import INPUT, EndingMethod
+from onnxcam.methods.ending import INPUT, EndingMethod, ending
 from onnxcam.network import Network
 
 Size: TypeAlias = tuple[int, ...]
@@ -31,7 +31,7 @@ def resolutions(method: Method, network: Network, layer: str | int | None = None
     """
     graph, score = network.model.graph, network.score.name
     found = {_known(one): one.name for one in candidates(graph, score)}
-    if (inner := _ending(method)) is not None:
+    if (inner := ending(method)) is not None:
         if inner.at == "layer":
             first = find_layer(graph, score, layer)
             found = {size: name for size, name in found.items() if sum(size) > sum(_known(first))}
@@ -75,7 +75,7 @@ def at_resolution(
 
 def walks(method: Method) -> bool:
     """Whether a method, or one inside it, has an end to choose beside the layer where it begins."""
-    return _ending(method) is not None
+    return ending(method) is not None
 
 
 def told(size: Size) -> str:
@@ -87,13 +87,6 @@ def _known(layer: Layer) -> Size:
     """Return a layer's extent, or nothing where the file leaves some of it open."""
     sizes = tuple(size for size in layer.extent if isinstance(size, int))
     return sizes if len(sizes) == len(layer.extent) else ()
-
-
-def _ending(method: Method) -> EndingMethod | None:
-    """Return the method that has an end to choose: this one, or the one inside."""
-    if isinstance(method, EndingMethod):
-        return method
-    return next((found for one in _inside(method).values() if (found := _ending(one)) is not None), None)
 
 
 def _ended(method: Method, to: str) -> Method:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from onnxcam.methods.base import Method
+from onnxcam.relevance.composite import Composite
 
 INPUT = "input"
 
@@ -26,6 +27,19 @@ class EndingMethod(Method):
         return True
 
     @property
+    def rules(self) -> Composite | None:
+        """The composite that it walks by, if it is always the same walk."""
+        return None
+
+    @property
+    def begins(self) -> Literal["score", "terms"] | None:
+        """What it begins with where a graph can work that out, so that one forward pass serves for everything.
+
+        The explained number at the score; or at the layer its value times its mean gradient.
+        """
+        return None
+
+    @property
     def layers(self) -> tuple[str | int, ...]:
         """The layer where the map ends."""
         return () if self.to == INPUT else (self.to,)
@@ -39,3 +53,11 @@ class EndingMethod(Method):
     def end(self) -> Literal["input"] | int:
         """That place, as a probe knows it."""
         return "input" if self.to == INPUT else 0
+
+
+def ending(method: Method) -> EndingMethod | None:
+    """Return the method that has an end to choose: this one, or the one inside."""
+    if isinstance(method, EndingMethod):
+        return method
+    inside = (getattr(method, entry.name) for entry in fields(method))
+    return next((found for one in inside if isinstance(one, Method) and (found := ending(one)) is not None), None)

@@ -49,10 +49,20 @@ class FGCAM(EndingMethod):
         """As the base."""
         return self.base == "grad-cam"
 
+    @property
+    def rules(self) -> Composite:
+        """Those of the paper."""
+        return Composite.parse(_RULES)
+
+    @property
+    def begins(self) -> Literal["terms"] | None:
+        """Grad-CAM's terms, where they are taken as they are."""
+        return "terms" if self.gradient and not self.denoise else None
+
     def explain(self, probe: Probe) -> Array:
         """Return ``[N, *spatial]`` at the size of the layer where it ends, signed, in units of the base."""
         terms = self.terms(probe)
-        found = probe.relevance(Composite.parse(_RULES), self._denoised(terms), of="layer", to=self.end)
+        found = probe.relevance(self.rules, self._denoised(terms), of="layer", to=self.end)
         return found.sum(axis=1)
 
     def terms(self, probe: Probe) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from onnxcam.methods.base import Array
 from onnxcam.methods.composed import ComposedMethod
@@ -30,6 +30,11 @@ class LRP(ComposedMethod):
 
     name: ClassVar[str] = "lrp"
     paper: ClassVar[str] = "bach2015"
+
+    @property
+    def begins(self) -> Literal["score"]:
+        """The explained score."""
+        return "score"
 
     def explain(self, probe: Probe) -> Array:
         """Return ``[N, *spatial]`` where it ends, signed, in units of the score."""
