@@ -40,6 +40,7 @@ BLANK = {
 # Masks of chance converge slowly; that there is a map shows with few.
 FEW: dict[str, dict[str, Any]] = {
     "rise": {"count": 48},
+    "gscore-cam": {"count": 16},
     "ss-cam": {"count": 2},
     "is-cam": {"count": 2},
     "smooth-grad": {"n": 4},
@@ -48,7 +49,7 @@ FEW: dict[str, dict[str, Any]] = {
     "integrated-grad-cam": {"steps": 4},
 }
 # A run for every channel, hundreds of them in the two largest files.
-RUNS_OF_CHANNELS = {"score-cam", "ss-cam", "is-cam", "gscore-cam"}
+RUNS_OF_CHANNELS = {"score-cam", "ss-cam", "is-cam"}
 LARGE = {"squeezenet_caffe2_fp16", "mobilenet_v2_torch_dynamo_fp32"}
 
 
@@ -69,11 +70,14 @@ def explainer(name: str, method: str | Method, **options: Any) -> onnxcam.Explai
     return onnxcam.Explainer(shared_path("models", f"{name}.onnx"), method, preprocess=preprocess, **options)
 
 
+def takes_long(name: str, method: str) -> bool:
+    return name in LARGE and method in RUNS_OF_CHANNELS
+
+
 def cases() -> Iterator[Any]:
     for name in MODELS:
         for method in methods():
-            takes_long = name in LARGE and method in RUNS_OF_CHANNELS
-            yield pytest.param(name, method, marks=[pytest.mark.slow] if takes_long else [])
+            yield pytest.param(name, method, marks=[pytest.mark.slow] if takes_long(name, method) else [])
 
 
 @pytest.mark.parametrize(("name", "method"), list(cases()))
@@ -88,14 +92,16 @@ def test_every_method_gives_a_map(name: str, method: str) -> None:
             explainer(name, method)
         return
     made = explainer(name, onnxcam.method(method, **FEW.get(method, {})))
-    photos = [made.read(path) for path in photographs(name)]
+    photos = [made.read(path) for path in photographs(name)][: 1 if takes_long(name, method) else 3]
     result = made.explain(photos)
-    assert result.maps.shape == (3, *made.image.extent)
+    assert result.maps.shape == (len(photos), *made.image.extent)
     assert np.isfinite(result.raw).all()
     blank = np.array([any("blank" in warning for warning in one) for one in result.warnings])
     assert blank.any() == ((name, method) in BLANK), result.warnings
     assert all(blank[row] for row, one in enumerate(result.warnings) if one), result.warnings
     np.testing.assert_array_equal(result.maps.max(axis=(1, 2)), np.where(blank, 0, 1))
+    if len(photos) == 1:
+        return
     alone = made.explain(photos[1:2])
     scale = np.abs(alone.raw).max()
     # float16 scores differ by a rounding of their own where the batch changes the order of sums.
