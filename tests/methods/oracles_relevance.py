@@ -76,40 +76,51 @@ def to_largest(x: Floats, r: Floats, size: int, rectified: bool) -> Floats:
     return found
 
 
-def seeded(network: Network, image: int, composite: Composite, seed: Floats) -> Floats:
+def ending(method: Any, network: Special, image: int) -> tuple[int, Floats]:
+    """Return how many modules lie before the place where a method ends, and the value there."""
+    depth = 0 if method.to == "input" else len(modules_of(network.stages[0][0]))
+    x = network.x[image]
+    for module in modules_of(network.trunk)[:depth]:
+        x = run(module, x)
+    return depth, x
+
+
+def seeded(method: Any, network: Special, image: int, seed: Floats) -> Floats:
     """Return the relevance of an image's values ``[C, *space]``, from relevance of the scores."""
-    return down(modules_of(network.trunk, network.head), network.x[image], seed, composite, True)
+    depth, x = ending(method, network, image)
+    modules = modules_of(network.trunk, network.head)[depth:]
+    return down(modules, x, seed, Composite.parse(method.composite), depth == 0)
 
 
 def scores_of(network: Network, image: int) -> Floats:
     return run(network.head, run(network.trunk, network.x[image]))
 
 
-@probe_oracle("lrp", {"composite": "zero"}, {"composite": "z-plus"}, {"composite": OWN}, networks=["input"])
-def lrp(method: Any, network: Network, image: int) -> Floats:
+@probe_oracle(
+    "lrp", {"composite": "zero"}, {"composite": "z-plus"}, {"composite": OWN}, {"to": 0}, networks=["stacked"]
+)
+def lrp(method: Any, network: Special, image: int) -> Floats:
     scores, target = scores_of(network, image), network.targets[image]
     seed = np.array([score if n == target else 0.0 for n, score in enumerate(scores)])
-    r = seeded(network, image, Composite.parse(method.composite), seed)
-    return np.asarray(sum(channel for channel in r))
+    return np.asarray(sum(channel for channel in seeded(method, network, image, seed)))
 
 
-@probe_oracle("clrp", {"composite": "z-plus"}, networks=["input"])
-def clrp(method: Any, network: Network, image: int) -> Floats:
+@probe_oracle("clrp", {"composite": "z-plus"}, {"to": 0}, networks=["stacked"])
+def clrp(method: Any, network: Special, image: int) -> Floats:
     """The relevance of the class less that of the others, among which its score is spread: two propagations."""
     scores, target = scores_of(network, image), network.targets[image]
     alone = np.array([scores[target] if n == target else 0.0 for n in range(len(scores))])
     dual = np.array([0.0 if n == target else scores[target] / (len(scores) - 1) for n in range(len(scores))])
-    rules = Composite.parse(method.composite)
-    both = [seeded(network, image, rules, seed) for seed in (alone, dual)]
+    both = [seeded(method, network, image, seed) for seed in (alone, dual)]
     return np.asarray(sum(both[0]) - sum(both[1]))
 
 
-@probe_oracle("sglrp", {"composite": "z-plus"}, networks=["input"])
-def sglrp(method: Any, network: Network, image: int) -> Floats:
+@probe_oracle("sglrp", {"composite": "z-plus"}, {"to": 0}, networks=["stacked"])
+def sglrp(method: Any, network: Special, image: int) -> Floats:
     scores, target = scores_of(network, image), network.targets[image]
     p = [math.exp(score) / sum(math.exp(other) for other in scores) for score in scores]
     seed = np.array([p[target] * (1 - p[n]) if n == target else -p[target] * p[n] for n in range(len(p))])
-    return np.asarray(sum(seeded(network, image, Composite.parse(method.composite), seed)))
+    return np.asarray(sum(seeded(method, network, image, seed)))
 
 
 @probe_oracle("relevance-cam")
@@ -146,12 +157,8 @@ def fg_cam(method: Any, network: Special, image: int) -> Floats:
     if method.denoise:
         rows = [channel.ravel() - sum(channel.ravel()) / channel.size for channel in terms]
         terms = main_part(np.stack(rows)).reshape(a.shape)  # a tenth of 6 is less than one: the first alone
-    modules = modules_of(network.trunk)
-    depth = 0 if method.to == "input" else len(modules_of(network.stages[0][0]))
-    x = network.x[image]
-    for module in modules[:depth]:
-        x = run(module, x)
-    return np.asarray(sum(down(modules[depth:], x, terms, Composite.parse(FINE), depth == 0)))
+    depth, x = ending(method, network, image)
+    return np.asarray(sum(down(modules_of(network.trunk)[depth:], x, terms, Composite.parse(FINE), depth == 0)))
 
 
 def score_weight(network: Special, image: int, channel: Floats) -> float:
