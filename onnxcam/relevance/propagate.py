@@ -18,7 +18,9 @@ from onnxcam.errors import UnsupportedError
 from onnxcam.relevance.rules import Group, LinearRule, Term, Values, Weights
 
 _NEWEST = 10**6
-# What stands for a sum of shares that is 0, so that dividing by it stays finite: see ``_quotient``.
+# Added to sums of shares that are not negative where no stabilizer is, so that dividing by them stays finite; it
+# changes no float32 sum above 2^-56. Where such a sum is 0 so is each share: whatever finite number its quotient is, it
+# is taken back as 0.
 _TINY = 2.0**-80
 _TAKES_BIAS = ("Conv", "ConvTranspose", "Gemm")
 
@@ -153,7 +155,7 @@ def _passed_by(layer: LinearLayer, rule: LinearRule, group: Group, r: Var) -> li
     op = layer.op
     terms = [term for term in group.terms if term.x != "negative" or not layer.nonnegative]
     # Raised by the layer's own bias, which onnxruntime adds on the way.
-    lift = rule.stabilizer if group.nonnegative else 0.0
+    lift = (rule.stabilizer or _TINY) if group.nonnegative else 0.0
     applied = [layer.apply(term, rule, 0.0 if i else lift) for i, term in enumerate(terms)]
     if group.outputs != "all":
         y = layer.apply(Term("x", (1.0, 1.0), rule.bias), rule).y
@@ -161,19 +163,10 @@ def _passed_by(layer: LinearLayer, rule: LinearRule, group: Group, r: Var) -> li
     z = applied[0].y
     for part in applied[1:]:
         z = z + part.y
-    s = _quotient(op, r, z, rule.stabilizer) if group.nonnegative else divided(op, r, z, rule.stabilizer)
+    s = r / z if group.nonnegative else divided(op, r, z, rule.stabilizer)
     s = like(s, applied[0].y)
     found = [layer.back(part, s) for part in applied]
     return [part if group.factor == 1 else part * group.factor for part in found]
-
-
-def _quotient(op: Builder, r: Var, z: Var, stabilizer: float) -> Var:
-    """Return ``r / z`` for sums ``z`` of shares that are not negative, raised by the stabilizer.
-
-    Where such a sum is 0 so is each share, and whatever finite number the quotient is, it is taken back as 0.
-    onnxruntime makes a lower bound part of the convolution before it.
-    """
-    return r / (z if stabilizer else op.Clip(z, _TINY))
 
 
 def divided(op: Builder, r: Var, z: Var, stabilizer: float) -> Var:
