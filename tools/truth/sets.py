@@ -62,9 +62,9 @@ class TruthSet:
     preprocess: Preprocess | None
     samples: list[Sample]
 
-    def explainer(self, method: str | Method) -> onnxcam.Explainer:
-        """Return an explainer of the network, on the CPU."""
-        return onnxcam.Explainer(self.model, method, preprocess=self.preprocess, providers=["cpu"])
+    def explainer(self, method: str | Method, **options: Any) -> onnxcam.Explainer:
+        """Return an explainer of the network, on the CPU; further options as of ``Explainer``."""
+        return onnxcam.Explainer(self.model, method, preprocess=self.preprocess, providers=["cpu"], **options)
 
     @cached_property
     def plain(self) -> Callable[[Sample], Tensor]:

@@ -46,14 +46,12 @@ def table(sets: Sequence[Found], methods: Mapping[str, Method], old: str = "") -
     """
     heads = ["method", *(f"{found.name}: {what}" for found in sets for what in _COLUMNS)]
     rows = {**_lines(old, _ROW), **{name: _row(sets, name, made) for name, made in methods.items()}}
-    fixed = [
-        _joined([f"({name})", *(c for found in sets for c in _cells(found.fixed[name]))]) for name in sets[0].fixed
-    ]
+    fixed = [joined([f"({name})", *(c for found in sets for c in _cells(found.fixed[name]))]) for name in sets[0].fixed]
     notes = {name: note for name, note in _lines(old, _NOTE).items() if name not in methods}
     notes |= {name: note for name in methods if (note := _note(sets, name))}
     blocks = [
         [f"- {found.name}: {found.caption}" for found in sets],
-        [_joined(heads), "|---" * len(heads) + "|", *(rows[name] for name in sorted(rows)), *fixed],
+        [joined(heads), "|---" * len(heads) + "|", *(rows[name] for name in sorted(rows)), *fixed],
         [f"\\* not above `{CONTROL}` on the same images by two standard errors of the difference"],
         [notes[name] for name in sorted(notes)],
     ]
@@ -66,12 +64,13 @@ def _lines(text: str, pattern: re.Pattern[str]) -> dict[str, str]:
     return {name: line for name, line in found.items() if name in registered()}
 
 
-def _joined(cells: Sequence[str]) -> str:
+def joined(cells: Sequence[str]) -> str:
+    """Return a row of a table."""
     return f"| {' | '.join(cells)} |"
 
 
 def _row(sets: Sequence[Found], name: str, made: Method) -> str:
-    return _joined([_title(made), *(cell for found in sets for cell in _method_cells(found, name))])
+    return joined([_title(made), *(cell for found in sets for cell in _method_cells(found, name))])
 
 
 def _note(sets: Sequence[Found], name: str) -> str:
