@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -26,7 +26,8 @@ class FGCAM(EndingMethod):
     CAM's terms, neither summed nor rectified. Convolutions pass it on by z+ without bias, the first one by z^B with
     the image's own least and largest value, pools in proportion to what is positive, sums in proportion. At the layer
     itself the map is that of the base. What lies on a unit to which nothing contributes, because its bias alone turns
-    it on, is lost: next to nothing where many inputs meet, most of it along a chain of depthwise convolutions.
+    it on, is lost: next to nothing where many inputs meet, most of it along a chain of depthwise convolutions. With
+    ``spread`` nothing is.
 
     Source: Qiu et al. 2023, whose code is for VGG. Sums of two branches, dense layers (z+)
     and all operators that VGG has not are our extension. Normalisations are folded into convolutions first, where the
@@ -36,6 +37,8 @@ class FGCAM(EndingMethod):
         base: where the weights ``w`` come from: ``grad-cam`` or ``score-cam``.
         denoise: subtract each channel's mean from ``I`` and keep a tenth of its singular values, at least one. The
             sum of the map is then no score.
+        spread: hand what lies on a unit to which nothing contributes evenly to all that the unit reads, so that nothing
+            is lost; not the paper's.
         to: where the map ends: ``input``, or a layer before the one that is explained, by name or by index.
     """
 
@@ -43,6 +46,7 @@ class FGCAM(EndingMethod):
     paper: ClassVar[str] = "qiu2023"
     base: Literal["grad-cam", "score-cam"] = "grad-cam"
     denoise: bool = False
+    spread: bool = False
 
     @property
     def gradient(self) -> bool:
@@ -52,7 +56,7 @@ class FGCAM(EndingMethod):
     @property
     def rules(self) -> Composite:
         """Those of the paper."""
-        return Composite.parse(_RULES)
+        return replace(Composite.parse(_RULES), spread=self.spread)
 
     @property
     def begins(self) -> Literal["terms"] | None:

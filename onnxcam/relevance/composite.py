@@ -63,12 +63,15 @@ class Composite:
         rules: in order; they must cover all layers.
         stabilizer: as that of a rule, for sums, average pools and whatever else divides in proportion.
         rectified_pools: pools see the positive part of their input alone, and pass nothing to what is not positive.
+        spread: what belongs to a sum without shares, because its bias alone turns a unit on, is handed evenly to all
+            that the layer reads, where it would be lost.
     """
 
     name: str
     rules: tuple[tuple[Place, LinearRule], ...]
     stabilizer: float = 1e-6
     rectified_pools: bool = False
+    spread: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a composite that leaves layers without a rule."""
@@ -95,6 +98,7 @@ class Composite:
             "rules": listed,
             "stabilizer": self.stabilizer,
             "rectified_pools": self.rectified_pools,
+            "spread": self.spread,
         }
 
     @classmethod
@@ -130,7 +134,7 @@ class Composite:
 
 
 def _from_json(content: Mapping[str, Any], name: str) -> Composite:
-    allowed = {"name", "rules", "stabilizer", "rectified_pools"}
+    allowed = {"name", "rules", "stabilizer", "rectified_pools", "spread"}
     listed = content.get("rules")
     if set(content) - allowed or not isinstance(listed, list) or not all(isinstance(one, Mapping) for one in listed):
         raise InputError(f"composite '{name}' needs a list 'rules' of objects, and may have {sorted(allowed)} only")
@@ -140,10 +144,14 @@ def _from_json(content: Mapping[str, Any], name: str) -> Composite:
         if not isinstance(entry.get("at"), str) or not isinstance(entry.get("rule"), str):
             raise InputError(f"each rule of composite '{name}' needs 'at' and 'rule', both text; {dict(entry)} has not")
         made.append((Place.parse(entry["at"]), find_rule(entry["rule"], **options)))
-    stabilizer, rectified = content.get("stabilizer", 1e-6), content.get("rectified_pools", False)
-    if isinstance(stabilizer, bool) or not isinstance(stabilizer, (int, float)) or not isinstance(rectified, bool):
-        raise InputError(f"in composite '{name}' stabilizer is a number and rectified_pools true or false")
-    return Composite(str(content.get("name", name)), tuple(made), float(stabilizer), rectified)
+    stabilizer, (rectified, spread) = (
+        content.get("stabilizer", 1e-6),
+        (content.get(key, False) for key in ("rectified_pools", "spread")),
+    )
+    flags = isinstance(rectified, bool) and isinstance(spread, bool)
+    if isinstance(stabilizer, bool) or not isinstance(stabilizer, (int, float)) or not flags:
+        raise InputError(f"in composite '{name}' stabilizer is a number, rectified_pools and spread true or false")
+    return Composite(str(content.get("name", name)), tuple(made), float(stabilizer), rectified, spread)
 
 
 _CONV, _LINEAR, _ANY = Place("conv"), Place("linear"), Place("any")

@@ -15,7 +15,7 @@ from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import find_rule, gradient_table
 from onnxcam.errors import UnsupportedError
-from onnxcam.relevance.rules import Group, LinearRule, Term, Values, Weights
+from onnxcam.relevance.rules import Flat, Group, LinearRule, Term, Values, Weights
 
 _NEWEST = 10**6
 # Added to sums of shares that are not negative where no stabilizer is, so that dividing by them stays finite; it
@@ -144,14 +144,22 @@ class LinearLayer:
         return op.Expand(op.const(lift, w.dtype), count if groups == 1 else count * groups)
 
 
-def propagate(layer: LinearLayer, rule: LinearRule, r: Var) -> Var:
-    """Return the relevance of a linear layer's input, given that of its result."""
-    parts = [part for group in rule.groups for part in _passed_by(layer, rule, group, r)]
+def propagate(layer: LinearLayer, rule: LinearRule, r: Var, spread: bool = False) -> Var:
+    """Return the relevance of a linear layer's input, given that of its result.
+
+    Args:
+        layer: the layer.
+        rule: what the shares are.
+        r: relevance of its result.
+        spread: hand what a stabilizer takes, or belongs to a sum without shares, evenly to all that the layer reads;
+            of sums that cannot be negative.
+    """
+    parts = [part for group in rule.groups for part in _passed_by(layer, rule, group, r, spread)]
     return parts[0] if len(parts) == 1 else layer.op.Sum(*parts)
 
 
-def _passed_by(layer: LinearLayer, rule: LinearRule, group: Group, r: Var) -> list[Var]:
-    """Return what each term of a group passes on."""
+def _passed_by(layer: LinearLayer, rule: LinearRule, group: Group, r: Var, spread: bool) -> list[Var]:
+    """Return what each term of a group passes on, and what it spreads."""
     op = layer.op
     terms = [term for term in group.terms if term.x != "negative" or not layer.nonnegative]
     # Raised by the layer's own bias, which onnxruntime adds on the way.
@@ -166,6 +174,9 @@ def _passed_by(layer: LinearLayer, rule: LinearRule, group: Group, r: Var) -> li
     s = r / z if group.nonnegative else divided(op, r, z, rule.stabilizer)
     s = like(s, applied[0].y)
     found = [layer.back(part, s) for part in applied]
+    if spread and group.nonnegative:
+        # The lift is what of a sum belongs to no share: all of it where there is none, next to nothing elsewhere.
+        found.append(propagate(layer, Flat(stabilizer=0.0, bias=False), like(s * lift, s)))
     return [part if group.factor == 1 else part * group.factor for part in found]
 
 

@@ -45,6 +45,8 @@ PASSING = (
 # Linear in each of their inputs: relevance is divided in proportion to what each number adds.
 PROPORTIONAL = ("AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Resize", "Einsum", "CumSum", "Col2Im")
 _SUMS = ("Add", "Sub", "Sum", "Mean")
+# Of these the derivative adds up to 1 over what they read.
+_EVEN = ("AveragePool", "GlobalAveragePool", "ReduceMean")
 
 
 def relevance_table(composite: Composite) -> Table:
@@ -99,7 +101,7 @@ class _Relevance:
             return self.in_proportion(op, node, r)
         rule = self.composite.rule(node.node.op_type, self.origins.is_first(node.node))
         layer = LinearLayer(op, node, place, self._added(op, node), node.node.inputs[place] in self._nonnegative(op))
-        found = propagate(layer, rule, r)
+        found = propagate(layer, rule, r, self.composite.spread)
         return [found if i == place else None for i in range(node.count)]
 
     def passed(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
@@ -116,7 +118,11 @@ class _Relevance:
         s = divided(op, r, node.y, self.composite.stabilizer)
         s = s if len(moving) == 1 else s * (1 / len(moving))
         found = _derivative(op, node, like(s, node.y))
-        return [None if d is None else d * node.input(i) for i, d in enumerate(found)]
+        shares = [None if d is None else d * node.input(i) for i, d in enumerate(found)]
+        if not self.composite.spread or node.node.op_type not in _EVEN:
+            return shares
+        rest = _derivative(op, node, like(_unshared(op, r, node.y), node.y))
+        return [None if share is None or d is None else share + d for share, d in zip(shares, rest, strict=True)]
 
     def sum(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
         """Summands that move share in proportion; constants are biases, and take nothing."""
@@ -135,6 +141,9 @@ class _Relevance:
         shares = {
             i: s * value if sign > 0 else -s * value for i, value, sign in zip(moving, values, signs, strict=True)
         }
+        if self.composite.spread:
+            even = _unshared(op, r, total) * (1 / len(moving))
+            shares = {i: share + even for i, share in shares.items()}
         return [shares.get(i) for i in range(node.count)]
 
     def _rectified_quotient(self, op: Builder, node: NodeView, r: Var) -> Var | None:
@@ -174,7 +183,7 @@ class _Relevance:
     def max_pool(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
         """To the largest of each window; rectified, only where that is positive."""
         read = node.node.inputs[0] in self._nonnegative(op) and factor(op, r, node.node.outputs[0]) is not None
-        if self.composite.rectified_pools and not read:
+        if self.composite.rectified_pools and not read and not self.composite.spread:
             r = like(op.Where(node.y > 0, r, 0), node.y)
         return _derivative(op, node, r)
 
@@ -204,6 +213,11 @@ class _Relevance:
             return None
         shape = others[0].shape
         return None if shape is None or any(dim != 1 for dim in shape.dims[:-1]) else op.var(others[0])
+
+
+def _unshared(op: Builder, r: Var, z: Var) -> Var:
+    """Return the relevance of sums that are 0, which no share receives."""
+    return r * lowering.complement(op, lowering.step(op, z) + lowering.step_down(op, z, 0.0))
 
 
 def _rectified(op: Builder, node: NodeView) -> NodeView:

@@ -49,14 +49,14 @@ def down(modules: list[Any], x: Floats, r: Floats, composite: Composite, first: 
             begins = first and not any(type(before) in LINEAR for before in modules[:i])
             m, b = matrix(partial(run, module), value.shape)
             rule = composite.rule(LINEAR[type(module)], begins)
-            r = relevance(rule, m, b, value.reshape(-1), wide).reshape(value.shape)
+            r = relevance(rule, m, b, value.reshape(-1), wide, composite.spread).reshape(value.shape)
         elif isinstance(module, (nn.MaxPool1d, nn.MaxPool2d)):
-            r = to_largest(value, r, module.kernel_size, composite.rectified_pools)
+            r = to_largest(value, r, module.kernel_size, composite.rectified_pools and not composite.spread)
         elif isinstance(module, (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AvgPool2d)):
             value = np.maximum(value, 0) if composite.rectified_pools else value
             m, b = matrix(partial(run, module), value.shape)
             rule = Epsilon(stabilizer=composite.stabilizer)
-            r = relevance(rule, m, b, value.reshape(-1), wide).reshape(value.shape)
+            r = relevance(rule, m, b, value.reshape(-1), wide, composite.spread).reshape(value.shape)
         elif isinstance(module, nn.Flatten):
             r = r.reshape(value.shape)
         else:
@@ -145,7 +145,14 @@ FINE: dict[str, Any] = {
 
 
 @probe_oracle(
-    "fg-cam", {"base": "score-cam"}, {"denoise": True}, {"to": 0}, {"to": 0, "denoise": True}, networks=["stacked"]
+    "fg-cam",
+    {"base": "score-cam"},
+    {"denoise": True},
+    {"to": 0},
+    {"to": 0, "denoise": True},
+    {"spread": True},
+    {"spread": True, "denoise": True},
+    networks=["stacked"],
 )
 def fg_cam(method: Any, network: Special, image: int) -> Floats:
     a = network.activations(image)
@@ -158,7 +165,8 @@ def fg_cam(method: Any, network: Special, image: int) -> Floats:
         rows = [channel.ravel() - sum(channel.ravel()) / channel.size for channel in terms]
         terms = main_part(np.stack(rows)).reshape(a.shape)  # a tenth of 6 is less than one: the first alone
     depth, x = ending(method, network, image)
-    return np.asarray(sum(down(modules_of(network.trunk)[depth:], x, terms, Composite.parse(FINE), depth == 0)))
+    rules = Composite.parse({**FINE, "spread": method.spread})
+    return np.asarray(sum(down(modules_of(network.trunk)[depth:], x, terms, rules, depth == 0)))
 
 
 def score_weight(network: Special, image: int, channel: Floats) -> float:

@@ -39,22 +39,25 @@ def walk(modules: list[Any], x: Any, r: Any, composite: Composite, first: bool) 
     for i in reversed(range(len(modules))):
         module, value = modules[i], values[i]
         if type(module) in _OPERATORS:
-            r = by_rule(module, value, r, composite.rule(_OPERATORS[type(module)], first and i == weighted[0]))
+            rule = composite.rule(_OPERATORS[type(module)], first and i == weighted[0])
+            r = by_rule(module, value, r, rule, composite.spread)
         elif isinstance(module, nn.Flatten):
             r = r.reshape(value.shape)
         elif isinstance(module, _AVERAGES):
             value = value.relu() if composite.rectified_pools else value
+            rest = r * (module(value) == 0) if composite.spread else 0 * r
             r = value * pulled(module, value, quotient(r, module(value), composite.stabilizer))
+            r = r + pulled(module, value, rest)
         elif isinstance(module, (nn.MaxPool1d, nn.MaxPool2d)):
-            r = r * (values[i + 1] > 0) if composite.rectified_pools else r
+            r = r * (values[i + 1] > 0) if composite.rectified_pools and not composite.spread else r
             r = pulled(module, value, r)
         else:
             assert isinstance(module, _PASSING), module
     return r
 
 
-def by_rule(module: Any, x: Any, r: Any, rule: Any) -> Any:
-    """Return the relevance of a linear module's input."""
+def by_rule(module: Any, x: Any, r: Any, rule: Any, spread: bool = False) -> Any:
+    """Return the relevance of a linear module's input, what no share receives spread evenly."""
     bias = module.bias if rule.bias else None
     up, down = (None if bias is None else bias.clamp(**side) for side in ({"min": 0}, {"max": 0}))
     plus, minus = module.weight.clamp(min=0), module.weight.clamp(max=0)
@@ -64,7 +67,11 @@ def by_rule(module: Any, x: Any, r: Any, rule: Any) -> Any:
         forms = [_form(module, w, b) for _, _, w, b in parts]
         total = sum(sign * form(v) for form, (sign, v, _, _) in zip(forms, parts, strict=True))
         s = quotient(r, total, rule.stabilizer)
-        return sum(sign * v * pulled(form, v, s) for form, (sign, v, _, _) in zip(forms, parts, strict=True))
+        found = sum(sign * v * pulled(form, v, s) for form, (sign, v, _, _) in zip(forms, parts, strict=True))
+        if not spread:
+            return found
+        even, ones = _form(module, torch.ones_like(module.weight), None), torch.ones_like(x)
+        return found + pulled(even, ones, r * (total == 0) / even(ones))
 
     if rule.name == "epsilon":
         return shares((1, x, module.weight, bias))

@@ -26,8 +26,8 @@ def matrix(function: Callable[[Floats], Floats], shape: tuple[int, ...]) -> tupl
     return np.stack(columns, axis=1), constant
 
 
-def relevance(rule: LinearRule, m: Floats, b: Floats, x: Floats, r: Floats) -> Floats:
-    """Return the relevance ``[inputs]`` of one sample by a rule's formula."""
+def relevance(rule: LinearRule, m: Floats, b: Floats, x: Floats, r: Floats, spread: bool = False) -> Floats:
+    """Return the relevance ``[inputs]`` of one sample by a rule's formula, what no share receives spread evenly."""
     b = b if rule.bias else np.zeros_like(b)
     found = np.zeros(len(x))
     for j in range(len(r)):
@@ -38,6 +38,8 @@ def relevance(rule: LinearRule, m: Floats, b: Floats, x: Floats, r: Floats) -> F
                 total += rule.stabilizer if total >= 0 else -rule.stabilizer
             for i in range(len(x)):
                 found[i] += factor * z[i] / total * r[j] if total else 0
+                if spread and not total and m[j, i]:
+                    found[i] += r[j] / (m[j] != 0).sum()
     return found
 
 

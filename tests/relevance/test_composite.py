@@ -16,6 +16,7 @@ from onnxcam.graph.canonical import canonicalize
 from onnxcam.relevance.composite import Composite, Place, composites
 from onnxcam.relevance.origins import Origins
 from onnxcam.relevance.rules import Box, Epsilon, Flat, Gamma, ZPlus
+from tests import torch_shim  # noqa: F401 - before anything that imports torchvision
 from tests.models import classifier, floats, model
 
 MINE: dict[str, Any] = {
@@ -50,10 +51,12 @@ def test_a_file_makes_a_method_that_tells_all_about_itself(tmp_path: Path) -> No
     file.write_text(json.dumps(MINE))
     made = onnxcam.method("lrp", composite=str(file))
     file.unlink()
-    assert made.describe() == {"name": "lrp", "to": "input", "composite": {**MINE, "rectified_pools": False, "rules": [
+    rules = [
         {"at": "first conv", "rule": "box", "stabilizer": 1e-6, "bias": True, "low": -2.0, "high": None},
         {"at": "any", "rule": "gamma", "stabilizer": 1e-6, "bias": True, "gamma": 0.1},
-    ]}}  # fmt: skip
+    ]
+    composite = {**MINE, "rules": rules, "rectified_pools": False, "spread": False}
+    assert made.describe() == {"name": "lrp", "to": "input", "composite": composite}
     assert onnxcam.method(**made.describe()) == made
     assert onnxcam.Explainer(classifier(), made)(floats(1, 3, 8, 8)).method == made.describe()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from onnxcam.running import Running
 from tests.autodiff.checks import assert_close
 from tests.exports.torch_files import write
 from tests.methods.networks_special import Transformer
+from tests.test_real_models import explainer, photographs
 
 SIZE = 16
 
@@ -95,3 +97,37 @@ def test_without_biases_lrp_0_is_gradient_times_input(folder: Path) -> None:
     assert_close(found, wanted, 1e-4)
     with pytest.raises(AssertionError):
         assert_close(found * 1.001, wanted, 1e-4)
+
+
+@pytest.mark.parametrize("composite", ["z-plus", "fine-grained"])
+def test_what_nothing_contributes_to_is_spread(composite: str, folder: Path) -> None:
+    """Biases alone turn on most units of this network, and padded and joined and pooled ones among them."""
+    torch.manual_seed(7)
+    network = Gated(bias=True)
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias") or name.startswith(("block", "branches", "up")):
+            parameter.data = parameter.abs() * (1 if name.endswith("bias") else -1)
+    path = write(network.eval(), (3, SIZE, SIZE), "script", folder / "spread.onnx")
+    explainer = onnxcam.Explainer(path, "grad-cam")
+    model, runs = explainer.network, Relevances(explainer.network, Running())
+    x = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)).numpy()
+    start = np.array([[0, 0, 2, 0, 0], [0, -1, 0, 0, 0.5]], np.float32)
+    rules = composites()[composite]
+    lossy, kept = (
+        runs.run({"x": x}, start, one, model.score.name, explainer.image.value).reshape(2, -1).sum(axis=1)
+        for one in (rules, replace(rules, spread=True))
+    )
+    assert (np.abs(lossy - start.sum(axis=1)) > 0.3).all()
+    np.testing.assert_allclose(kept, start.sum(axis=1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2_torch_dynamo_fp32", "person_keras_fp32", "resnet8_cifar10_keras_fp32"])
+def test_nothing_is_lost_in_real_files(name: str) -> None:
+    """Of the paper's rules a thousandth arrives at the input of the first one, through chains of depthwise layers."""
+    base = explainer(name, "grad-cam")
+    photos = [base.read(path) for path in photographs(name)]
+    wanted = base.explain(photos).raw.sum(axis=(1, 2))
+    layers = candidates(base.network.model.graph, base.network.score.name)
+    for to in ("input", layers[len(layers) // 2].name):
+        found = explainer(name, onnxcam.method("fg-cam", spread=True, to=to)).explain(photos).raw
+        np.testing.assert_allclose(found.sum(axis=(1, 2)), wanted, rtol=1e-4)
