@@ -35,7 +35,7 @@ def run(folder: Path, provider: str) -> Iterator[Result]:
                 "lrp": lambda explainer=lrp: explainer(x, _TARGET),  # type: ignore[misc]
                 "zennit": theirs,
             },
-            rounds=11,
+            rounds=21,
         )
         detail = ", ".join(f"{which} {timing.seconds * 1000:.0f} ms" for which, timing in times.items())
         yield at_most(f"{title}: fg-cam to the input over a plain run", times["fg-cam"].ratio, 4, detail=detail)
