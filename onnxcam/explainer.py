@@ -36,6 +36,7 @@ from onnxcam.images import (
 from onnxcam.masking import Masking
 from onnxcam.methods.base import Method
 from onnxcam.methods.display import display
+from onnxcam.methods.ending import INPUT, ended
 from onnxcam.methods.registry import method as find_method
 from onnxcam.network import Network, read_network
 from onnxcam.probe import NetworkProbe, probe
@@ -298,13 +299,17 @@ class Explainer:
         )
         if not film:
             return told
-        steps = [finer.explain(photographs, targets) for finer in self._finer]
+        steps = [
+            told if (one.method, one.layer) == (self.method, self.layer) else one.explain(photographs, targets)
+            for one in self._finer
+        ]
         return replace(told, films=tuple(strip([step[row] for step in steps]) for row in range(len(told))))
 
     def at(self, resolution: int | tuple[int, ...]) -> Explainer:
         """Return an explainer like this one whose raw maps have another size; argument and errors as of the class."""
         made = copy.copy(self)
-        made.method, layer = at_resolution(self.method, self.network, resolution, self._walk)
+        method = ended(self.method, INPUT) if walks(self.method) else self.method
+        made.method, layer = at_resolution(method, self.network, resolution, self._walk)
         made._reading = read_for(made.method, self.network, layer)
         for name in ("engine", "_setting", "_finer", "provenance"):
             made.__dict__.pop(name, None)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import TypeAlias
 
 from onnxcam.errors import InputError, NameNotFoundError, UnsupportedError
 from onnxcam.graph.inputs import image_input
 from onnxcam.graph.layers import Layer, candidates, find_layer
 from onnxcam.methods.base import Method
-from onnxcam.methods.ending import INPUT, EndingMethod, ending
+from onnxcam.methods.ending import INPUT, ended, ending
 from onnxcam.network import Network
 
 Size: TypeAlias = tuple[int, ...]
@@ -58,19 +57,23 @@ def at_resolution(
 
     Raises:
         NameNotFoundError: no layer has that size; the message lists those that there are.
-        InputError: a method that explains at a layer was given both.
+        InputError: a method that explains at a layer was given both, or one that walks down has its end already.
         UnsupportedError: the method makes maps of one size only.
     """
     offered = resolutions(method, network, layer)
     if not walks(method) and layer is not None:
         raise InputError("a layer and a resolution are two ways to say one thing; give one of them")
+    if (inner := ending(method)) is not None and inner.to != INPUT:
+        raise InputError(
+            f"to={inner.to} and a resolution are two ways to say where {inner.name} ends; give one of them"
+        )
     axes = len(next(iter(offered), (0, 0)))
     size = (wanted,) * axes if isinstance(wanted, int) else tuple(wanted)
     if size not in offered:
         listed = ", ".join(map(told, offered))
         hint = f"there are {listed}" if listed else "the file leaves sizes open, so choose by layer"
         raise NameNotFoundError(f"{method.name} makes no map of {told(size)} of this network; {hint}")
-    return (_ended(method, offered[size]), layer) if walks(method) else (method, offered[size])
+    return (ended(method, offered[size]), layer) if walks(method) else (method, offered[size])
 
 
 def walks(method: Method) -> bool:
@@ -87,15 +90,3 @@ def _known(layer: Layer) -> Size:
     """Return a layer's extent, or nothing where the file leaves some of it open."""
     sizes = tuple(size for size in layer.extent if isinstance(size, int))
     return sizes if len(sizes) == len(layer.extent) else ()
-
-
-def _ended(method: Method, to: str) -> Method:
-    """Return the method with another end."""
-    if isinstance(method, EndingMethod):
-        return replace(method, to=to)
-    return replace(method, **{name: _ended(one, to) for name, one in _inside(method).items()})
-
-
-def _inside(method: Method) -> dict[str, Method]:
-    values = {field.name: getattr(method, field.name) for field in fields(method)}
-    return {name: value for name, value in values.items() if isinstance(value, Method)}

@@ -17,6 +17,7 @@ from onnxcam.errors import UnsupportedError
 from onnxcam.images import Preprocess
 from onnxcam.methods.base import Method
 from onnxcam.methods.registry import methods
+from tests.few import few
 from tests.shared import shared_path
 
 MODELS = [
@@ -36,17 +37,6 @@ BLANK = {
     ("geometric_shapes", "rise"),
     ("person_keras_fp32", "group-cam"),
     ("mnist_burn", "recipro-cam"),
-}
-# Masks of chance converge slowly; that there is a map shows with few.
-FEW: dict[str, dict[str, Any]] = {
-    "rise": {"count": 48},
-    "gscore-cam": {"count": 16},
-    "ss-cam": {"count": 2},
-    "is-cam": {"count": 2},
-    "smooth-grad": {"n": 4},
-    "smooth-grad-cam++": {"n": 4},
-    "integrated-gradients": {"steps": 4},
-    "integrated-grad-cam": {"steps": 4},
 }
 # A run for every channel, hundreds of them in the two largest files.
 RUNS_OF_CHANNELS = {"score-cam", "ss-cam", "is-cam"}
@@ -91,7 +81,7 @@ def test_every_method_gives_a_map(name: str, method: str) -> None:
         with pytest.raises(UnsupportedError, match=refusal):
             explainer(name, method)
         return
-    made = explainer(name, onnxcam.method(method, **FEW.get(method, {})))
+    made = explainer(name, few(method))
     photos = [made.read(path) for path in photographs(name)][: 1 if takes_long(name, method) else 3]
     result = made.explain(photos)
     assert result.maps.shape == (len(photos), *made.image.extent)

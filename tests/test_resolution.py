@@ -74,11 +74,12 @@ def test_the_end_of_a_walk_is_only_named() -> None:
         ("lrp", {"resolution": (4, 8)}, NameNotFoundError, "lrp makes no map of 4x8 .* there are 4x4, 8x8"),
         ("gradient", {"resolution": 8}, UnsupportedError, "gradient makes maps of the input's size only"),
         ("grad-cam", {"resolution": 8, "layer": -1}, InputError, "two ways to say one thing"),
+        (onnxcam.method("fg-cam", to="a1"), {"resolution": 4}, InputError, "to=a1 and a resolution are two ways"),
         ("fg-cam", {"resolution": 4, "layer": "a1"}, NameNotFoundError, "there are 8x8"),
         ("fg-cam", {"resolution": 8, "layer": "a3"}, NameNotFoundError, "did you mean"),
     ],
 )
-def test_refusals(method: str, options: Any, error: type[OnnxcamError], told: str) -> None:
+def test_refusals(method: Any, options: Any, error: type[OnnxcamError], told: str) -> None:
     with pytest.raises(error, match=told):
         onnxcam.Explainer(method=method, **CLASSIFIER, **options)
 
@@ -116,6 +117,9 @@ def test_at_leaves_the_explainer_as_it_is() -> None:
     before = made(floats(1, 3, 8, 8)).raw
     assert made.at(8)(floats(1, 3, 8, 8)).raw.shape == (1, 8, 8)
     np.testing.assert_array_equal(made(floats(1, 3, 8, 8)).raw, before)
+    # Also where the first size is an end of its own.
+    again = onnxcam.Explainer(method="fg-cam", **CLASSIFIER).at(4).at(8)
+    assert again.method == onnxcam.method("fg-cam")
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

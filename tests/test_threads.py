@@ -15,23 +15,16 @@ import pytest
 import onnxcam
 from onnxcam.methods.base import Method
 from onnxcam.methods.registry import method, methods
+from tests.few import few
 from tests.models import floats, model
 
 # Of the map's largest value. Threads share out rows and channels; where they share out a sum, its terms are added in
 # another order, which changes last bits (6e-8) that a few layers pass on. A race, or noise drawn in an order that
 # depends on threads, would differ by far more.
 TOLERANCE = 1e-5
-FEW: dict[str, dict[str, Any]] = {
-    "rise": {"count": 32},
-    "smooth-grad": {"n": 3},
-    "integrated-gradients": {"steps": 3},
-    "integrated-grad-cam": {"steps": 3},
-    "gscore-cam": {"count": 8},
-    "is-cam": {"count": 2},
-    "ss-cam": {"count": 2},
-    "refine-cam": {"layers": (-1, -2)},
-}
-SAMPLES = [method(name, **FEW.get(name, {})) for name, cls in methods().items() if cls.reads != "attentions"]
+# The small network has two layers.
+LAYERS: dict[str, Any] = {"refine-cam": {"layers": (-1, -2)}}
+SAMPLES = [few(name, **LAYERS.get(name, {})) for name, cls in methods().items() if cls.reads != "attentions"]
 SAMPLES += [method("ablation-cam", closed_form=False), method("fg-cam", base="score-cam")]
 
 

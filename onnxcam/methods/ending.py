@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from onnxcam.methods.base import Method
@@ -55,9 +55,21 @@ class EndingMethod(Method):
         return "input" if self.to == INPUT else 0
 
 
+def inside(method: Method) -> dict[str, Method]:
+    """Return the methods that a method's fields hold."""
+    values = {entry.name: getattr(method, entry.name) for entry in fields(method)}
+    return {name: value for name, value in values.items() if isinstance(value, Method)}
+
+
 def ending(method: Method) -> EndingMethod | None:
     """Return the method that has an end to choose: this one, or the one inside."""
     if isinstance(method, EndingMethod):
         return method
-    inside = (getattr(method, entry.name) for entry in fields(method))
-    return next((found for one in inside if isinstance(one, Method) and (found := ending(one)) is not None), None)
+    return next((found for one in inside(method).values() if (found := ending(one)) is not None), None)
+
+
+def ended(method: Method, to: str) -> Method:
+    """Return the method with another end, its own or that of the one inside."""
+    if isinstance(method, EndingMethod):
+        return replace(method, to=to)
+    return replace(method, **{name: ended(one, to) for name, one in inside(method).items()})
