@@ -7,7 +7,9 @@ like the float network that it was made from than that network is like itself, r
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,27 +19,23 @@ import onnxcam
 from onnxcam.autodiff.differentiate import add_gradients, gradient_name
 from onnxcam.autodiff.registry import Table
 from onnxcam.graph.canonical import infer_shapes
+from onnxcam.graph.inputs import ModelInput
 from onnxcam.graph.layout import channels_first
 from onnxcam.graph.values import expose
+from onnxcam.methods.probe import Probe
+from onnxcam.methods.sampling import noisy
 from onnxcam.network import open_session
 
 Array: TypeAlias = npt.NDArray[Any]
+# Of images as the network takes them and one class each: their gradients at the input, channels first.
+Gradients: TypeAlias = Callable[[Array, Array], Array]
 
 
-def gradients(
-    explainer: onnxcam.Explainer,
-    images: Array,
-    classes: Array,
-    *,
-    model: ir.Model | None = None,
-    table: Table | None = None,
-) -> Array:
-    """Return the gradient at the input, channels first.
+def gradients(explainer: onnxcam.Explainer, *, model: ir.Model | None = None, table: Table | None = None) -> Gradients:
+    """Return what computes gradients at the input.
 
     Args:
         explainer: by the method ``gradient``.
-        images: as the network takes them.
-        classes: one for each.
         model: differentiated in the place of the explainer's own.
         table: rules; ONNX's gradients if not given.
     """
@@ -45,9 +43,56 @@ def gradients(
     name = gradient_name(layer.name)
     model = add_gradients(model or network.model, network.score.name, [layer.name], "class", table=table)
     session = open_session(expose(model, [name]), ["cpu"], folder=network.folder)
-    feeds = {explainer.image.name: images, "class_index": classes}
-    found = session.run_batched(feeds, size=network.batch or 4, fixed=network.batch is not None)[name]
-    return found.transpose(channels_first(layer.axes))
+
+    def run(images: Array, classes: Array) -> Array:
+        feeds = {explainer.image.name: images, "class_index": classes}
+        found = session.run_batched(feeds, size=network.batch or 4, fixed=network.batch is not None)[name]
+        return found.transpose(channels_first(layer.axes))
+
+    return run
+
+
+@dataclass(frozen=True)
+class Images:
+    """As much of a probe as noise needs.
+
+    Attributes:
+        x: images in float32, channels first.
+        like: input that takes them.
+    """
+
+    x: Array
+    like: ModelInput
+
+    @classmethod
+    def read(cls, images: Array, like: ModelInput) -> Images:
+        """Take images as the network does."""
+        return cls(images.transpose(channels_first(like.axes)).astype(np.float32), like)
+
+    @property
+    def fed(self) -> Array:
+        """The images as the network takes them; integers are rounded."""
+        images, dtype = self.x.transpose(np.argsort(channels_first(self.like.axes))), self.like.dtype
+        if dtype.kind not in "iu":
+            return images.astype(dtype)
+        span = np.iinfo(dtype)
+        return np.clip(np.rint(images), span.min, span.max).astype(dtype)
+
+    def steps(self, n: int) -> range:
+        """Count."""
+        return range(n)
+
+    def moved(self, x: Array) -> Images:
+        """Return other images for the same network."""
+        return Images(x, self.like)
+
+
+def steadied(explainer: onnxcam.Explainer, images: Array, classes: Array, n: int, sigma: float) -> Array:
+    """Return the gradient averaged over noisy copies, as ``smooth-grad`` does before it makes a map of it."""
+    gradient, seen = gradients(explainer), Images.read(images, explainer.image)
+    copies: Iterator[Any] = noisy(cast(Probe, seen), n, sigma, seed=0)
+    mean: Array = np.mean([gradient(copy.fed, classes) for copy in copies], axis=0)
+    return mean
 
 
 def moved(images: Array, level: float, seed: int = 0) -> Array:

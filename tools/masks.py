@@ -64,9 +64,9 @@ def measure(name: str, twin: str, shared: Path) -> dict[str, float]:
 
     explainer, images = opened(twin)
     classes = explainer.explain([explainer.read(path) for path in paths]).targets
-    wanted = gradients(explainer, images, classes)
+    wanted = gradients(explainer)(images, classes)
     explainer, images = opened(name)
-    found = {mask: gradients(explainer, images, classes, table=table(*ends)) for mask, ends in MASKS.items()}
+    found = {mask: gradients(explainer, table=table(*ends))(images, classes) for mask, ends in MASKS.items()}
     return {
         mask: float(np.mean([cosine(a.ravel(), b.ravel()) for a, b in zip(wanted, g, strict=True)]))
         for mask, g in found.items()
