@@ -33,6 +33,11 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> Ran:
     return Ran(code, *capsys.readouterr())
 
 
+def explain(capsys: pytest.CaptureFixture[str], *options: object, model: str = "m.onnx", image: str = "a.png") -> Ran:
+    """Explain one image."""
+    return run(capsys, "explain", model, image, *options)
+
+
 def check(ran: Ran, error: type[OnnxcamError], *said: str) -> None:
     """One line on stderr, nothing on stdout, the error's own exit code, and the words that help."""
     assert ran.out == ""
