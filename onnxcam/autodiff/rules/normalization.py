@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import onnx_ir as ir
+
 from onnxcam.autodiff import shapes
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView
@@ -129,8 +131,21 @@ def lp_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 @vjp("Softmax", since=13)
 def softmax(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """dx = y (dy - sum(dy y))."""
-    scaled = dy * node.y
-    return (scaled - node.y * op.ReduceSum(scaled, [node.integer("axis", -1)], keepdims=1),)
+    y = node.y
+    if _is_mended(node.node.outputs[0]):
+        # Rows of attention of which a mask leaves nothing: no 0 of dy times NaN may go on.
+        y = op.Where(op.IsNaN(y), 0, y)
+    scaled = dy * y
+    return (scaled - y * op.ReduceSum(scaled, [node.integer("axis", -1)], keepdims=1),)
+
+
+def _is_mended(value: ir.Value) -> bool:
+    """Return whether numbers of a value are exchanged for others right behind it, as exporters do with NaN."""
+    users = value.consumers()
+    return any(
+        user.op_type == "Where" or (user.op_type in {"Cast", "Identity"} and _is_mended(user.outputs[0]))
+        for user in users
+    )
 
 
 @vjp("LogSoftmax", since=13)

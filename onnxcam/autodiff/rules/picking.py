@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import onnx_ir as ir
 
@@ -48,37 +51,54 @@ def _counted(op: Builder, x: Var, axis: int, rank: int) -> Var:
 
 @vjp("ScatterElements", since=11)
 def scatter_elements(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """y = x with u written or added at places: du = dy read there, dx = dy, without what was written over."""
-    added, axis = _is_added(node), node.integer("axis", 0)
-    index = op.cast(node.raw(1), ir.DataType.INT64)
-    dx = du = None
-    if node.needs(0):
-        dx = dy if added else op.ScatterElements(dy, index, _nothing(op, index, dy), axis=axis)
-    if node.needs(2):
-        du = op.GatherElements(dy, index, axis=axis)
-    return dx, None, du
+    """y = x with u written, added or compared at places: du = dy read there, dx = dy, without what was written over."""
+    axis, index = node.integer("axis", 0), op.cast(node.raw(1), ir.DataType.INT64)
+    place = _Place(
+        lambda x: op.GatherElements(x, index, axis=axis),
+        lambda x, u, reduction: op.ScatterElements(x, index, u, axis=axis, reduction=reduction),
+    )
+    return _scattered(op, node, place, index, dy)
 
 
 @vjp("ScatterND", since=11)
 def scatter_nd(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """The same for slices at index tuples."""
     index = op.cast(node.raw(1), ir.DataType.INT64)
-    dx = dy if _is_added(node) else op.ScatterND(dy, index, _nothing(op, node.raw(2), dy))
-    return dx, None, op.GatherND(dy, index)
+    place = _Place(
+        lambda x: op.GatherND(x, index), lambda x, u, reduction: op.ScatterND(x, index, u, reduction=reduction)
+    )
+    return _scattered(op, node, place, node.raw(2), dy)
 
 
-def _nothing(op: Builder, like: Var, dy: Var) -> Var:
-    return shapes.zeros_like(op, like, dy)
+@dataclass(frozen=True)
+class _Place:
+    """How numbers are read and written at an index."""
+
+    read: Callable[[Var], Var]
+    write: Callable[[Var, Var, str], Var]
 
 
-def _is_added(node: NodeView) -> bool:
+def _scattered(op: Builder, node: NodeView, place: _Place, like: Var, dy: Var) -> Cotangents:
     reduction = node.text("reduction", "none")
-    if reduction in ("mul", "max", "min"):
+    if reduction == "mul":
         raise UnsupportedError(
-            f"{node.node.op_type} '{node.node.name}': reduction '{reduction}' has no gradient rule (numbers that meet "
-            "at one place cannot be told apart in its result); choose a layer behind it, or a method without gradient"
+            f"{node.node.op_type} '{node.node.name}': reduction 'mul' has no gradient rule (its derivative divides by "
+            "what it multiplies, which may be 0); choose a layer behind it, or a method without gradient"
         )
-    return reduction == "add"
+    if reduction in ("max", "min"):
+        return _compared(op, node, place, dy)
+    dx = dy
+    if reduction == "none" and node.needs(0):
+        dx = place.write(dy, shapes.zeros_like(op, like, dy), "none")
+    return dx, None, place.read(dy) if node.needs(2) else None
+
+
+def _compared(op: Builder, node: NodeView, place: _Place, dy: Var) -> Cotangents:
+    """Largest or smallest of all that meet at a place: those that are share its cotangent evenly, as in ``Max``."""
+    x, u, y = node.x, node.input(2), node.y
+    won_x, won_u = op.cast(op.Equal(x, y), dy.dtype), op.cast(op.Equal(u, place.read(y)), dy.dtype)
+    share = dy / place.write(won_x, won_u, "add")
+    return share * won_x, None, place.read(share) * won_u
 
 
 @vjp("TopK", since=10)
