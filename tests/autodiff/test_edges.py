@@ -116,31 +116,16 @@ def test_even_lrn(size: int) -> None:
 @pytest.mark.parametrize(
     ("sample", "why"),
     [
-        (
-            Sample(
-                "Resize",
-                (var(np.ones((1, 1, 3, 3))), None, None, const(np.array([6, 7]))),
-                {"mode": "linear", "axes": [2, 3], "keep_aspect_ratio_policy": "not_larger"},
-                opset=19,
-            ),
-            "keep_aspect_ratio_policy",
-        ),
-        (
-            Sample(
-                "Resize",
-                (
-                    var(np.ones((1, 1, 3, 3))),
-                    const(np.array([0, 0, 0, 0, 1, 1, 0.5, 0.5], np.float32)),
-                    None,
-                    const(np.array([1, 1, 6, 7])),
-                ),
-                {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"},
-                opset=19,
-            ),
-            "cropping",
-        ),
         (Sample("Pad", (var(np.ones((2, 3))), sized(np.array([0, 1, 0, 1]))), {"mode": "edge"}), "padding is computed"),
         (Sample("ReduceSum", (var(np.ones((2, 3))), sized(np.array([1])))), "axes are not fixed"),
+        (
+            Sample(
+                "ScatterND",
+                (var(np.ones(4)), const(np.array([[1], [3]])), var(np.ones(2))),
+                {"reduction": "mul"},
+            ),
+            "reduction 'mul'",
+        ),
     ],
     ids=lambda v: v.op if isinstance(v, Sample) else "",
 )
