@@ -18,7 +18,7 @@ from onnxcam.graph.inputs import ModelInput, model_inputs
 from onnxcam.graph.load import ModelFile, ModelSource, load
 from onnxcam.graph.score import Score, find_score
 from onnxcam.graph.serialize import to_parts
-from onnxcam.graph.values import expose
+from onnxcam.graph.values import expose, find_value
 from onnxcam.runtime.providers import CPU, Provider
 from onnxcam.runtime.session import Session
 
@@ -92,7 +92,7 @@ def read_network(source: ModelSource, score: str | None = None) -> Network:
     file = load(source)
     model = canonicalize(file.ir)
     found = find_score(model.graph, score)
-    if mixes_samples(model.graph):
+    if mixes_samples(model.graph) or _is_one_number(model, found):
         return Network(file, model, found, 1)
     size = batch_size(model.graph)
     if size is None and found.shape and isinstance(found.shape[0], int):
@@ -111,6 +111,12 @@ def open_session(
     """Load a graph of this process into onnxruntime, its weights where they are."""
     parts = to_parts(model)
     return Session(parts.data, providers, threads=threads, folder=folder, weights=parts.weights)
+
+
+def _is_one_number(model: Model, score: Score) -> bool:
+    """Whether there is one score for all samples of a run, which then tells of one sample only if it is alone."""
+    shape = find_value(model.graph, score.name).shape
+    return shape is not None and len(shape) == 0 and batch_size(model.graph) in (None, 1)
 
 
 def _samples_stay_apart(fixed: Model, opened: Model, score: str, file: ModelFile) -> bool:

@@ -21,6 +21,7 @@ from onnxcam.errors import (
     UnsupportedError,
 )
 from onnxcam.methods.registry import methods
+from onnxcam.network import open_session, read_network
 from onnxcam.runtime.session import Session
 from onnxcam.targets import Targets
 from tests.models import classifier, floats, model
@@ -147,6 +148,18 @@ def test_a_built_in_batch_of_one_is_explained_image_by_image() -> None:
     x = floats(3, 3, 8, 8)
     alone = [explainer(x[row : row + 1]).raw[0] for row in range(3)]
     np.testing.assert_array_equal(explainer(x).raw, alone)
+
+
+@pytest.mark.parametrize("batch", ["1", "n"])
+def test_a_score_that_is_one_number_is_computed_for_one_sample_at_a_time(batch: str) -> None:
+    text = f"g (float[{batch}, 3, 8, 8] x) => (float y) {{ c = Conv (x, w)  a = Relu(c)  y = ReduceMean <keepdims = 0> (a) }}"
+    network = read_network(model(text, {"w": floats(4, 3, 3, 3)}))
+    assert network.batch == 1
+    session = open_session(network.model, ["cpu"])
+    x = floats(2, 3, 8, 8)
+    assert session.run_batched({"x": x[:1]}, size=1, fixed=True)["y"].shape == ()
+    with pytest.raises(InputError, match="one number for all samples"):
+        session.run_batched({"x": x}, size=1, fixed=True)
 
 
 def test_methods_that_need_no_gradient_write_none() -> None:

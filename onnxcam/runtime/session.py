@@ -160,6 +160,10 @@ class Session:
             outputs: names to return; all if not given. Their first axis counts samples too.
             size: samples a run.
             fixed: the graph takes exactly ``size`` samples: a last piece is filled up by repeating its last sample.
+
+        Raises:
+            InputError: no samples, or an output is a single number and there is more than one run; else as of ``run``.
+            ProviderError: as of ``run``.
         """
         count = len(next(iter(feeds.values())))
         if count == 0:
@@ -170,6 +174,11 @@ class Session:
         for start in range(0, count, size):
             rows = np.minimum(np.arange(start, start + size), count - 1) if fixed else slice(start, start + size)
             pieces.append(self.run({name: array[rows] for name, array in feeds.items()}, outputs))
+        if single := [name for name, array in pieces[0].items() if not array.ndim]:
+            raise InputError(
+                f"'{single[0]}' is one number for all samples of a run, not one for each: give {size} at a time, "
+                "and not several targets of one sample"
+            )
         return {name: np.concatenate([piece[name] for piece in pieces])[:count] for name in pieces[0]}
 
     def _check(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:

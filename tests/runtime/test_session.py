@@ -44,6 +44,17 @@ def test_pieces_join_to_the_whole(size: int) -> None:
     np.testing.assert_allclose(session.run_batched({"x": x}, size=size, fixed=True)["y"], whole, rtol=1e-5, atol=1e-6)
 
 
+def test_one_number_for_all_samples_comes_from_one_run_only() -> None:
+    text = "g (float[n, 3] x) => (float y, float[n, 3] z) { y = ReduceMean <keepdims = 0> (x)  z = Neg(x) }"
+    session, x = Session(model(text).SerializeToString(), ["cpu"]), floats(4, 3)
+    assert session.run_batched({"x": x}, size=4)["y"] == pytest.approx(x.mean(), abs=1e-6)
+    assert session.run_batched({"x": x}, ["z"], size=2)["z"].shape == (4, 3)
+    # The third one repeats a sample, which the mean over a run counts twice.
+    for rows, size in ((4, 1), (4, 2), (1, 2)):
+        with pytest.raises(InputError, match=f"'y' is one number for all samples of a run.*give {size} at a time"):
+            session.run_batched({"x": x[:rows]}, size=size, fixed=True)
+
+
 def test_types_are_brought_into_line() -> None:
     session, x = _session(), np.ones((1, 3, 8, 8))
     expected = session.run({"x": x.astype(np.float32)})["y"]
