@@ -51,6 +51,15 @@ class NodeView:
         """The first output."""
         return self.output(0)
 
+    @property
+    def rounds(self) -> bool:
+        """Whether the output is half precision, which may differ from the inputs that it was picked from.
+
+        onnxruntime drops casts there and back, and with them the rounding, of some values and not of others: what a
+        rule compares has to come from the same float32 numbers.
+        """
+        return self.node.outputs[0].dtype in _HALF
+
     def has(self, index: int) -> bool:
         """Whether the optional input is given."""
         return index < len(self.node.inputs) and self.node.inputs[index] is not None

@@ -84,7 +84,8 @@ def mean(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 @vjp("Max", "Min", broadcasts=True)
 def extremum(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = largest (smallest) of the inputs; where several are, they share the cotangent evenly."""
-    count = node.count
-    hits = [op.cast(op.Equal(node.input(i), node.y), dy.dtype) for i in range(count)]
-    share = dy / op.Sum(*hits) if count > 1 else dy
+    inputs = [node.input(i) for i in range(node.count)]
+    y = op.emit(node.node.op_type, inputs) if node.rounds else node.y
+    hits = [op.cast(op.Equal(x, y), dy.dtype) for x in inputs]
+    share = dy / op.Sum(*hits) if node.count > 1 else dy
     return [share * hit for hit in hits]

@@ -86,16 +86,17 @@ def _scattered(op: Builder, node: NodeView, place: _Place, like: Var, dy: Var) -
             "what it multiplies, which may be 0); choose a layer behind it, or a method without gradient"
         )
     if reduction in ("max", "min"):
-        return _compared(op, node, place, dy)
+        return _compared(op, node, place, reduction, dy)
     dx = dy
     if reduction == "none" and node.needs(0):
         dx = place.write(dy, shapes.zeros_like(op, like, dy), "none")
     return dx, None, place.read(dy) if node.needs(2) else None
 
 
-def _compared(op: Builder, node: NodeView, place: _Place, dy: Var) -> Cotangents:
+def _compared(op: Builder, node: NodeView, place: _Place, reduction: str, dy: Var) -> Cotangents:
     """Largest or smallest of all that meet at a place: those that are share its cotangent evenly, as in ``Max``."""
-    x, u, y = node.x, node.input(2), node.y
+    x, u = node.x, node.input(2)
+    y = place.write(x, u, reduction) if node.rounds else node.y
     won_x, won_u = op.cast(op.Equal(x, y), dy.dtype), op.cast(op.Equal(u, place.read(y)), dy.dtype)
     share = dy / place.write(won_x, won_u, "add")
     return share * won_x, None, place.read(share) * won_u

@@ -72,7 +72,12 @@ def reduce_extremum(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     axes = reduced_axes(node)
     if axes is None:
         return (dy,)
-    hits = op.cast(op.Equal(node.x, restored(op, node, node.y, axes)), dy.dtype)
+    x = node.x
+    if node.rounds:
+        y = op.emit(node.node.op_type, [x, axes], {"keepdims": 1})
+    else:
+        y = restored(op, node, node.y, axes)
+    hits = op.cast(op.Equal(x, y), dy.dtype)
     return (hits * (restored(op, node, dy, axes) / op.ReduceSum(hits, axes, keepdims=1)),)
 
 
