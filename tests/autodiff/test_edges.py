@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+import torch
 from onnx import parser
 
 from onnxcam.autodiff.differentiate import add_gradients
@@ -113,6 +114,28 @@ def test_even_lrn(size: int) -> None:
     """Only in float64: onnxruntime has odd sizes only."""
     rng = np.random.default_rng(size)
     check_slopes(Sample("LRN", (var(smooth(rng, 2, 5, 2, 2)),), {"size": size, "alpha": 0.5}))
+
+
+@pytest.mark.parametrize("aligned", [0, 1])
+@pytest.mark.parametrize("sizes", [(4, 5), (3, 4, 2)])
+def test_a_regular_grid_that_is_moved_as_in_torch(sizes: tuple[int, ...], aligned: int) -> None:
+    """The points of a spatial transformer; its size is computed from another image."""
+    rank = len(sizes)
+    image_shape, grid_shape = ",".join("ncdhw"[: rank + 2]), ",".join("abijk"[: rank + 2])
+    model = parser.parse_model(
+        '<ir_version: 9, opset_import: ["" : 20]> '
+        f"g (float[n,{rank},{rank + 1}] x, float[{image_shape}] image) => (float[{grid_shape}] y) "
+        f"{{ size = Shape(image) y = AffineGrid <align_corners = {aligned}> (x, size) }}"
+    )
+    x = smooth(np.random.default_rng(5), 2, rank, rank + 1).astype(np.float32)
+    image = np.zeros((2, 3, *sizes), np.float32)
+    theta = torch.tensor(x, requires_grad=True)
+    points = torch.nn.functional.affine_grid(theta, list(image.shape), align_corners=bool(aligned))
+    cotangent = cotangent_like(points.detach().numpy())
+    points.backward(torch.tensor(cotangent))
+    found = OnnxRuntime(differentiate(model, "y", ["x"]))({"x": x, "image": image, "cotangent": cotangent})
+    assert theta.grad is not None
+    assert_close(found["grad/x"], theta.grad.numpy(), 1e-5)
 
 
 @pytest.mark.parametrize(

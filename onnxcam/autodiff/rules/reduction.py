@@ -72,12 +72,9 @@ def reduce_extremum(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     axes = reduced_axes(node)
     if axes is None:
         return (dy,)
-    x = node.x
-    if node.rounds:
-        y = op.emit(node.node.op_type, [x, axes], {"keepdims": 1})
-    else:
-        y = restored(op, node, node.y, axes)
-    hits = op.cast(op.Equal(x, y), dy.dtype)
+    again = [node.x, axes], {"keepdims": 1}
+    y = op.emit(node.node.op_type, *again) if node.rounds else restored(op, node, node.y, axes)
+    hits = op.cast(op.Equal(node.x, y), dy.dtype)
     return (hits * (restored(op, node, dy, axes) / op.ReduceSum(hits, axes, keepdims=1)),)
 
 

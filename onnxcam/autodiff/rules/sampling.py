@@ -1,4 +1,4 @@
-"""Reading between the places of an image: GridSample.
+"""Reading between the places of an image: GridSample, and AffineGrid that makes the points.
 
     y[p] = sum over taps of weight(tap, p) x[place(tap, p)]
 
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import product
 
+import numpy as np
 import onnx_ir as ir
 
 from onnxcam.autodiff import shapes
 from onnxcam.autodiff.builder import Builder, Var
-from onnxcam.autodiff.node import NodeView
+from onnxcam.autodiff.node import NodeView, UnknownShapeError
 from onnxcam.autodiff.registry import Cotangents, vjp
 
 _MODES = {"bilinear": "linear", "bicubic": "cubic"}
@@ -170,3 +171,18 @@ def _dgrid(
     along = [zero if p is None else p * s for p, s in zip(parts, stretch, strict=True)]
     joined = op.Concat(*[op.Reshape(part, [0, -1, 1]) for part in reversed(along)], axis=2)
     return shapes.reshape_like(op, joined, node.raw(1))
+
+
+@vjp("AffineGrid", since=20)
+def affine_grid(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """y = theta (p, 1) for each point p of a regular grid: dtheta = sum over the points of dy (p, 1)^T."""
+    shape = node.shape(1)
+    if shape is None or not isinstance(shape[0], int):
+        raise UnknownShapeError("the number of axes of its image is not known")
+    rank = shape[0] - 2
+    identity = op.const(np.eye(rank, rank + 1)[None], dy.dtype)
+    size = op.Concat(op.ints([1]), op.Slice(node.raw(1), [1], [rank + 2], [0]), axis=0)
+    points = op.AffineGrid(identity, size, align_corners=node.integer("align_corners", 0))
+    along = op.Transpose(op.Reshape(dy, [0, -1, rank]), perm=[0, 2, 1])
+    turn = along @ op.Reshape(points, [-1, rank])
+    return (op.Concat(turn, op.ReduceSum(along, [2], keepdims=1), axis=2),)

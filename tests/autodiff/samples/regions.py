@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.autodiff.sample import Sample, const, fed, listed, pick, samples, smooth, var
+from tests.autodiff.sample import Sample, const, fed, listed, pick, samples, sized, smooth, var
 
 _RNG = np.random.default_rng(23)
 _BOXES = np.array([[0.3, 0.2, 4.1, 3.3], [1.1, 0.4, 3.2, 5.7], [-1.5, -0.5, 7.5, 9.0]], np.float32)
@@ -44,6 +44,18 @@ def grid_of_points(rng: np.random.Generator) -> Sample:
     }
     x = var(smooth(rng, *shape))
     return Sample("GridSample", (x, var(grid)), attributes, opset=20, rtol=1e-4, note="grid")
+
+
+@samples(8)
+def affine_grid(rng: np.random.Generator) -> Sample:
+    rank, batch = int(rng.integers(2, 4)), int(rng.integers(1, 4))
+    size = np.array([batch, 2, *rng.integers(2, 5, rank)])
+    wrap = const if rng.integers(2) else sized
+    attributes = {"align_corners": int(rng.integers(2))}
+    # The evaluator's own rounds to float32.
+    return Sample(
+        "AffineGrid", (var(smooth(rng, batch, rank, rank + 1)), wrap(size)), attributes, opset=20, oracle="linear"
+    )
 
 
 listed(
