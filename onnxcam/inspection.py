@@ -83,6 +83,8 @@ class Inspection:
                 "shape": list(score.shape),
                 "activation": score.activation,
                 "passed": list(score.passed),
+                "kind": score.kind,
+                "box_axis": score.box_axis if score.kind == "boxes" else None,
             },
             "layers": [
                 {

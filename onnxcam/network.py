@@ -17,6 +17,7 @@ from onnxcam.graph.canonical import Model, canonicalize
 from onnxcam.graph.inputs import ModelInput, model_inputs
 from onnxcam.graph.load import ModelFile, ModelSource, load
 from onnxcam.graph.score import Score, find_score
+from onnxcam.graph.vector import with_both_axes
 from onnxcam.graph.serialize import to_parts
 from onnxcam.graph.values import expose, find_value
 from onnxcam.runtime.providers import CPU, Provider
@@ -77,23 +78,28 @@ class Network:
         return tuple(found)
 
 
-def read_network(source: ModelSource, score: str | None = None) -> Network:
+def read_network(source: ModelSource, score: str | None = None, both_axes: bool = True) -> Network:
     """Load a model, bring it into canonical form and open its batch axis where that is safe.
 
     Args:
         source: path, bytes or onnx ``ModelProto``.
         score: name of the tensor to explain; without it, what lies before a final activation.
+        both_axes: give a score that lacks its batch or its class axis both.
 
     Raises:
         ModelError: no ONNX model.
         NameNotFoundError: no value has the score's name.
         UnsupportedError: no output holds scores.
     """
+
+    def network(model: Model, found: Score, size: int | None) -> Network:
+        return Network(file, model, with_both_axes(model, found, size) if both_axes else found, size)
+
     file = load(source)
     model = canonicalize(file.ir)
     found = find_score(model.graph, score)
     if mixes_samples(model.graph) or _is_one_number(model, found):
-        return Network(file, model, found, 1)
+        return network(model, found, 1)
     size = batch_size(model.graph)
     if size is None and found.shape and isinstance(found.shape[0], int):
         # The inputs are open, but something on the way, a Reshape for instance, has a number built in.
@@ -101,8 +107,8 @@ def read_network(source: ModelSource, score: str | None = None) -> Network:
     if size == 1:
         opened = open_batch(model)
         if _samples_stay_apart(model, opened, found.name, file):
-            return Network(file, opened, find_score(opened.graph, score), None)
-    return Network(file, model, found, size)
+            return network(opened, find_score(opened.graph, score), None)
+    return network(model, found, size)
 
 
 def open_session(

@@ -67,7 +67,8 @@ class Class(Target):
             return Box(self.index, rank=self.rank).resolve(scores, score)
         if score.kind == "other":
             raise TargetError(
-                f"the score '{score.name}' has shape {score.shape}, of unknown axes; give a cotangent array"
+                f"{score.described}, of unknown axes; give a cotangent array (onnxcam.target.Cotangent in Python), or "
+                "name another score"
             )
         by_class = np.moveaxis(scores, score.class_axis - 1, 0)
         if self.index >= len(by_class):
@@ -166,9 +167,7 @@ class Nearest(Target):
     def resolve(self, scores: Tensor, score: Score) -> tuple[Tensor, int]:
         """Return one at the class and a share of minus the weight at each of the others."""
         if score.kind != "classes":
-            raise TargetError(
-                f"the score '{score.name}' has shape {score.shape}; nearest classes need one score a class"
-            )
+            raise TargetError(f"{score.described}; nearest classes need one score a class")
         cotangent, index = self.of.resolve(scores, score)
         flat = scores.ravel()
         order = np.argsort(np.abs(flat - flat[index]), kind="stable")
@@ -201,19 +200,18 @@ class Box(Target):
     def resolve(self, scores: Tensor, score: Score) -> tuple[Tensor, int]:
         """Return one at that number."""
         if score.kind != "boxes":
-            raise TargetError(f"the score '{score.name}' has shape {score.shape}, not [N, boxes, values]; name a class")
-        boxes, values = scores.shape
+            raise TargetError(f"{score.described}, not the values of boxes; name a class")
+        detections = np.moveaxis(scores, score.box_axis - 1, 0)
+        boxes, values = detections.shape
         if self.index >= boxes or (self.value is not None and not 0 <= self.value < values):
-            raise TargetError(
-                f"box {self.index}, value {self.value} does not exist: there are {boxes} boxes of {values}"
-            )
+            raise TargetError(f"{self.describe()} does not exist: there are {boxes} boxes of {values} values")
         first = COORDINATES if values > COORDINATES else 0
-        rated = scores[:, first:] if self.value is None else scores[:, self.value, None]
+        rated = detections[:, first:] if self.value is None else detections[:, self.value, None]
         index = self.index if self.index >= 0 else _ranked(rated.max(axis=1), self.rank)
         value = first + int(rated[index].argmax()) if self.value is None else self.value
-        cotangent = np.zeros_like(scores)
+        cotangent = np.zeros_like(detections)
         cotangent[index, value] = 1
-        return cotangent, index
+        return np.moveaxis(cotangent, 0, score.box_axis - 1), index
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,6 +232,8 @@ class Cotangent(Target):
 
     def resolve(self, scores: Tensor, score: Score) -> tuple[Tensor, int]:
         """Return the coefficients."""
+        if self.array.size == scores.size == 1:
+            return self.array.reshape(scores.shape), self.index
         if self.array.shape != scores.shape:
             raise TargetError(f"a cotangent of shape {self.array.shape} does not fit scores of shape {scores.shape}")
         return self.array, self.index

@@ -15,6 +15,7 @@ from onnxcam.targets import class_index
 
 FORMS = "INDEX | LABEL | predicted | top:K | A-B | box:I[:VALUE] | mask:FILE:CLASS"
 
+_KINDS = ("top", "box", "mask")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,1000}")
 
 
@@ -34,7 +35,9 @@ def parse_targets(text: str, labels: Sequence[str] | None) -> list[Target]:
     """
     if text == "predicted":
         return [Class()]
-    kind, _, rest = text.partition(":")
+    kind, mark, rest = text.partition(":")
+    if kind in _KINDS and mark and not rest:
+        raise TargetError(f"target '{text}' is not whole; the forms are {FORMS}")
     if kind == "top" and rest:
         return [Class(rank=rank) for rank in range(_number(rest, text, least=1))]
     if kind == "box" and rest:
@@ -54,6 +57,8 @@ def _class_or_difference(text: str, labels: Sequence[str] | None) -> Target:
     """A label may hold a dash, so what is a class as it stands is one."""
     if _INTEGER.fullmatch(text):
         return Class(class_index(int(text), labels))
+    if not text.strip():
+        raise TargetError(f"a target is empty; the forms are {FORMS}")
     splits = [(text[:at], text[at + 1 :]) for at, letter in enumerate(text) if letter == "-" and 0 < at < len(text) - 1]
     try:
         return Class(class_index(text, labels))

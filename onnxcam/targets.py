@@ -164,7 +164,8 @@ def check_classes(targets: npt.NDArray[np.int64], classes: int) -> None:
         TargetError: it does.
     """
     if targets.size and targets.max() >= classes:
-        raise TargetError(f"class {targets.max()} does not exist: the model has {classes} classes, 0 to {classes - 1}")
+        known = "1 class, 0" if classes == 1 else f"{classes} classes, 0 to {classes - 1}"
+        raise TargetError(f"class {targets.max()} does not exist: the model has {known}")
 
 
 def class_index(wanted: int | str, labels: Sequence[str] | None) -> int:
@@ -200,8 +201,9 @@ def by_class(scores: Tensor, score: Score) -> npt.NDArray[np.float32]:
         counts = [np.bincount(row, minlength=last.shape[-1]) / row.size for row in winners]
         return np.stack(counts).astype(np.float32)
     if score.kind == "boxes":
-        first = COORDINATES if scores.shape[2] > COORDINATES else 0
-        return np.asarray(scores[:, :, first:].max(axis=2))
+        detections = np.moveaxis(scores, score.box_axis, 1)
+        first = COORDINATES if detections.shape[2] > COORDINATES else 0
+        return np.asarray(detections[:, :, first:].max(axis=2))
     return scores.reshape(len(scores), -1)
 
 

@@ -12,6 +12,7 @@ from onnxcam.errors import NameNotFoundError, TargetError
 from onnxcam.graph.score import Score
 from onnxcam.target import Box, Class, Cotangent, Difference, Target
 from onnxcam.target_text import parse_targets
+from onnxcam.targets import by_class
 from tests.models import classifier, floats, model
 
 CLASSES = Score("y", None, ("n", 5), ())
@@ -81,6 +82,56 @@ def test_boxes_go_by_index_value_or_rank() -> None:
         assert np.argwhere(cotangent).tolist() == [[box, value]]
 
 
+def test_boxes_along_the_last_axis() -> None:
+    scores, turned = floats(4, 7), Score("y", None, ("n", 7, 4), (), box_axis=2)
+    for target in (Box(2), Box(2, 6), Box(), Box(rank=1), Class()):
+        cotangent, index = target.resolve(scores, BOXES)
+        found, box = target.resolve(scores.T, turned)
+        assert box == index
+        np.testing.assert_array_equal(found, cotangent.T)
+    np.testing.assert_array_equal(by_class(scores.T[None], turned), by_class(scores[None], BOXES))
+
+
+@pytest.mark.parametrize(
+    ("ending", "shape", "batch"),
+    [
+        ("y = Squeeze (f, one)", "n", "n"),
+        ("y = Squeeze (f, one)", "1", "1"),
+        ("y = Squeeze (f)", "", "1"),
+    ],
+)
+def test_one_score_a_sample(ending: str, shape: str, batch: str) -> None:
+    """Regressors and heads of one logit write [N], or a number alone."""
+    text = """g (float[{}, 3, 8, 8] x) => (float{} y) {{
+        c = Conv (x, w) a = Relu (c) p = GlobalAveragePool (a) q = Flatten (p) f = MatMul (q, v) {}
+    }}"""
+    weights = {"w": floats(4, 3, 3, 3), "v": floats(4, 1, seed=1), "one": np.array([1])}
+    made, with_both = (
+        onnxcam.Explainer(model(text.format(*parts), weights), "hires-cam", preprocess="unit")
+        for parts in ((batch, f"[{shape}]" if shape else "", ending), ("n", "[n, 1]", "y = Identity (f)"))
+    )
+    x = floats(2, 3, 8, 8)
+    assert made.network.score.kind == "classes"
+    for targets in (None, 0, Cotangent(np.ones(1, np.float32))):
+        found, expected = made(x, targets=targets), with_both(x, targets=targets)
+        assert found.scores.shape == (2, 1)
+        np.testing.assert_allclose(found.raw, expected.raw, rtol=1e-5)
+    with pytest.raises(TargetError, match="the model has 1 class, 0"):
+        made(x, targets=1)
+
+
+def test_scores_of_one_sample_without_a_batch_axis() -> None:
+    text = """g (float[1, 3, 8, 8] x) => (float[4] y) {
+        c = Conv (x, w) a = Relu (c) p = GlobalAveragePool (a) y = Reshape (p, flat)
+    }"""
+    made = onnxcam.Explainer(model(text, {"w": floats(4, 3, 3, 3), "flat": np.array([-1])}), "hires-cam")
+    x = floats(2, 3, 8, 8)
+    found = made(x, targets=[1, 3])
+    assert found.scores.shape == (2, 4)
+    # HiResCAM of an average is conserved: its mean is the score.
+    np.testing.assert_allclose(found.raw.sum(axis=(1, 2)), found.scores[[0, 1], [1, 3]], rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("target", "score", "message"),
     [
@@ -124,6 +175,8 @@ def test_texts() -> None:
         ("top:x", TargetError),
         ("box:1:2:3", TargetError),
         ("box:x", TargetError),
+        ("top:", TargetError),
+        ("", TargetError),
         ("mask:file.png", TargetError),
         ("cow-dog", NameNotFoundError),
     ],

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import onnx_ir as ir
 
 from onnxcam.errors import UnsupportedError
+from onnxcam.graph.detections import box_axis
 from onnxcam.graph.layout import axis_meanings
 from onnxcam.graph.signal import FLOATS
 from onnxcam.graph.values import find_value
@@ -45,6 +46,7 @@ class Score:
         shape: its shape, symbols by name.
         passed: operators between the value and the model's output, from the output on.
         axes: one letter an axis where they are known (N batch, C classes, D H W space, T tokens), else empty.
+        box_axis: of detections, the axis that counts them; the other one of 1 and 2 holds the values of each.
     """
 
     name: str
@@ -52,15 +54,22 @@ class Score:
     shape: tuple[int | str | None, ...]
     passed: tuple[str, ...]
     axes: str = ""
+    box_axis: int = 1
 
     @property
     def kind(self) -> Kind:
-        """``classes``: one vector a sample; ``dense``: classes at every place; ``boxes``: ``[N, boxes, values]``."""
+        """``classes``: one vector a sample; ``dense``: classes at every place; ``boxes``: values of each detection."""
         if len(self.shape) == 2 or (len(self.shape) > 2 and all(size == 1 for size in self.shape[2:])):
             return "classes"
         if "C" in self.axes and "T" not in self.axes:
             return "dense"
         return "boxes" if len(self.shape) == 3 else "other"
+
+    @property
+    def described(self) -> str:
+        """The score and its shape, to begin a sentence with."""
+        sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
+        return f"the score '{self.name}' has shape [{sizes}]"
 
     @property
     def class_axis(self) -> int:
@@ -70,7 +79,7 @@ class Score:
     @property
     def classes(self) -> int | None:
         """Number of classes where the file tells it."""
-        size = self.shape[self.class_axis] if len(self.shape) > 1 and self.kind in ("classes", "dense") else None
+        size = self.shape[self.class_axis] if self.kind in ("classes", "dense") else None
         return size if isinstance(size, int) else None
 
 
@@ -97,8 +106,10 @@ def find_score(graph: ir.Graph, name: str | None = None) -> Score:
 
 
 def _with_axes(graph: ir.Graph, score: Score) -> Score:
-    known = axis_meanings(graph).get(find_value(graph, score.name))
-    return score if known is None else replace(score, axes=known.letters)
+    known, value = axis_meanings(graph), find_value(graph, score.name)
+    if value in known:
+        score = replace(score, axes=known[value].letters)
+    return replace(score, box_axis=box_axis(value, known)) if score.kind == "boxes" else score
 
 
 def _peel(value: ir.Value) -> Score | None:

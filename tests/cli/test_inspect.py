@@ -49,6 +49,8 @@ def test_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "shape": ["n", 3, 1, 1],
         "activation": "softmax",
         "passed": ["Softmax", "Flatten"],
+        "kind": "classes",
+        "box_axis": None,
     }
     assert found["layers"] == [
         {
@@ -128,3 +130,12 @@ def test_no_score_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[st
     ran = run(capsys, "inspect", save(model(text), tmp_path / "m.onnx"))
     assert (ran.code, ran.err) == (0, "")
     assert "\nproblem: no output of the model is computed from floating-point scores" in ran.out
+
+
+def test_detections_say_along_which_axis_they_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "g (float[n, 3, 4, 4] x) => (float[n, 7, 16] y) { c = Conv (x, w) y = Reshape (c, s) }"
+    weights = {"w": floats(7, 3, 1, 1), "s": np.array([0, 7, -1])}
+    path = save(model(text, weights), tmp_path / "m.onnx")
+    assert "detections are counted along axis 2, their values along axis 1" in run(capsys, "inspect", path).out
+    score = json.loads(run(capsys, "inspect", path, "--json").out)["score"]
+    assert (score["kind"], score["box_axis"]) == ("boxes", 2)

@@ -89,6 +89,9 @@ def _score(score: Score) -> list[str]:
         None: "no activation known: scores as they are",
     }
     lines = [f"{shorten(score.name)}  {shape_text(score.shape) or 'shape unknown'}", means[score.activation]]
+    if score.kind == "boxes":
+        counted, held = score.box_axis, 3 - score.box_axis
+        lines.append(f"detections are counted along axis {counted}, their values along axis {held}")
     if score.passed:
         lines.append(f"the model goes on with {', '.join(reversed(score.passed))}")
     return lines
