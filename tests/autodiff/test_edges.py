@@ -38,6 +38,7 @@ def gradient(sample: Sample, sizes: Sizes = "static", name: str = "x0") -> Array
         (Sample("Relu", (var([-1, 0, 1]),)), [0, 0, 1]),
         (Sample("Abs", (var([-1, 0, 1]),)), [-1, 0, 1]),
         (Sample("Clip", (var([-2, -1, 0, 1, 2]), const(-1.0), const(1.0))), [0, 0, 1, 0, 0]),
+        (Sample("Clip", (var([-2, -1, 0, 1, 2]), var(-1.0), var(1.0))), [0, 0, 1, 0, 0]),
         (Sample("Max", (var([1, 2, 3]), var([1, 1, 4]))), [0.5, 1, 0]),
         (Sample("Min", (var([1, 2, 3]), var([1, 1, 4]), var([1, 5, 5]))), [1 / 3, 0, 1]),
         (Sample("ReduceMax", (var([[1, 3, 3, 2]]), const(np.array([1])))), [[0, 0.5, 0.5, 0]]),
@@ -67,6 +68,13 @@ def test_kinks_ties_and_zeros(sample: Sample, wanted: Any) -> None:
         np.testing.assert_array_equal(gradient(sample, name="x1"), [1, 0])
     else:
         np.testing.assert_allclose(gradient(sample), wanted, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("bounds", "shares"), [((-1, 1), (2, 2)), ((1, -1), (0, 5)), ((1, 1), (0, 5))])
+def test_each_number_has_one_that_holds_it(bounds: tuple[float, float], shares: tuple[int, int]) -> None:
+    sample = Sample("Clip", (var([-2, -1, 0, 1, 2]), *map(var, bounds)))
+    assert (gradient(sample, name="x1"), gradient(sample, name="x2")) == shares
+    assert gradient(sample).sum() == 5 - sum(shares)
 
 
 def test_the_exponent_of_zero_has_no_gradient() -> None:

@@ -42,17 +42,31 @@ def thresholded_relu(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 
 @vjp("Clip")
 def clip(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """y = min(max(x, low), high): dx = dy strictly inside. Constant bounds have no gradient."""
+    """y = min(max(x, low), high): dx = dy strictly inside, and at a bound that bound has it."""
     dx, low, high = dy, node.constant(1), node.constant(2)
     known = (low is None) != node.has(1) and (high is None) != node.has(2)
     if known and lowering.may_multiply(op, dy):
         dx = dx if low is None else dx * lowering.step(op, node.y, float(low))
         return (dx if high is None else dx * lowering.step_down(op, node.y, float(high)),)
+    computed = node.rounds and (node.needs(1) or node.needs(2))
+    y = op.Clip(*[node.input(i) if node.has(i) else None for i in range(3)]) if computed else node.y
     if node.has(1):
-        dx = op.Where(node.y > node.input(1), dx, 0)
+        dx = op.Where(y > node.input(1), dx, 0)
     if node.has(2):
-        dx = op.Where(node.y < node.input(2), dx, 0)
-    return (dx,)
+        dx = op.Where(y < node.input(2), dx, 0)
+    return dx, *_bounds(op, node, y, dy)
+
+
+def _bounds(op: Builder, node: NodeView, y: Var, dy: Var) -> tuple[Var | None, Var | None]:
+    """Return what the bounds receive from all that they hold; of two that cross it is the upper one that holds."""
+    dlow = dhigh = None
+    if node.needs(1):
+        held = op.Where(y > node.input(1), 0, dy)
+        held = op.Where(y < node.input(2), held, 0) if node.has(2) else held
+        dlow = op.ReduceSum(held, keepdims=0)
+    if node.needs(2):
+        dhigh = op.ReduceSum(op.Where(y < node.input(2), 0, dy), keepdims=0)
+    return dlow, dhigh
 
 
 @vjp("Elu")

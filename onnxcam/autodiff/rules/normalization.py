@@ -1,11 +1,18 @@
-"""Normalisations: subtract a mean, divide by a deviation, scale and shift."""
+"""Normalisations: subtract a mean, divide by a deviation, scale and shift.
+
+    y = scale z + bias  =>  dz = dy scale, dscale = dy z, dbias = dy
+
+summed over what shares them; both are mostly fixed in the file and then no part of the walk.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import onnx_ir as ir
 
 from onnxcam.autodiff import shapes
-from onnxcam.autodiff.builder import Builder, Var
+from onnxcam.autodiff.builder import Builder, Var, shape_of
 from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import Cotangents, vjp
 
@@ -15,8 +22,10 @@ def per_channel(op: Builder, parameter: Var, rank: int) -> Var:
     return op.Reshape(parameter, [1, -1, *[1] * (rank - 2)])
 
 
-def normalized_vjp(op: Builder, x: Var, dz: Var, axes: list[int], epsilon: float, *, centred: bool = True) -> Var:
-    """Return dx for ``z = (x - mean) / sqrt(var + epsilon)`` over ``axes``; without ``centred``, of ``x / rms``.
+def normalized_vjp(
+    op: Builder, x: Var, dz: Var, axes: list[int], epsilon: float, *, centred: bool = True
+) -> tuple[Var, Var]:
+    """Return dx and z for ``z = (x - mean) / sqrt(var + epsilon)`` over ``axes``; without ``centred``, of ``x / rms``.
 
     ``dx = r (dz - mean(dz) - z mean(dz z))`` with ``r = 1 / sqrt(var + epsilon)``; the first mean falls away without
     ``centred``.
@@ -28,15 +37,34 @@ def normalized_vjp(op: Builder, x: Var, dz: Var, axes: list[int], epsilon: float
     along = z * op.ReduceMean(dz * z, axes, keepdims=1)
     if centred:
         dz = dz - op.ReduceMean(dz, axes, keepdims=1)
-    return (dz - along) / deviation
+    return (dz - along) / deviation, z
+
+
+def _channel_sum(op: Builder, x: Var, rank: int) -> Var:
+    """Return ``[N, C, *spatial]`` summed to ``[C]``."""
+    return op.ReduceSum(x, [0, *range(2, rank)], keepdims=0)
+
+
+def _scale_and_bias(node: NodeView, dy: Var, z: Var, total: Callable[[Var, int], Var]) -> list[Var | None]:
+    """Return their cotangents where they are computed; ``total`` sums over all that share one number of an input."""
+    dscale = total(dy * z, 1) if node.needs(1) else None
+    return [dscale, total(dy, 2) if node.needs(2) else None]
 
 
 @vjp("BatchNormalization", since=9)
 def batch_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """y = scale (x - mean) / sqrt(var + eps) + b with stored statistics: one factor a channel."""
+    """y = scale (x - mean) / sqrt(var + eps) + b with given statistics: one factor a channel."""
     scale, var = op.cast(node.input(1), dy.dtype), op.cast(node.input(4), dy.dtype)
-    factor = scale / op.Sqrt(var + node.number("epsilon", 1e-5))
-    return (dy * per_channel(op, factor, node.rank()),)
+    spread = var + node.number("epsilon", 1e-5)
+    deviation = op.Sqrt(spread)
+    factor = scale / deviation
+    dx = dy * per_channel(op, factor, node.rank()) if node.needs(0) else None
+    if not any(map(node.needs, range(1, 5))):
+        return (dx,)
+    total = _channel_sum(op, dy, node.rank())
+    mean = op.cast(node.input(3), dy.dtype)
+    along = _channel_sum(op, dy * (node.x - per_channel(op, mean, node.rank())), node.rank())
+    return dx, along / deviation, total, -factor * total, factor * along * -0.5 / spread
 
 
 @vjp("InstanceNormalization", since=6)
@@ -44,21 +72,29 @@ def instance_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """Normalised over the places of each channel of each sample."""
     rank = node.rank()
     dz = dy * per_channel(op, node.input(1), rank)
-    return (normalized_vjp(op, node.x, dz, list(range(2, rank)), node.number("epsilon", 1e-5)),)
+    dx, z = normalized_vjp(op, node.x, dz, list(range(2, rank)), node.number("epsilon", 1e-5))
+    return dx, *_scale_and_bias(node, dy, z, lambda terms, _: _channel_sum(op, terms, rank))
 
 
 @vjp("LayerNormalization", since=17)
 def layer_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """Normalised over the last axes, from ``axis`` on."""
     dz = dy * node.input(1)
-    return (normalized_vjp(op, node.x, dz, _from_axis(node), node.number("epsilon", 1e-5)),)
+    dx, z = normalized_vjp(op, node.x, dz, _from_axis(node), node.number("epsilon", 1e-5))
+    return dx, *_scale_and_bias(node, dy, z, _unbroadcast(op, node))
 
 
 @vjp("RMSNormalization", since=23)
 def rms_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """Divided by the root of the mean square over the last axes."""
     dz = dy * node.input(1)
-    return (normalized_vjp(op, node.x, dz, _from_axis(node), node.number("epsilon", 1e-5), centred=False),)
+    dx, z = normalized_vjp(op, node.x, dz, _from_axis(node), node.number("epsilon", 1e-5), centred=False)
+    return dx, *_scale_and_bias(node, dy, z, _unbroadcast(op, node))
+
+
+def _unbroadcast(op: Builder, node: NodeView) -> Callable[[Var, int], Var]:
+    shape = shape_of(node.node.outputs[0])
+    return lambda terms, index: shapes.unbroadcast(op, terms, shape, node.raw(index))
 
 
 def _from_axis(node: NodeView) -> list[int]:
@@ -69,22 +105,26 @@ def _from_axis(node: NodeView) -> list[int]:
 @vjp("GroupNormalization", since=21)
 def group_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """Normalised over the channels and places of each group; one scale a channel."""
-    dz = dy * per_channel(op, node.input(1), node.rank())
-    return (_grouped(op, node, dz),)
+    rank = node.rank()
+    dx, z = _grouped(op, node, dy * per_channel(op, node.input(1), rank))
+    z = shapes.reshape_like(op, z, node.raw(0)) if node.needs(1) else z
+    return dx, *_scale_and_bias(node, dy, z, lambda terms, _: _channel_sum(op, terms, rank))
 
 
 @vjp("GroupNormalization", since=18)
 def group_normalization_18(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """As later, with one scale a group."""
-    dz = op.Reshape(dy, [0, node.integer("num_groups", 1), -1]) * op.Reshape(node.input(1), [1, -1, 1])
-    return (_grouped(op, node, dz),)
+    dy = op.Reshape(dy, [0, node.integer("num_groups", 1), -1])
+    dx, z = _grouped(op, node, dy * op.Reshape(node.input(1), [1, -1, 1]))
+    return dx, *_scale_and_bias(node, dy, z, lambda terms, _: op.ReduceSum(terms, [0, 2], keepdims=0))
 
 
-def _grouped(op: Builder, node: NodeView, dz: Var) -> Var:
+def _grouped(op: Builder, node: NodeView, dz: Var) -> tuple[Var, Var]:
+    """Return dx, and z as ``[N, groups, numbers]``."""
     split = [0, node.integer("num_groups", 1), -1]
     x, dz = op.Reshape(node.x, split), op.Reshape(dz, split)
-    dx = normalized_vjp(op, x, dz, [2], node.number("epsilon", 1e-5))
-    return shapes.reshape_like(op, dx, node.raw(0))
+    dx, z = normalized_vjp(op, x, dz, [2], node.number("epsilon", 1e-5))
+    return shapes.reshape_like(op, dx, node.raw(0)), z
 
 
 @vjp("MeanVarianceNormalization", since=9)

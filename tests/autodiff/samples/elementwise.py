@@ -54,4 +54,11 @@ def _clip(low: float | None, high: float | None) -> Sample:
     return Sample("Clip", (var(x), *bounds), note=f"{low}to{high}")
 
 
+def _computed_bounds(*bounds: float | None) -> Sample:
+    given = [None if bound is None else var(np.asarray(bound)) for bound in bounds]
+    return Sample("Clip", (_clip(None, None).args[0], *given), note=f"computed{bounds}")
+
+
 listed(__name__, _clip(-1.0, 1.0), _clip(None, 1.0), _clip(-1.0, None), _clip(None, None))
+# Of bounds that cross, the upper one holds everywhere.
+listed(__name__, *(_computed_bounds(*bounds) for bounds in [(-1.0, 1.0), (None, 1.0), (-1.0,), (1.0, -1.0)]))
