@@ -24,10 +24,15 @@ def _kernel(node: NodeView) -> tuple[int, ...]:
 
 @vjp("Conv")
 def conv(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """y = W * x + b: dx = flipped W * dy for stride 1, else the transposed convolution; db = sum of dy."""
+    """y = W * x + b: dx = flipped W * dy for stride 1, else the transposed convolution; dW = x * dy; db = sum of dy."""
     dx = _input_gradient(op, node, dy) if node.needs(0) else None
+    dw = (
+        _weight_gradient(op, node.x, dy, window(node, _kernel(node)), node.integer("group", 1))
+        if node.needs(1)
+        else None
+    )
     db = op.ReduceSum(dy, [0, *range(2, node.rank())], keepdims=0) if node.needs(2) else None
-    return dx, None, db
+    return dx, dw, db
 
 
 def _input_gradient(op: Builder, node: NodeView, dy: Var) -> Var:
@@ -39,7 +44,35 @@ def _input_gradient(op: Builder, node: NodeView, dy: Var) -> Var:
     pads, sizes = win.turned, spatial_sizes(x.shape)
     if form is ConvForm.STUFFED and sizes is not None:
         pads, dy = win.stuffed(sizes), _stuffed(op, dy, win, sizes, group)  # one channel a group
-    return op.Conv(dy, flipped(op, weight, group), pads=pads, dilations=list(win.dilations), group=group)
+    return op.Conv(dy, flipped(op, weight, group, win.kernel), pads=pads, dilations=list(win.dilations), group=group)
+
+
+def _weight_gradient(op: Builder, read: Var, places: Var, win: Window, group: int) -> Var:
+    """Return ``dW[m, c, k] = sum over n, o of places[n, m, o] read[n, c, o stride + k dilation - padding]``.
+
+    That is a convolution itself, in which samples and channels have changed places, and strides and dilations.
+
+    Args:
+        op: where to write.
+        read: what the windows move over, ``[N, C, *in]``.
+        places: one number a window, ``[N, M, *out]``.
+        win: geometry of the windows.
+        group: as in Conv.
+    """
+    rank = win.rank + 2
+    samples = shapes.transpose(op, read, 0, 1, rank)
+    if group > 1:
+        # [C/g, g N, *in]: each group takes its own stretch of what now stands for channels.
+        count, *inside = (shapes.dim(op, read, axis) for axis in (0, *range(2, rank)))
+        apart = op.Reshape(samples, shapes.sizes_tensor(op, [group, -1, count, *inside]))
+        apart = shapes.transpose(op, apart, 0, 1, rank + 1)
+        samples = op.Reshape(apart, shapes.sizes_tensor(op, [0, -1, *inside]))
+    kernels = shapes.transpose(op, places, 0, 1, rank)
+    strides, dilations = list(win.dilations), list(win.strides)
+    full = op.Conv(samples, kernels, pads=win.pads, strides=strides, dilations=dilations, group=group)
+    # Places at the end that a stride left over are read as if the kernel were larger.
+    dw = op.Slice(full, [0] * win.rank, list(win.kernel), list(range(2, rank)))
+    return shapes.transpose(op, dw, 0, 1, rank)
 
 
 def _stuffed(op: Builder, dy: Var, win: Window, sizes: list[int], channels: int) -> Var:
@@ -61,29 +94,36 @@ def _stuffed(op: Builder, dy: Var, win: Window, sizes: list[int], channels: int)
     return repeated * op.Tile(op.const(first, dy.dtype), counts)
 
 
-def flipped(op: Builder, weight: Var, group: int) -> Var:
+def flipped(op: Builder, weight: Var, group: int, kernel: tuple[int, ...]) -> Var:
     """Return ``[M, C/g, *k]`` as ``[C, M/g, *k]``, every kernel turned around; onnxruntime folds this when it loads."""
-    sizes = shapes.static(weight.shape)
-    if sizes is None:
-        raise UnknownShapeError("the size of its weight is not known")
-    out, inner, kernel = sizes[0], sizes[1], sizes[2:]
-    rank = len(sizes)
+    rank = len(kernel) + 2
     if group == 1:
         weight = shapes.transpose(op, weight, 0, 1, rank)
-    elif not (inner == 1 and out == group):
-        split = op.Reshape(weight, [group, out // group, inner, *kernel])
-        weight = op.Reshape(shapes.transpose(op, split, 1, 2, rank + 1), [group * inner, out // group, *kernel])
-    axes = [axis for axis in range(2, rank) if sizes[axis] > 1]
+    elif not (weight.shape and weight.shape[:2] == (group, 1)):
+        weight = _exchanged(op, weight, group, kernel)
+    axes = [axis for axis, size in enumerate(kernel, start=2) if size > 1]
     if not axes:
         return weight
     lowest = -(2**62)
     return op.Slice(weight, [-1] * len(axes), [lowest] * len(axes), axes, [-1] * len(axes))
 
 
+def _exchanged(op: Builder, weight: Var, group: int, kernel: tuple[int, ...]) -> Var:
+    """Return ``[M, C/g, *k]`` as ``[C, M/g, *k]``."""
+    out, inner = shapes.dim(op, weight, 0), shapes.dim(op, weight, 1)
+    each = out // group if isinstance(out, int) else out / group
+    split = op.Reshape(weight, shapes.sizes_tensor(op, [group, each, inner, *kernel]))
+    turned = shapes.transpose(op, split, 1, 2, len(kernel) + 3)
+    return op.Reshape(turned, shapes.sizes_tensor(op, [inner * group, each, *kernel]))
+
+
 @vjp("ConvTranspose")
 def conv_transpose(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """y = transposed convolution of x: dx = convolution of dy with the same kernel, strides and padding."""
-    dx = None
+    """y = transposed convolution of x: dx = W * dy with the same strides and padding; dW = dy * x."""
+    dx = dw = None
+    group = node.integer("group", 1)
+    if node.needs(1):
+        dw = _weight_gradient(op, dy, node.x, transposed_window(node)[0], group)
     if node.needs(0):
         win, over = transposed_window(node)
         dx = op.Conv(
@@ -92,13 +132,13 @@ def conv_transpose(op: Builder, node: NodeView, dy: Var) -> Cotangents:
             pads=win.pads,
             strides=list(win.strides),
             dilations=list(win.dilations),
-            group=node.integer("group", 1),
+            group=group,
         )
         # A stride swallows what is left over at the end if it is shorter; else the convolution reads windows too many.
         axes = range(2, 2 + win.rank)
         dx = op.Slice(dx, [0] * win.rank, op.Shape(node.raw(0), start=2), list(axes)) if over else dx
     db = op.ReduceSum(dy, [0, *range(2, node.rank())], keepdims=0) if node.needs(2) else None
-    return dx, None, db
+    return dx, dw, db
 
 
 def transposed_window(node: NodeView) -> tuple[Window, bool]:

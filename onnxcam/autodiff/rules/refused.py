@@ -19,11 +19,6 @@ zero_gradient(
     *("BlackmanWindow", "HammingWindow", "HannWindow", "MelWeightMatrix"), reason="its result depends on a size alone"
 )
 
-refused(
-    *("RNN", "LSTM", "GRU"),
-    reason="recurrent layers carry a state from step to step, whose inner values they do not hand out; "
-    "export the model with the steps written out",
-)
 refused("Loop", "Scan", reason="its number of steps is only known while the graph runs; export with a fixed number")
 refused(
     *("SequenceConstruct", "SequenceInsert", "SequenceErase", "SequenceAt", "SplitToSequence", "ConcatFromSequence"),

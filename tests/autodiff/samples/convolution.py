@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tests.autodiff.sample import Attribute, Sample, coin, const, listed, pick, samples, smooth, var
@@ -77,7 +79,9 @@ def conv_transpose(rng: np.random.Generator) -> Sample:
         attributes["pads"] = pads
     elif form == "output_shape":
         # Smaller than the input, onnx's shape inference gives a shape of too few axes.
-        attributes["output_shape"] = [max(f - int(rng.integers(-1, 4)), n) for f, n in zip(full, sizes, strict=True)]
+        # Larger than the windows reach it may be by less than a stride.
+        less = [max(int(rng.integers(-1, 4)), x + 1 - s) for x, s in zip(extra, strides, strict=True)]
+        attributes["output_shape"] = [max(f - c, n) for f, c, n in zip(full, less, sizes, strict=True)]
     elif form.startswith("SAME") and any(f < s * n for f, s, n in zip(full, strides, sizes, strict=True)):
         dynamic = True  # would need negative padding, which engines do not agree on
     else:
@@ -91,9 +95,36 @@ def conv_transpose(rng: np.random.Generator) -> Sample:
     )
 
 
+def _with_computed_weight(sample: Sample) -> Sample:
+    """Return it with a weight that the file does not fix; the node tells the kernel's sizes."""
+    x, weight, *bias = (arg for arg in sample.args if arg is not None)
+    attributes = {**sample.attributes, "kernel_shape": list(weight.array.shape[2:])}
+    return replace(sample, args=(x, var(weight.array), *bias), attributes=attributes, note="weight")
+
+
+@samples(24)
+def computed_weight(rng: np.random.Generator) -> Sample:
+    return _with_computed_weight(conv(rng))
+
+
+@samples(24)
+def computed_transposed_weight(rng: np.random.Generator) -> Sample:
+    return _with_computed_weight(conv_transpose(rng))
+
+
 _RNG = np.random.default_rng(7)
 listed(
     __name__,
+    *(
+        Sample(
+            "Conv",
+            (var(smooth(_RNG, 2, 4, 6, 5)), var(smooth(_RNG, 6, 4 // group, 3, 2))),
+            {"strides": [2, 1], "group": group},
+            static_only=True,
+            note="sizes",
+        )
+        for group in (1, 2)
+    ),
     # Kernel 5, stride 4, padding 2: output_shape makes ConvTranspose ignore pads, a known trap.
     Sample(
         "Conv",
