@@ -57,7 +57,7 @@ class Converted:
             )
         if set(feeds) != set(self.inputs):
             raise InputError(f"the model's inputs are {list(self.inputs)}, not {list(feeds)}")
-        tensors = [torch.from_numpy(np.ascontiguousarray(feeds[name])) for name in self.inputs]
+        tensors = [torch.from_numpy(np.asarray(feeds[name], order="C")) for name in self.inputs]
         tensors = [t.requires_grad_() if t.is_floating_point() else t for t in tensors]
         wanted = {self.places[name][0] for name in names}
         try:

@@ -112,7 +112,7 @@ class Engine:
             InputError: the model does not take such arrays.
             ProviderError: the provider fails.
         """
-        return self.explain(feeds, choose(targets, len(next(iter(feeds.values()))), self.network.score, labels))
+        return self.explain(feeds, choose(targets, self.network.count(feeds), self.network.score, labels))
 
     def explain(self, feeds: Mapping[str, Tensor], chosen: Chosen) -> Found:
         """Compute the same for targets that have been chosen; those of another run keep the class they had there."""
@@ -146,7 +146,8 @@ class Engine:
         return {name: found[name] for name in names}, {name: found[gradient_name(name)] for name in names}
 
     def _run(self, session: Session, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return session.run_batched(feeds, size=self.batch_size, fixed=self.network.batch is not None)
+        fixed, shared = self.network.batch is not None, self.network.shared
+        return session.run_batched(feeds, size=self.batch_size, fixed=fixed, shared=shared)
 
     @cached_property
     def plain(self) -> Session:

@@ -17,6 +17,7 @@ from onnxcam.converted import Converted
 from onnxcam.engine import Engine
 from onnxcam.errors import InputError, OnnxcamWarning, UnsupportedError
 from onnxcam.explanation import Explanation
+from onnxcam.feeds import beside_images, check_feeds
 from onnxcam.film import strip
 from onnxcam.graph.inputs import ModelInput, image_input
 from onnxcam.graph.layers import Layer
@@ -214,7 +215,8 @@ class Explainer:
         """Explain arrays that are ready for the model.
 
         Args:
-            inputs: array as the model takes it, or one for each input's name. The first axis counts samples.
+            inputs: array as the model takes it, or one for each input's name. The first axis counts samples, but that
+                of inputs that all samples share: those of a fixed size that is not the image's batch.
             targets: what to explain: None for the predicted class, an index, a label or a ``Target``, or one for each
                 sample, or a list of several for each: then there is a map for each of them, sample by sample, and the
                 part of the network before the layer runs once for all.
@@ -258,8 +260,8 @@ class Explainer:
 
     def ask(self, inputs: Tensor | Mapping[str, Tensor], targets: Targets = None) -> NetworkProbe:
         """Run arrays that are ready for the model and return what a method may ask of them; arguments as of a call."""
-        feeds = self._feeds(inputs)
-        wanted, samples = spread(targets, len(next(iter(feeds.values()))))
+        feeds = check_feeds(self.network, inputs)
+        wanted, samples = spread(targets, self.network.count(feeds))
         chosen = choose(wanted, len(samples), self.network.score, self.labels)
         if self.method.contrast is not None:
             chosen = contrasted(chosen, self.method.contrast.count, self.method.contrast.weight)
@@ -273,22 +275,31 @@ class Explainer:
         """
         return read_photograph(source, self.image_spec, self.preprocessing[0])
 
-    def explain(self, photographs: Sequence[Photograph], targets: Targets = None, *, film: bool = False) -> Explanation:
+    def explain(
+        self,
+        photographs: Sequence[Photograph],
+        targets: Targets = None,
+        *,
+        film: bool = False,
+        inputs: Mapping[str, Tensor] | None = None,
+    ) -> Explanation:
         """Explain photographs that ``read`` has prepared.
 
         Args:
             photographs: of one size as the model sees them.
             targets: as for arrays.
             film: also draw each photograph's maps of every size that the method can make, coarse to fine, in one strip.
+            inputs: what the model takes beside the image, by name: one row for all photographs, or a row for each.
 
         Raises:
-            InputError: there are none, or the model sees them in different sizes.
+            InputError: there are none, the model sees them in different sizes, or takes no such inputs.
         """
         if len({photograph.array.shape for photograph in photographs}) != 1:
             raise InputError("photographs of one size are explained together; explain these one by one")
         with memory_told():
             arrays = np.concatenate([photograph.array for photograph in photographs])
-        explanation = self({self.image.name: arrays}, targets)
+        beside = beside_images(self.network.inputs, inputs or {}, len(photographs))
+        explanation = self({**beside, self.image.name: arrays}, targets)
         shown = [photographs[sample] for sample in explanation.samples]
         told = replace(
             explanation,
@@ -300,7 +311,9 @@ class Explainer:
         if not film:
             return told
         steps = [
-            told if (one.method, one.layer) == (self.method, self.layer) else one.explain(photographs, targets)
+            told
+            if (one.method, one.layer) == (self.method, self.layer)
+            else one.explain(photographs, targets, inputs=inputs)
             for one in self._finer
         ]
         return replace(told, films=tuple(strip([step[row] for step in steps]) for row in range(len(told))))
@@ -329,18 +342,6 @@ class Explainer:
     def provenance(self) -> dict[str, Any]:
         """What is needed beside the explanation itself to repeat it."""
         return provenance(self.network, self.layer)
-
-    def _feeds(self, inputs: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
-        if not isinstance(inputs, Mapping):
-            names = [entry.name for entry in self.network.inputs]
-            if len(names) != 1:
-                raise InputError(f"the model has the inputs {names}; give a dictionary with an array for each")
-            inputs = {names[0]: inputs}
-        feeds = {name: np.asarray(array) for name, array in inputs.items()}
-        counts = {array.shape[:1] for array in feeds.values()}
-        if len(counts) != 1 or () in counts:
-            raise InputError("every input needs the same number of samples along its first axis")
-        return feeds
 
     def _formula(self, asked: NetworkProbe) -> npt.NDArray[np.float32]:
         # Infinite activations are told of by the display map, in words.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,13 @@ from onnxcam.graph.canonical import Model, canonicalize
 from onnxcam.graph.inputs import ModelInput, model_inputs
 from onnxcam.graph.load import ModelFile, ModelSource, load
 from onnxcam.graph.score import Score, find_score
-from onnxcam.graph.vector import with_both_axes
 from onnxcam.graph.serialize import to_parts
 from onnxcam.graph.values import expose, find_value
+from onnxcam.graph.vector import refreshed, with_samples_first
 from onnxcam.runtime.providers import CPU, Provider
 from onnxcam.runtime.session import Session
+
+Tensor: TypeAlias = npt.NDArray[Any]
 
 # Rounding differs a little between one run of two samples and two runs of one.
 _TOLERANCE = 1e-3
@@ -49,6 +52,19 @@ class Network:
     def inputs(self) -> list[ModelInput]:
         """What the model is fed."""
         return model_inputs(self.model.graph)
+
+    @cached_property
+    def shared(self) -> frozenset[str]:
+        """Names of the inputs that have no row for each sample: all samples of a run share them."""
+        return frozenset(entry.name for entry in self.inputs if not entry.batched)
+
+    def count(self, feeds: Mapping[str, Tensor]) -> int:
+        """Return how many samples an array for each input makes."""
+        return next((len(array) for name, array in feeds.items() if name not in self.shared), 1)
+
+    def rows(self, feeds: Mapping[str, Tensor], which: Tensor | slice) -> dict[str, Tensor]:
+        """Return the arrays of some samples."""
+        return {name: array if name in self.shared else array[which] for name, array in feeds.items()}
 
     @property
     def folder(self) -> Path | None:
@@ -78,37 +94,34 @@ class Network:
         return tuple(found)
 
 
-def read_network(source: ModelSource, score: str | None = None, both_axes: bool = True) -> Network:
+def read_network(source: ModelSource, score: str | None = None, samples_first: bool = True) -> Network:
     """Load a model, bring it into canonical form and open its batch axis where that is safe.
 
     Args:
         source: path, bytes or onnx ``ModelProto``.
         score: name of the tensor to explain; without it, what lies before a final activation.
-        both_axes: give a score that lacks its batch or its class axis both.
+        samples_first: give a score whose first axis counts no samples, or that has no second one, these two.
 
     Raises:
         ModelError: no ONNX model.
         NameNotFoundError: no value has the score's name.
         UnsupportedError: no output holds scores.
     """
-
-    def network(model: Model, found: Score, size: int | None) -> Network:
-        return Network(file, model, with_both_axes(model, found, size) if both_axes else found, size)
-
     file = load(source)
     model = canonicalize(file.ir)
-    found = find_score(model.graph, score)
+    found, size = find_score(model.graph, score), batch_size(model.graph)
+    if samples_first:
+        found = with_samples_first(model, found, size)
     if mixes_samples(model.graph) or _is_one_number(model, found):
-        return network(model, found, 1)
-    size = batch_size(model.graph)
+        return Network(file, model, found, 1)
     if size is None and found.shape and isinstance(found.shape[0], int):
         # The inputs are open, but something on the way, a Reshape for instance, has a number built in.
         size = found.shape[0]
     if size == 1:
         opened = open_batch(model)
         if _samples_stay_apart(model, opened, found.name, file):
-            return network(opened, find_score(opened.graph, score), None)
-    return network(model, found, size)
+            return Network(file, opened, refreshed(found, opened.graph), None)
+    return Network(file, model, found, size)
 
 
 def open_session(
@@ -131,7 +144,8 @@ def _samples_stay_apart(fixed: Model, opened: Model, score: str, file: ModelFile
     samples = random_inputs(model_inputs(fixed.graph), 2)
     try:
         alone = open_session(expose(fixed, [score]), [CPU], folder=folder)
-        expected = alone.run_batched(samples, size=1, fixed=True)[score]
+        shared = [entry.name for entry in model_inputs(fixed.graph) if not entry.batched]
+        expected = alone.run_batched(samples, size=1, fixed=True, shared=shared)[score]
         together = open_session(expose(opened, [score]), [CPU], folder=folder).run(samples)[score]
     except OnnxcamError:
         # Not a failure: the file has its batch of one built in, and single images are explained one by one. A model
@@ -141,12 +155,14 @@ def _samples_stay_apart(fixed: Model, opened: Model, score: str, file: ModelFile
     return together.shape == expected.shape and bool(np.abs(together - expected).max() <= _TOLERANCE * scale)
 
 
-def random_inputs(inputs: Sequence[ModelInput], count: int, seed: int = 0) -> dict[str, npt.NDArray[Any]]:
+def random_inputs(inputs: Sequence[ModelInput], count: int, seed: int = 0) -> dict[str, Tensor]:
     """Return arrays that the model takes; open sizes become 32."""
     rng = np.random.default_rng(seed)
     arrays = {}
     for entry in inputs:
-        shape = [count, *(32 if size is None else size for size in entry.shape[1:])]
+        shape = [32 if size is None else size for size in entry.shape]
+        if entry.batched:
+            shape[:1] = [count]
         if entry.dtype.kind in "iu":
             arrays[entry.name] = rng.integers(0, 127, shape).astype(entry.dtype)
         else:

@@ -13,6 +13,7 @@ from onnxcam.autodiff.differentiate import add_gradients, gradient_name
 from onnxcam.autodiff.registry import Table
 from onnxcam.autodiff.seed import COTANGENT
 from onnxcam.errors import DependencyError
+from onnxcam.graph.batch import with_samples
 from onnxcam.graph.canonical import Model
 from onnxcam.graph.cut import Cut, cut
 from onnxcam.graph.values import data_inputs, expose
@@ -65,7 +66,14 @@ class Parts:
     def has_rows(self) -> bool:
         """Whether all that crosses has a row for each sample; else sizes of the whole run are among it."""
         inputs = {str(value.name): value for value in data_inputs(self.cut.head.graph)}
-        return all(has_rows(inputs[name]) for name in self.names)
+        return all(has_rows(inputs[name]) for name in self.names if name not in self.shared)
+
+    @cached_property
+    def shared(self) -> frozenset[str]:
+        """Names of what crosses and is the same for all samples, and of the inputs that are."""
+        graph = self.network.model.graph
+        different = {value.name for value in with_samples(graph)}
+        return self.network.shared | {name for name in self.names if name not in different}
 
 
 class Behind:
@@ -94,8 +102,8 @@ class Behind:
             found = {name: self._known[name] for name in names}
         else:
             found = self._trunk(self.feeds, self.parts.running.rows(self.parts.network, self.parts.network.model))
-        count = len(next(iter(self.feeds.values())))
-        return found if all(len(found[name]) == count for name in names) else None
+        count, shared = self.parts.network.count(self.feeds), self.parts.shared
+        return found if all(name in shared or len(found[name]) == count for name in names) else None
 
     def kept(self, sample: int, keep: Tensor, read: Callable[[Tensor], Tensor]) -> Tensor:
         """Return a number for each row of ``keep``: the scores with the layer multiplied by it, as ``read`` tells.
@@ -106,7 +114,7 @@ class Behind:
             read: what to keep of scores ``[m, ...]``.
         """
         score = self.parts.score
-        session, size = self.parts.form("kept", lambda: keep_layer(self.parts.cut))
+        session, size = self.parts.form("kept", lambda: keep_layer(self.parts.cut, self.parts.shared))
         return in_pieces(
             keep,
             size,
@@ -168,13 +176,17 @@ class Behind:
         """Return what crosses for one sample, to be spread over ``count`` rows by the graph."""
         if self.crossing is None:
             return self._repeated((sample,) * count)
-        return {name: self.crossing[name][sample : sample + 1] for name in self.parts.names}
+        return self._of(self.crossing, slice(sample, sample + 1))
 
     def _many(self, samples: Tensor) -> dict[str, Tensor]:
         """Return what crosses with a row for each of some samples."""
         if self.crossing is None:
             return self._repeated(tuple(samples.tolist()))
-        return {name: self.crossing[name][samples] for name in self.parts.names}
+        return self._of(self.crossing, samples)
+
+    def _of(self, crossing: Mapping[str, Tensor], samples: Tensor | slice) -> dict[str, Tensor]:
+        shared = self.parts.shared
+        return {name: array if name in shared else array[samples] for name, array in crossing.items()}
 
     @cached_property
     def _repeated(self) -> Callable[[tuple[int, ...]], dict[str, Tensor]]:
@@ -183,7 +195,7 @@ class Behind:
         @lru_cache(maxsize=2)
         def repeated(samples: tuple[int, ...]) -> dict[str, Tensor]:
             rows = np.array(samples)
-            return self._trunk({name: array[rows] for name, array in self.feeds.items()}, len(rows))
+            return self._trunk(self.parts.network.rows(self.feeds, rows), len(rows))
 
         return repeated
 
@@ -193,5 +205,5 @@ class Behind:
             trunk = self.parts.cut.trunk
             session, _ = self.parts.form("trunk", lambda: trunk)
             needed = {name: feeds[name] for name in session.inputs}
-            made = session.run_batched(needed, size=size, fixed=self._fixed)
+            made = session.run_batched(needed, size=size, fixed=self._fixed, shared=self.parts.shared)
         return {name: made.get(name, feeds.get(name, np.zeros(0))) for name in self.parts.names}

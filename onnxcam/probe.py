@@ -125,7 +125,7 @@ class NetworkProbe:
         """Run the whole network, once for each mask."""
         self._need_onnx("masking")
         row, chosen = int(self.samples[sample]), self.found.chosen
-        feeds = {name: array[row : row + 1] for name, array in self.feeds.items()}
+        feeds = self._rows(slice(row, row + 1))
         if image is not None:
             feeds |= self._as_fed(image[None])
         return self.setting.masking.run(
@@ -134,7 +134,7 @@ class NetworkProbe:
 
     def moved(self, x: Tensor) -> NetworkProbe:
         """Run the engine on other images, for the same targets."""
-        feeds = {name: array[self.samples] for name, array in self.feeds.items()} | self._as_fed(x)
+        feeds = self._rows(self.samples) | self._as_fed(x)
         found = self.setting.engine.explain(feeds, self.found.chosen)
         return replace(self, feeds=feeds, found=found, samples=np.arange(len(x)))
 
@@ -157,7 +157,7 @@ class NetworkProbe:
     def guided(self) -> Tensor:
         """Run the whole network, and guided backpropagation's rules back."""
         self._need_onnx("guided backpropagation")
-        feeds = {name: array[self.samples] for name, array in self.feeds.items()}
+        feeds = self._rows(self.samples)
         engine, image = self.setting.guided, self.setting.image
         found = engine.explain(feeds, self.found.chosen).gradients[engine.names[0]]
         return found.transpose(channels_first(image.axes)).astype(np.float32, copy=False)
@@ -179,7 +179,7 @@ class NetworkProbe:
         end = self._end(to)
         if self._has_walked(composite, given, source, end.name):
             return setting.places(end, np.asarray(self.found.end)).astype(np.float32, copy=False)
-        feeds = {name: array[self.samples] for name, array in self.feeds.items()}
+        feeds = self._rows(self.samples)
         found = setting.relevances.run(feeds, given, composite, source, end.name)
         return setting.places(end, found).astype(np.float32, copy=False)
 
@@ -226,6 +226,10 @@ class NetworkProbe:
         """Count, and tell."""
         progress = self.setting.progress
         return iter(range(total) if progress is None else progress(range(total), total))
+
+    def _rows(self, which: Tensor | slice) -> dict[str, Tensor]:
+        """Return what the network is fed of some samples."""
+        return self.setting.network.rows(self.feeds, which)
 
     @cached_property
     def _behind(self) -> Behind:
@@ -300,6 +304,6 @@ def probe(
     elif setting.reading.is_one_layer and isinstance(engine, Engine) and setting.layers[0].name != setting.image.value:
         return NetworkProbe(setting, feeds, engine.shared(feeds, chosen, samples), samples, samples)
     else:
-        feeds = {name: array[samples] for name, array in feeds.items()}
+        feeds = setting.network.rows(feeds, samples)
         found = engine.explain(feeds, chosen)
     return NetworkProbe(setting, feeds, found, np.arange(len(samples)), samples)

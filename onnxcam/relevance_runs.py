@@ -50,7 +50,8 @@ class Relevances:
         session, size = self._form(of, to, composite)
         given = {**feeds, COTANGENT: np.ascontiguousarray(start, np.float32)}
         needed = {name: given[name] for name in session.inputs}
-        return session.run_batched(needed, size=size, fixed=self.network.batch is not None)[gradient_name(to)]
+        fixed, shared = self.network.batch is not None, self.network.shared
+        return session.run_batched(needed, size=size, fixed=fixed, shared=shared)[gradient_name(to)]
 
     def _form(self, of: str, to: str, composite: Composite) -> tuple[Session, int]:
         key = (of, to, composite)

@@ -81,11 +81,11 @@ class TorchEngine:
             InputError: the model does not take such arrays.
             UnsupportedError: the file cannot be converted.
         """
-        return self.explain(feeds, choose(targets, len(next(iter(feeds.values()))), self.network.score, labels))
+        return self.explain(feeds, choose(targets, self.network.count(feeds), self.network.score, labels))
 
     def explain(self, feeds: Mapping[str, Tensor], chosen: Chosen) -> Found:
         """Compute the same for targets that have been chosen."""
-        count = len(next(iter(feeds.values())))
+        count = self.network.count(feeds)
         if count == 0:
             raise InputError("there are no samples: the first axis of the input is empty")
         pieces = [self._piece(feeds, chosen, start, count) for start in range(0, count, self.batch_size)]
@@ -100,7 +100,7 @@ class TorchEngine:
         """Return values and gradients as the other engine does, of those names that the file has, at one batch."""
         score, size = self.network.score.name, self.batch_size
         known = [name for name in names if name in self.session.places]
-        found = self.session.run({name: array[:size] for name, array in feeds.items()}, [score, *known])
+        found = self.session.run(self.network.rows(feeds, slice(size)), [score, *known])
         backward = gradients(found, score, known, cotangents[:size])
         return {name: found[name].detach().numpy() for name in known}, dict(zip(known, backward, strict=True))
 
@@ -110,7 +110,7 @@ class TorchEngine:
         if batch_size(self.network.file.ir.graph) is None:
             rows = np.unique(rows)
         score = self.network.score.name
-        found = self.session.run({name: array[rows] for name, array in feeds.items()}, [score, *self.names])
+        found = self.session.run(self.network.rows(feeds, rows), [score, *self.names])
         scores = found[score].detach().numpy().astype(np.float32)
         result = [scores, *(found[name].detach().numpy() for name in self.names)]
         if self.gradient:

@@ -140,7 +140,7 @@ def verify(
     """
     if feeds is None:
         feeds = random_inputs(network.inputs, network.batch or _SAMPLES, seed)
-    asked = [layer, *(entry.value for entry in network.inputs)]
+    asked = [layer, *(entry.value for entry in network.inputs if entry.batched)]
     places = [place for place in dict.fromkeys(asked) if place is not None]
 
     def engine(place: str, where: Sequence[Provider] | None) -> Engine:
@@ -150,7 +150,10 @@ def verify(
     if second is not None:
         # Before anything runs: whether the file can be converted at all.
         _ = second.session
-    rows: list[Row] = []
+    rows: list[Row] = [
+        Row(f"input '{name}'", "gradient", None, None, "skipped", "all samples share it: no map is made of it")
+        for name in sorted(network.shared)
+    ]
     provider = ""
     for place in places:
         what = "layer" if place == layer else "input"
@@ -188,7 +191,7 @@ class _Place:
     def differences(self) -> Iterator[Row]:
         """Compare with differences, at two samples at most, and the model as a whole with its part behind the value."""
         count = self.network.batch or _SAMPLES
-        feeds = {name: array[:count] for name, array in self.feeds.items()}
+        feeds = self.network.rows(self.feeds, slice(count))
         weights = self.found.chosen.weights(self.found.scores)[:count]
 
         def slopes(name: str) -> Slopes:

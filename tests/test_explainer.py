@@ -152,7 +152,8 @@ def test_a_built_in_batch_of_one_is_explained_image_by_image() -> None:
 
 @pytest.mark.parametrize("batch", ["1", "n"])
 def test_a_score_that_is_one_number_is_computed_for_one_sample_at_a_time(batch: str) -> None:
-    text = f"g (float[{batch}, 3, 8, 8] x) => (float y) {{ c = Conv (x, w)  a = Relu(c)  y = ReduceMean <keepdims = 0> (a) }}"
+    body = "c = Conv (x, w)  a = Relu(c)  y = ReduceMean <keepdims = 0> (a)"
+    text = f"g (float[{batch}, 3, 8, 8] x) => (float y) {{ {body} }}"
     network = read_network(model(text, {"w": floats(4, 3, 3, 3)}))
     assert network.batch == 1
     session = open_session(network.model, ["cpu"])

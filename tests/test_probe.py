@@ -15,6 +15,7 @@ from tests.torch_shim import torchvision  # isort: skip  # onnx2torch imports it
 
 import onnxcam
 from onnxcam.errors import DependencyError, UnsupportedError
+from onnxcam.feeds import check_feeds
 from onnxcam.graph.head import is_affine
 from onnxcam.graph.layers import candidates
 from onnxcam.methods.base import Method
@@ -62,7 +63,7 @@ def _ask(explainer: onnxcam.Explainer, name: str, folder: Path) -> tuple[Network
     network = _file(name, folder)[1]
     targets, samples = spread(list(network.targets), len(network.x))
     chosen = choose(targets, len(samples), explainer.network.score, None)
-    feeds = explainer._feeds(network.x.astype(np.float32))
+    feeds = check_feeds(explainer.network, network.x.astype(np.float32))
     return probe(explainer._setting, feeds, chosen, samples), network.probe()
 
 

@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from onnxcam.graph.branches import reads
 from onnxcam.graph.canonical import infer_shapes
+from onnxcam.graph.inputs import model_inputs
 from onnxcam.graph.values import data_inputs
 
 BATCH = "batch"
@@ -14,9 +15,24 @@ BATCH = "batch"
 
 def batch_size(graph: ir.Graph) -> int | None:
     """Return how many samples the graph takes at once: a number, or None where any number goes."""
-    sizes = {value.shape[0] for value in data_inputs(graph) if value.shape is not None and len(value.shape)}
-    fixed = [size for size in sizes if isinstance(size, int)]
+    sizes = {entry.shape[0] for entry in model_inputs(graph) if entry.batched and entry.shape}
+    fixed = [size for size in sizes if size is not None]
     return max(fixed) if fixed else None
+
+
+def with_samples(graph: ir.Graph) -> set[ir.Value]:
+    """Return all that depends on the samples of a run; the rest is the same for all of them."""
+    found = set(_batched(graph))
+    for node in graph:
+        if any(value in found for value in reads(node)):
+            found.update(node.outputs)
+    return found
+
+
+def _batched(graph: ir.Graph) -> list[ir.Value]:
+    """Return the inputs that have a row for each sample."""
+    values = data_inputs(graph)
+    return [value for value, entry in zip(values, model_inputs(graph), strict=True) if entry.batched]
 
 
 def mixes_samples(graph: ir.Graph) -> bool:
@@ -24,14 +40,15 @@ def mixes_samples(graph: ir.Graph) -> bool:
 
     DynamicQuantizeLinear rounds by the range of all that it is given; one branch of an If is taken for all.
     """
+    shared = set(data_inputs(graph)) - set(_batched(graph))
     return any(
-        node.op_type == "DynamicQuantizeLinear" or (node.op_type == "If" and _is_computed(node.inputs[0]))
+        node.op_type == "DynamicQuantizeLinear" or (node.op_type == "If" and _is_computed(node.inputs[0], shared))
         for node in graph.all_nodes()
     )
 
 
-def _is_computed(value: ir.Value | None) -> bool:
-    """Whether a value depends on numbers of the samples: not on their sizes alone, nor on what has no batch axis."""
+def _is_computed(value: ir.Value | None, shared: set[ir.Value]) -> bool:
+    """Whether a value depends on numbers of the samples: not on their sizes alone, nor on what they share."""
     waiting, seen = [value], set()
     while waiting:
         found = waiting.pop()
@@ -39,7 +56,9 @@ def _is_computed(value: ir.Value | None) -> bool:
             continue
         seen.add(found)
         producer = found.producer()
-        if producer is None and found.is_graph_input() and (found.shape is None or len(found.shape) > 0):
+        # A single number that is none of the model's inputs is a loop's count of steps.
+        several = found.shape is None or len(found.shape) > 0
+        if producer is None and found.is_graph_input() and found not in shared and several:
             return True
         if producer is not None and producer.op_type not in ("Shape", "Size"):
             waiting.extend(reads(producer))
@@ -57,8 +76,8 @@ def open_batch(model: ir.Model) -> ir.Model:
     for node in graph:
         if node.op_type == "Reshape" and node.domain == "":
             _keep_first_axis(graph, node)
-    for value in data_inputs(graph):
-        if value.shape is not None and len(value.shape):
+    for value in _batched(graph):
+        if value.shape is not None:
             value.shape = ir.Shape([BATCH, *value.shape.dims[1:]])
     for node in graph:
         for value in node.outputs:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class ModelInput:
         shape: numbers, or None where any size goes.
         axes: one letter an axis (N batch, C channels, D H W space), or empty if it is no image.
         value: the first floating-point value that it becomes: itself, or what an integer input is converted to.
+        batched: whether its first axis counts samples; else all samples of a run share it.
     """
 
     name: str
@@ -35,6 +37,7 @@ class ModelInput:
     shape: tuple[int | None, ...]
     axes: str
     value: str
+    batched: bool = True
 
     @property
     def extent(self) -> tuple[int | None, ...]:
@@ -49,7 +52,20 @@ class ModelInput:
 
 def model_inputs(graph: ir.Graph) -> list[ModelInput]:
     """Return what a user feeds, in order."""
-    return [_describe(value) for value in data_inputs(graph)]
+    values = data_inputs(graph)
+    found = [_describe(value) for value in values]
+    several = _batch_sizes(found)
+    return [
+        replace(entry, batched=value.shape is None or entry.shape[:1] in several)
+        for entry, value in zip(found, values, strict=True)
+    ]
+
+
+def _batch_sizes(inputs: Sequence[ModelInput]) -> set[tuple[int | None, ...]]:
+    """Return the first sizes of those inputs that have a row for each sample: an open one, or the image's."""
+    with_axes = [entry for entry in inputs if entry.shape]
+    lead = next((entry for entry in with_axes if entry.axes), with_axes[0] if with_axes else None)
+    return {(None,)} if lead is None else {(None,), lead.shape[:1]}
 
 
 def image_input(graph: ir.Graph) -> ModelInput:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import onnx_ir as ir
 
 from onnxcam.autodiff.builder import Builder
@@ -12,11 +14,12 @@ from onnxcam.perturbation.spread import new_input, replace_input, spread
 KEEP = "keep"
 
 
-def keep_layer(parts: Cut) -> ir.Model:
+def keep_layer(parts: Cut, shared: Collection[str] = ()) -> ir.Model:
     """Return the head of a cut at one value with a further input ``keep`` of factors for that value.
 
     The layer's value and what else crosses the cut are then those of one sample, ``[1, ...]``, and there is a row of
     results for each row of ``keep``, float32 ``[M, ...]``, which has the value's own layout and broadcasts against it.
+    What all samples share (``shared``, by name) stays as it is.
     """
     model = parts.head.clone()
     graph = model.graph
@@ -32,6 +35,8 @@ def keep_layer(parts: Cut) -> ir.Model:
     replace_input(op, layer, changed)
     layer.shape = ir.Shape([None, *shape.dims[1:]])
     for name in parts.beside:
+        if name in shared:
+            continue
         spread(op, inputs[name], keep)
     graph.sort()
     return model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnxcam.autodiff.builder import Builder, Var
-from onnxcam.graph.inputs import ModelInput
+from onnxcam.graph.inputs import ModelInput, model_inputs
 from onnxcam.graph.layout import spatial_axes
 from onnxcam.graph.values import data_inputs
 from onnxcam.perturbation.spread import new_input, replace_input, spread
@@ -26,9 +26,10 @@ _RANGES = {
 def mask_image(model: ir.Model, image: ModelInput, rescale: bool) -> ir.Model:
     """Return a model that sees ``image * m + background * (1 - m)``, a row for each of ``M`` masks.
 
-    Every input of the model is then that of one sample, ``[1, ...]``. Further inputs, float32: ``masks``
-    ``[M, *places]``, ``background`` ``[1, ...]`` in the image's layout, and for two spatial axes ``mask_rows``
-    ``[H, rows]`` and ``mask_columns`` ``[W, columns]``, which resize the masks as ``rows @ mask @ columns^T``.
+    Every input of the model is then that of one sample, ``[1, ...]``, but for those that all samples share. Further
+    inputs, float32: ``masks`` ``[M, *places]``, ``background`` ``[1, ...]`` in the image's layout, and for two spatial
+    axes ``mask_rows`` ``[H, rows]`` and ``mask_columns`` ``[W, columns]``, which resize the masks as
+    ``rows @ mask @ columns^T``.
 
     Args:
         model: canonical, its outputs chosen; not changed.
@@ -39,6 +40,7 @@ def mask_image(model: ir.Model, image: ModelInput, rescale: bool) -> ir.Model:
     graph = model.graph
     op = Builder(graph, "masked")
     inputs = {str(value.name): value for value in data_inputs(graph)}
+    batched = [entry.name for entry in model_inputs(graph) if entry.batched]
     target = inputs[image.name]
     masks = _masks(op, len(spatial_axes(image.axes)), rescale)
     shape = target.shape
@@ -53,9 +55,9 @@ def mask_image(model: ir.Model, image: ModelInput, rescale: bool) -> ir.Model:
     seen.value.shape = shape
     replace_input(op, target, seen)
     target.shape = ir.Shape([1, *shape.dims[1:]])
-    for name, value in inputs.items():
+    for name in batched:
         if name != image.name:
-            spread(op, value, masks)
+            spread(op, inputs[name], masks)
     graph.sort()
     return model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,21 +151,28 @@ class Session:
         return list(binding.copy_outputs_to_cpu())
 
     def run_batched(
-        self, feeds: Mapping[str, Tensor], outputs: Sequence[str] | None = None, *, size: int, fixed: bool = False
+        self,
+        feeds: Mapping[str, Tensor],
+        outputs: Sequence[str] | None = None,
+        *,
+        size: int,
+        fixed: bool = False,
+        shared: Collection[str] = (),
     ) -> dict[str, Tensor]:
         """Run in pieces along the first axis and join the results.
 
         Args:
-            feeds: arrays whose first axis counts samples, all equally many.
+            feeds: arrays whose first axis counts samples, all equally many, and those that all samples share.
             outputs: names to return; all if not given. Their first axis counts samples too.
             size: samples a run.
             fixed: the graph takes exactly ``size`` samples: a last piece is filled up by repeating its last sample.
+            shared: names of inputs and outputs that are the same for all samples.
 
         Raises:
             InputError: no samples, or an output is a single number and there is more than one run; else as of ``run``.
             ProviderError: as of ``run``.
         """
-        count = len(next(iter(feeds.values())))
+        count = next((len(array) for name, array in feeds.items() if name not in shared), size)
         if count == 0:
             raise InputError("there are no samples: the first axis of the input is empty")
         if count == size or (count < size and not fixed):
@@ -173,13 +180,18 @@ class Session:
         pieces = []
         for start in range(0, count, size):
             rows = np.minimum(np.arange(start, start + size), count - 1) if fixed else slice(start, start + size)
-            pieces.append(self.run({name: array[rows] for name, array in feeds.items()}, outputs))
-        if single := [name for name, array in pieces[0].items() if not array.ndim]:
+            some = {name: array if name in shared else array[rows] for name, array in feeds.items()}
+            pieces.append(self.run(some, outputs))
+        first = pieces[0]
+        if single := [name for name, array in first.items() if not array.ndim and name not in shared]:
             raise InputError(
                 f"'{single[0]}' is one number for all samples of a run, not one for each: give {size} at a time, "
                 "and not several targets of one sample"
             )
-        return {name: np.concatenate([piece[name] for piece in pieces])[:count] for name in pieces[0]}
+        return {
+            name: array if name in shared else np.concatenate([piece[name] for piece in pieces])[:count]
+            for name, array in first.items()
+        }
 
     def _check(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         unknown, missing = feeds.keys() - self.inputs.keys(), self.inputs.keys() - feeds.keys()
@@ -231,22 +243,27 @@ def _input(entry: Any) -> Input:
     return Input(entry.name, np.dtype(_TYPES[entry.type]), shape)
 
 
+def _told(shape: Sequence[int | None]) -> str:
+    return "x".join("?" if size is None else str(size) for size in shape) or "a single number"
+
+
 def _fit(array: Tensor, expected: Input) -> Tensor:
     """Return the array in the type that is expected.
 
     Floats of another width are converted; so are integers where floats are wanted. Floats for an integer input must be
     whole numbers in its range: anything else is a forgotten or a wrong preprocessing.
     """
-    wanted = "x".join("?" if size is None else str(size) for size in expected.shape)
     if array.ndim != len(expected.shape) or any(
         size is not None and size != have for size, have in zip(expected.shape, array.shape, strict=True)
     ):
-        raise InputError(f"input '{expected.name}' takes shape {wanted}, not {'x'.join(map(str, array.shape))}")
+        wanted = f"shape {_told(expected.shape)}" if expected.shape else _told(())
+        raise InputError(f"input '{expected.name}' takes {wanted}, not {_told(array.shape)}")
     if array.dtype == expected.dtype:
-        return np.ascontiguousarray(array)
+        return np.asarray(array, order="C")
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         raise InputError(f"input '{expected.name}' takes numbers of type {expected.dtype}, not {array.dtype}")
-    converted = np.ascontiguousarray(array, dtype=expected.dtype)
+    # Not ascontiguousarray, which gives a single number an axis.
+    converted = np.asarray(array, dtype=expected.dtype, order="C")
     if expected.dtype.kind in "iu" and not np.array_equal(converted, array):
         raise InputError(
             f"input '{expected.name}' takes {expected.dtype}: the given numbers are not whole or not in its range; "

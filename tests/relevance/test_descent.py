@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import onnxcam
+from onnxcam.feeds import check_feeds
 from onnxcam.relevance.composite import Composite
 from onnxcam.runtime.session import Session
 from tests.autodiff.checks import assert_close
@@ -44,7 +45,7 @@ def test_one_run_gives_what_two_give(name: str, to: str | int, share_weights: bo
     found = explainer.method.explain(asked)
     descent = explainer._reading.descent
     assert descent is not None
-    feeds = explainer._feeds(x)
+    feeds = check_feeds(explainer.network, x)
     alone = explainer._setting.relevances.run(feeds, asked.found.start, descent.composite, descent.of, descent.to)
     assert_close(asked.found.end, alone, 1e-5)
     assert_close(found, alone.sum(axis=1), 1e-5)

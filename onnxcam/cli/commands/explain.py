@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from onnxcam.cli import options
+from onnxcam.cli.beside import Beside, split_inputs
 from onnxcam.cli.command import Command
 from onnxcam.cli.fields import build_method
 from onnxcam.cli.output import note, print_json
@@ -53,6 +54,13 @@ if TYPE_CHECKING:
     help="Where overlays (PNG), raw maps (NPY) and records (JSON) go.",
 )
 @click.option("--film", is_flag=True, help="Also draw each image's maps of every size, coarse to fine, in one strip.")
+@click.option(
+    "--input",
+    "inputs",
+    metavar="NAME=FILE.npy",
+    multiple=True,
+    help="What the model takes beside the image: one array for all images, or a row for each; may be repeated.",
+)
 @options.running
 @options.as_json
 @options.quiet
@@ -63,6 +71,7 @@ def command(
     target: str,
     out: str,
     film: bool,
+    inputs: tuple[str, ...],
     as_json: bool,
     quiet: bool,
     **how: Any,
@@ -75,16 +84,23 @@ def command(
     from onnxcam.report.files import make_folder
     from onnxcam.target_text import parse_targets
 
+    beside_files = split_inputs(inputs)
     model, images = _demo(model, images) if demo else _given(model, images)
     teller = Teller(as_json, quiet)
     explainer = make_explainer(model, teller, **how)
     targets = parse_targets(target, explainer.labels)
     make_folder(out)
     files = list_images(images, teller.fail)
+    beside = Beside(explainer, beside_files, files)
     with teller.progress(len(files)):
         for batch in batches(explainer, files, teller.fail):
             try:
-                explanation = explainer.explain(batch, [targets] * len(batch), film=film)
+                explanation = explainer.explain(
+                    batch,
+                    [targets] * len(batch),
+                    film=film,
+                    inputs=beside.of([photograph.name for photograph in batch]),
+                )
             except ProviderError as error:
                 if not _is_open(explainer) or (isinstance(error, OutOfMemoryError) and len(batch) > 1):
                     raise
