@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnxcam.autodiff.driver import between, without_rules
+from onnxcam.autodiff.driver import between, paths, without_rules
 from onnxcam.autodiff.functions import undefined, write_out_functions
 from onnxcam.autodiff.registry import Table, gradient_table, zero_gradients
 from onnxcam.errors import DependencyError
 from onnxcam.graph.layers import way
-from onnxcam.graph.values import find_value
+from onnxcam.graph.values import data_inputs, find_value
+
+_COUNTS = (ir.DataType.INT32, ir.DataType.INT64, ir.DataType.BOOL)
 
 
 class Coverage:
@@ -32,8 +34,11 @@ class Coverage:
     def missing(self) -> dict[str, list[str]]:
         """Return the nodes between the inputs and the score that have no gradient rule, by operator."""
         graph = self._graph
-        _, on_way = way(graph, find_value(graph, self._score))
-        return without_rules(graph.opset_imports, self._nodes(graph), on_way, self._table)
+        inputs = data_inputs(graph)
+        _, smooth = paths(graph, inputs, [find_value(graph, self._score)])
+        # Words and positions are on the way, and nothing is differentiated with respect to them.
+        smooth.difference_update(value for value in inputs if value.dtype in _COUNTS)
+        return without_rules(graph.opset_imports, self._nodes(graph), smooth, self._table)
 
     def has_gradient(self, value: str) -> bool:
         """Whether the score depends smoothly on a value, and every operator on the way has a rule."""

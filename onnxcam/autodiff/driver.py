@@ -103,22 +103,41 @@ def rule_of(opsets: Opsets, node: ir.Node, table: Table) -> Rule | None:
     return find_rule(table, node.domain, node.op_type, opsets.get(node.domain, 1))
 
 
+def covers(rule: Rule | None, node: ir.Node, wanted: Container[ir.Value]) -> bool:
+    """Whether a rule gives a cotangent to every wanted input of a node."""
+    if rule is None or rule.inputs is None:
+        return rule is not None
+    return all(index in rule.inputs for index, value in enumerate(node.inputs) if value is not None and value in wanted)
+
+
 def with_inner(nodes: Iterable[ir.Node], wanted: Container[ir.Value]) -> Iterator[ir.Node]:
     """Yield nodes, and the nodes of their branches that a gradient has to pass to reach the wanted values."""
+    return (node for node, _ in _with_wanted(nodes, wanted))
+
+
+def _with_wanted(
+    nodes: Iterable[ir.Node], wanted: Container[ir.Value]
+) -> Iterator[tuple[ir.Node, Container[ir.Value]]]:
+    """Yield the same nodes, each with the values of its graph that a gradient is wanted of."""
     for node in nodes:
-        yield node
+        yield node, wanted
         if node.op_type == "If":
             sources = [value for value in captured(node) if value in wanted]
             for body in bodies(node):
                 inner, values = paths(body, sources, body.outputs)
-                yield from with_inner(inner, values)
+                yield from _with_wanted(inner, values)
 
 
 def without_rules(
     opsets: Opsets, nodes: Iterable[ir.Node], wanted: Container[ir.Value], table: Table
 ) -> dict[str, list[str]]:
-    """Return the names of nodes without a rule, in branches too, by operator: what differentiation would miss."""
-    return kinds(node for node in with_inner(nodes, wanted) if rule_of(opsets, node, table) is None)
+    """Return the names of nodes without a rule, in branches too, by operator: what differentiation would miss.
+
+    A rule that leaves out a wanted input counts as none.
+    """
+    return kinds(
+        node for node, values in _with_wanted(nodes, wanted) if not covers(rule_of(opsets, node, table), node, values)
+    )
 
 
 def find_rules(
@@ -130,7 +149,7 @@ def find_rules(
         NoRuleError: operators without a rule, all of them in one message.
     """
     if missing := without_rules(opsets, nodes, wanted, table):
-        listed = "; ".join(_no_rule(kind, names) for kind, names in missing.items())
+        listed = "; ".join(_no_rule(kind, names, table) for kind, names in missing.items())
         raise NoRuleError(
             f"no gradient rule for {len(missing)} operator(s) between the layer and the score: {listed}; "
             "choose a layer behind them"
@@ -139,9 +158,12 @@ def find_rules(
     return {node: rule for node, rule in found.items() if rule is not None}
 
 
-def _no_rule(kind: str, names: list[str]) -> str:
+def _no_rule(kind: str, names: list[str], table: Table) -> str:
     domain, _, op_type = kind.rpartition(":")
     reason = refusals().get((domain, op_type))
+    for rule in table.get((domain, op_type), ()):
+        if rule.inputs is not None:
+            reason = f"it has one for its input {', '.join(map(str, sorted(rule.inputs)))} alone"
     return f"{kind} (at {', '.join(names[:3])})" + (f": {reason}" if reason else "")
 
 
@@ -204,7 +226,9 @@ class Walk:
     def _differentiate(self, node: ir.Node, cotangents: list[Var | None]) -> None:
         rule = self.rules[node]
         if not rule.all_outputs and any(c is not None for c in cotangents[1:]):
-            raise UnsupportedError(f"{label(node)}: the gradient of its further outputs is not supported")
+            raise UnsupportedError(
+                f"{label(node)}: the gradient of its further outputs is not supported; choose a layer behind it"
+            )
         view = NodeView(self.op, node, self.wanted.__contains__, self._branch)
         try:
             results = rule.function(self.op, view, cotangents if rule.all_outputs else cotangents[0])
@@ -219,7 +243,9 @@ class Walk:
             if result is None and rule.partial:
                 continue
             if result is None:
-                raise UnsupportedError(f"{label(node)}: no gradient for its input {index} ('{value.name}')")
+                raise UnsupportedError(
+                    f"{label(node)}: no gradient for its input {index} ('{value.name}'); choose a layer behind it"
+                )
             if rule.broadcasts:
                 result = shapes.unbroadcast(self.op, result, shape_of(node.outputs[0]), self.op.var(value))
             result = self.op.cast(result, cotangent_type(value))

@@ -31,6 +31,7 @@ class Rule:
         broadcasts: inputs are broadcast against each other; the driver undoes that in the cotangents.
         all_outputs: the rule handles cotangents of every output.
         partial: None stands for an input that receives nothing, on purpose; what leads there alone is left out.
+        inputs: positions of those that the rule differentiates; None for all.
     """
 
     function: RuleFunction
@@ -40,6 +41,7 @@ class Rule:
     broadcasts: bool = False
     all_outputs: bool = False
     partial: bool = False
+    inputs: frozenset[int] | None = None
 
 
 Table: TypeAlias = MappingProxyType[tuple[str, str], tuple[Rule, ...]]
@@ -51,7 +53,12 @@ _CONSTANT_OUTPUTS: dict[tuple[str, str], frozenset[int]] = {}
 
 
 def vjp(
-    *op_types: str, domain: str = "", since: int = 1, broadcasts: bool = False, all_outputs: bool = False
+    *op_types: str,
+    domain: str = "",
+    since: int = 1,
+    broadcasts: bool = False,
+    all_outputs: bool = False,
+    inputs: Sequence[int] | None = None,
 ) -> Callable[[RuleFunction], RuleFunction]:
     """Register a rule for one or more operators; a second rule for the same operator and opset is an error."""
 
@@ -60,7 +67,8 @@ def vjp(
             rules = _RULES.setdefault((domain, op_type), [])
             if any(rule.since == since for rule in rules):
                 raise RuntimeError(f"two rules for {op_type} since opset {since}")
-            rules.append(Rule(function, domain, op_type, since, broadcasts, all_outputs))
+            covered = None if inputs is None else frozenset(inputs)
+            rules.append(Rule(function, domain, op_type, since, broadcasts, all_outputs, inputs=covered))
             rules.sort(key=lambda rule: -rule.since)
         return function
 

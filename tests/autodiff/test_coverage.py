@@ -21,6 +21,11 @@ _TEXTS = {
     "rules": "a = Exp(x) y = Sin(a)",
     "a definition": "a = Exp(x) y = CenterCropPad <axes = [2, 3]> (a, size)",
     "behind a definition": "a = CenterCropPad <axes = [2, 3]> (x, size) y = my.own.Turn(a)",
+    "an input that a rule leaves out": "s = ReduceMean <keepdims = 0> (x) r = Expand(s, four) y = Resize(x, , r)",
+    "such an input, computed in steps": "s = ReduceMean <keepdims = 0> (x) f = Floor(s) r = Expand(f, four) "
+    "y = Resize(x, , r)",
+    "such an input in a branch": "s = ReduceSum <keepdims = 0> (x) t = Exp(s) c = Greater(s, t) r = Expand(t, four) "
+    "y = If (c) <then_branch = yes () => (p) { p = Resize(x, , r) }, else_branch = no () => (q) { q = Exp(x) }>",
     "refused and unknown": "a = my.own.Twist(x) b = my.own.Turn(a) d = Det(b) y = Mul(d, b)",
     "in a branch": "s = ReduceSum <keepdims = 0> (x) t = Exp(s) c = Greater(s, t) "
     "y = If (c) <then_branch = yes () => (p) { d = Det(x) p = Mul(d, x) }, else_branch = no () => (q) { q = Exp(x) }>",
@@ -37,7 +42,8 @@ def _table(without: tuple[str, ...]) -> Table:
 
 
 def _model(text: str) -> onnx.ModelProto:
-    given = {"size": np.array([6, 10])} if "size" in text else {}
+    sizes = {"size": np.array([6, 10]), "four": np.array([4])}
+    given = {name: array for name, array in sizes.items() if name in text}
     proto = model(f"g (float[n,3,8,8] x) => (float[a,b,c,d] y) {{ {text} }}", given)
     if "my.own" in text:
         proto.opset_import.append(onnx.helper.make_opsetid("my.own", 1))
@@ -74,3 +80,15 @@ def test_layers_behind_what_is_missing_have_gradients() -> None:
     assert list(coverage.missing()) == ["my.own:Twist"]
     assert coverage.has_gradient("r")
     assert not coverage.has_gradient("x")
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("an input that a rule leaves out", ["Resize"]),
+        ("such an input, computed in steps", []),
+        ("such an input in a branch", ["Resize"]),
+    ],
+)
+def test_an_input_that_a_rule_leaves_out_counts_where_a_gradient_would_reach_it(name: str, missing: list[str]) -> None:
+    assert list(Coverage(canonicalize(load(_model(_TEXTS[name])).ir), "y").missing()) == missing

@@ -19,7 +19,8 @@ zero_gradient(
 )
 
 
-@vjp("Identity", "Dropout")
+@vjp("Identity")
+@vjp("Dropout", inputs=[0])
 def identity(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = x."""
     return (dy,)

@@ -32,7 +32,7 @@ def trilu(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     return (op.Trilu(dy, k, upper=node.integer("upper", 1)),)
 
 
-@vjp("OneHot", since=9)
+@vjp("OneHot", since=9, inputs=[0, 2])
 def one_hot(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = on where the index points, off elsewhere: the sums of dy over those places."""
     axis = node.integer("axis", -1)

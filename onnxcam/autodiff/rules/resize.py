@@ -18,7 +18,7 @@ _INTS = ("exclude_outside", "antialias")
 _SIZES = 3
 
 
-@vjp("Resize", since=11)
+@vjp("Resize", since=11, inputs=[0])
 def resize(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = interpolation of x: dx = dy times the transposed interpolation matrix of each axis."""
     rank = node.rank()
