@@ -72,10 +72,15 @@ def reduce_extremum(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     axes = reduced_axes(node)
     if axes is None:
         return (dy,)
-    again = [node.x, axes], {"keepdims": 1}
-    y = op.emit(node.node.op_type, *again) if node.rounds else restored(op, node, node.y, axes)
-    hits = op.cast(op.Equal(node.x, y), dy.dtype)
+    hits = op.cast(op.Equal(node.x, _reached(op, node, axes)), dy.dtype)
     return (hits * (restored(op, node, dy, axes) / op.ReduceSum(hits, axes, keepdims=1)),)
+
+
+def _reached(op: Builder, node: NodeView, axes: list[int]) -> Var:
+    """Return the extremum, as axes of size 1."""
+    if node.rounds:
+        return op.emit(node.node.op_type, [node.x, axes], {"keepdims": 1})
+    return restored(op, node, node.y, axes)
 
 
 @vjp("ReduceProd", since=_SINCE)
