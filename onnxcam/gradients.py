@@ -39,5 +39,5 @@ def differentiate(
     Example:
         >>> graph = onnxcam.differentiate("model.onnx", of="logits", wrt=["layer4"], seed="class")
     """
-    network = read_network(model, score=of, both_axes=False)
+    network = read_network(model, score=of, samples_first=False)
     return to_proto(add_gradients(network.model, network.score.name, wrt, seed, share_weights=share_weights))

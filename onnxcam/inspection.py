@@ -85,6 +85,7 @@ class Inspection:
                 "passed": list(score.passed),
                 "kind": score.kind,
                 "box_axis": score.box_axis if score.kind == "boxes" else None,
+                "coordinates": score.coordinates if score.kind == "boxes" else None,
             },
             "layers": [
                 {

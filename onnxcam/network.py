@@ -20,7 +20,7 @@ from onnxcam.graph.load import ModelFile, ModelSource, load
 from onnxcam.graph.score import Score, find_score
 from onnxcam.graph.serialize import to_parts
 from onnxcam.graph.values import expose, find_value
-from onnxcam.graph.vector import refreshed, with_samples_first
+from onnxcam.graph.samples import opened_score, with_samples_first
 from onnxcam.runtime.providers import CPU, Provider
 from onnxcam.runtime.session import Session
 
@@ -110,9 +110,10 @@ def read_network(source: ModelSource, score: str | None = None, samples_first: b
     file = load(source)
     model = canonicalize(file.ir)
     found, size = find_score(model.graph, score), batch_size(model.graph)
+    alone = mixes_samples(model.graph) or _is_one_number(model, found)
     if samples_first:
         found = with_samples_first(model, found, size)
-    if mixes_samples(model.graph) or _is_one_number(model, found):
+    if alone:
         return Network(file, model, found, 1)
     if size is None and found.shape and isinstance(found.shape[0], int):
         # The inputs are open, but something on the way, a Reshape for instance, has a number built in.
@@ -120,7 +121,7 @@ def read_network(source: ModelSource, score: str | None = None, samples_first: b
     if size == 1:
         opened = open_batch(model)
         if _samples_stay_apart(model, opened, found.name, file):
-            return Network(file, opened, refreshed(found, opened.graph), None)
+            return Network(file, opened, opened_score(found, opened.graph), None)
     return Network(file, model, found, size)
 
 

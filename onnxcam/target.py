@@ -16,8 +16,6 @@ from onnxcam.graph.score import Score
 Tensor: TypeAlias = npt.NDArray[Any]
 
 PREDICTED = -1
-# Detectors write a box's four coordinates in front of its scores.
-COORDINATES = 4
 
 
 class Target(ABC):
@@ -183,8 +181,9 @@ class Box(Target):
 
     Attributes:
         index: the box, -1 for the one with the highest score.
-        value: which of its numbers; None for its highest score. Where a box has more than four numbers, the first four
-            are taken for its coordinates and the others for scores.
+        value: which of its numbers; None for its highest score. Where a box has more than four numbers, of which the
+            model makes no probabilities, and boxes are no output of their own, the first four are taken for its
+            coordinates and the others for scores.
         rank: of boxes by score, how many come before this one.
     """
 
@@ -205,7 +204,7 @@ class Box(Target):
         boxes, values = detections.shape
         if self.index >= boxes or (self.value is not None and not 0 <= self.value < values):
             raise TargetError(f"{self.describe()} does not exist: there are {boxes} boxes of {values} values")
-        first = COORDINATES if values > COORDINATES else 0
+        first = score.coordinates
         rated = detections[:, first:] if self.value is None else detections[:, self.value, None]
         index = self.index if self.index >= 0 else _ranked(rated.max(axis=1), self.rank)
         value = first + int(rated[index].argmax()) if self.value is None else self.value

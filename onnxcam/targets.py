@@ -12,7 +12,7 @@ import numpy.typing as npt
 from onnxcam.errors import TargetError
 from onnxcam.graph.score import Score
 from onnxcam.images import find_label
-from onnxcam.target import COORDINATES, PREDICTED, Class, Nearest, Target
+from onnxcam.target import PREDICTED, Class, Nearest, Target
 
 Tensor: TypeAlias = npt.NDArray[Any]
 Wanted: TypeAlias = int | str | Target | None
@@ -202,8 +202,7 @@ def by_class(scores: Tensor, score: Score) -> npt.NDArray[np.float32]:
         return np.stack(counts).astype(np.float32)
     if score.kind == "boxes":
         detections = np.moveaxis(scores, score.box_axis, 1)
-        first = COORDINATES if detections.shape[2] > COORDINATES else 0
-        return np.asarray(detections[:, :, first:].max(axis=2))
+        return np.asarray(detections[:, :, score.coordinates :].max(axis=2))
     return scores.reshape(len(scores), -1)
 
 

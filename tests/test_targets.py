@@ -10,6 +10,7 @@ from PIL import Image
 import onnxcam
 from onnxcam.errors import NameNotFoundError, TargetError
 from onnxcam.graph.score import Score
+from onnxcam.methods.gradient import Gradient
 from onnxcam.target import Box, Class, Cotangent, Difference, Target
 from onnxcam.target_text import parse_targets
 from onnxcam.targets import by_class
@@ -18,7 +19,7 @@ from tests.models import classifier, floats, model
 CLASSES = Score("y", None, ("n", 5), ())
 DENSE = Score("y", None, ("n", 3, 2, 4), (), "NCHW")
 LAST = Score("y", None, ("n", 2, 4, 3), (), "NHWC")
-BOXES = Score("y", None, ("n", 4, 7), ())
+BOXES = Score("y", None, ("n", 4, 7), (), coordinates=4)
 LABELS = ["ant", "pug-dog", "cat", "dog", "eel"]
 
 
@@ -83,7 +84,7 @@ def test_boxes_go_by_index_value_or_rank() -> None:
 
 
 def test_boxes_along_the_last_axis() -> None:
-    scores, turned = floats(4, 7), Score("y", None, ("n", 7, 4), (), box_axis=2)
+    scores, turned = floats(4, 7), Score("y", None, ("n", 7, 4), (), box_axis=2, coordinates=4)
     for target in (Box(2), Box(2, 6), Box(), Box(rank=1), Class()):
         cotangent, index = target.resolve(scores, BOXES)
         found, box = target.resolve(scores.T, turned)
@@ -130,6 +131,29 @@ def test_scores_of_one_sample_without_a_batch_axis() -> None:
     assert found.scores.shape == (2, 4)
     # HiResCAM of an average is conserved: its mean is the score.
     np.testing.assert_allclose(found.raw.sum(axis=(1, 2)), found.scores[[0, 1], [1, 3]], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("batch", "shape"), [("n", "6, n, 5"), ("1", "6, 1, 5")])
+def test_steps_in_front_of_samples(batch: str, shape: str) -> None:
+    """Readers of text give classes at each step as [steps, N, classes]."""
+    text = f"""g (float[{batch}, 3, 4, 6] x) => (float[{shape}] y) {{
+        c = Conv (x, w) m = ReduceMean <keepdims = 0> (c, rows) t = Transpose <perm = [2, 0, 1]> (m)
+        y = LogSoftmax <axis = 2> (t)
+    }}"""
+    w = floats(5, 3, 1, 1)
+    made = onnxcam.Explainer(model(text, {"w": w, "rows": np.array([2])}), Gradient(reduce="sum"), preprocess="unit")
+    x = floats(2, 3, 4, 6)
+    steps = np.einsum("kc,nchw->nwk", w[:, :, 0, 0], x) / 4
+    found = made(x, targets=[Box(4, 3), None])
+    np.testing.assert_allclose(found.scores, steps.max(axis=2), rtol=1e-4)
+    expected = np.zeros((4, 6), np.float32)
+    expected[:, 4] = w[3].sum() / 4
+    np.testing.assert_allclose(found.raw[0], expected, rtol=1e-4, atol=1e-6)
+    # Softmax makes probabilities of all values: none of them is a coordinate.
+    step, best = np.unravel_index(steps[1].argmax(), steps[1].shape)
+    expected = np.zeros((4, 6), np.float32)
+    expected[:, step] = w[best].sum() / 4
+    np.testing.assert_allclose(found.raw[1], expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import onnx_ir as ir
 from onnxcam.graph.layout import Axes
 
 _FIRST, _LAST = 1, 2
+# Detectors write a box's four coordinates in front of its scores.
+_COORDINATES = 4
 # What may come between the layers of a detector and its output, one axis staying what it is.
 _KEEPS_AXES = {
     *("Concat", "Split", "Slice", "Softmax", "Sigmoid", "Exp", "Clip", "Relu", "Cast", "Identity"),
@@ -47,6 +49,29 @@ def box_axis(score: ir.Value, known: Mapping[ir.Value, Axes]) -> int:
                 seen.add(source)
                 waiting.append((source, first, last))
     return _by_size(score)
+
+
+def coordinates(graph: ir.Graph, score: ir.Value, axis: int, *, activated: bool) -> int:
+    """Return how many numbers stand in front of the scores of each detection.
+
+    None do where all of its numbers go through one activation, or where the model gives the boxes apart.
+
+    Args:
+        graph: canonical.
+        score: the detections.
+        axis: that counts them.
+        activated: whether an activation makes probabilities of them.
+    """
+    values = None if score.shape is None else score.shape[_FIRST + _LAST - axis]
+    few = isinstance(values, int) and values <= _COORDINATES
+    apart = any(
+        output is not score
+        and output.shape is not None
+        and len(output.shape) == 3
+        and _COORDINATES in tuple(output.shape)[1:]
+        for output in graph.outputs
+    )
+    return 0 if few or activated or apart else _COORDINATES
 
 
 def _places(value: ir.Value, known: Mapping[ir.Value, Axes]) -> int | None:

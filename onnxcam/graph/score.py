@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import onnx_ir as ir
 
 from onnxcam.errors import UnsupportedError
-from onnxcam.graph.detections import box_axis
+from onnxcam.graph.detections import box_axis, coordinates
 from onnxcam.graph.layout import axis_meanings
 from onnxcam.graph.signal import FLOATS
 from onnxcam.graph.values import find_value
@@ -47,6 +47,7 @@ class Score:
         passed: operators between the value and the model's output, from the output on.
         axes: one letter an axis where they are known (N batch, C classes, D H W space, T tokens), else empty.
         box_axis: of detections, the axis that counts them; the other one of 1 and 2 holds the values of each.
+        coordinates: how many of these stand in front of its scores.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Score:
     passed: tuple[str, ...]
     axes: str = ""
     box_axis: int = 1
+    coordinates: int = 0
 
     @property
     def kind(self) -> Kind:
@@ -97,19 +99,24 @@ def find_score(graph: ir.Graph, name: str | None = None) -> Score:
     """
     if name is not None:
         value = find_value(graph, name)
-        return _with_axes(graph, _score(value, _following_activation(value), ()))
+        return with_axes(graph, _score(value, _following_activation(value), ()))
     for output in graph.outputs:
         found = _peel(output)
         if found is not None:
-            return _with_axes(graph, found)
+            return with_axes(graph, found)
     raise UnsupportedError("no output of the model is computed from floating-point scores; name the score with --score")
 
 
-def _with_axes(graph: ir.Graph, score: Score) -> Score:
+def with_axes(graph: ir.Graph, score: Score) -> Score:
+    """Return the score with what its axes mean."""
     known, value = axis_meanings(graph), find_value(graph, score.name)
     if value in known:
         score = replace(score, axes=known[value].letters)
-    return replace(score, box_axis=box_axis(value, known)) if score.kind == "boxes" else score
+    if score.kind != "boxes":
+        return score
+    axis = box_axis(value, known)
+    first = coordinates(graph, value, axis, activated=score.activation is not None)
+    return replace(score, box_axis=axis, coordinates=first)
 
 
 def _peel(value: ir.Value) -> Score | None:

@@ -146,6 +146,12 @@ def test_a_regular_grid_that_is_moved_as_in_torch(sizes: tuple[int, ...], aligne
     assert_close(found["grad/x"], theta.grad.numpy(), 1e-5)
 
 
+def _recurrent(op: str, gates: int, lengths: np.ndarray | None = None, **attributes: object) -> Sample:
+    x, w, r = np.ones((2, 2, 3)), np.ones((1, 2 * gates, 3)), np.ones((1, 2 * gates, 2))
+    given = () if lengths is None else (None, const(lengths))
+    return Sample(op, (var(x), const(w), const(r), *given), {"hidden_size": 2, **attributes})
+
+
 @pytest.mark.parametrize(
     ("sample", "why"),
     [
@@ -159,6 +165,10 @@ def test_a_regular_grid_that_is_moved_as_in_torch(sizes: tuple[int, ...], aligne
             ),
             "reduction 'mul'",
         ),
+        (_recurrent("LSTM", 4, clip=1.0), "no gradient rule for clip"),
+        (_recurrent("LSTM", 4, input_forget=1), "no gradient rule for input_forget"),
+        (_recurrent("GRU", 3, activations=["Sigmoid", "Relu"]), "no gradient rule for activations"),
+        (_recurrent("RNN", 1, lengths=np.array([2, 1], np.int32)), "no gradient rule for sequence_lens"),
     ],
     ids=lambda v: v.op if isinstance(v, Sample) else "",
 )

@@ -51,6 +51,7 @@ def test_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "passed": ["Softmax", "Flatten"],
         "kind": "classes",
         "box_axis": None,
+        "coordinates": None,
     }
     assert found["layers"] == [
         {
@@ -138,4 +139,4 @@ def test_detections_say_along_which_axis_they_are_counted(tmp_path: Path, capsys
     path = save(model(text, weights), tmp_path / "m.onnx")
     assert "detections are counted along axis 2, their values along axis 1" in run(capsys, "inspect", path).out
     score = json.loads(run(capsys, "inspect", path, "--json").out)["score"]
-    assert (score["kind"], score["box_axis"]) == ("boxes", 2)
+    assert (score["kind"], score["box_axis"], score["coordinates"]) == ("boxes", 2, 4)

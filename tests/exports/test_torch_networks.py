@@ -20,8 +20,9 @@ from tests.autodiff.sample import Array
 from tests.exports.torch_files import FLOOR, NOISES, neighbours, write
 from tests.exports.torch_networks import NETWORKS, network
 
-# One network by each exporter is enough for every day.
+# One network by each exporter is enough for every day, and the small ones.
 _FAST = {("blocks", "dynamo"), ("blocks", "script"), ("retinaface", "script")}
+_FAST |= {(name, "script") for name in ("lstm", "lstm_last", "gru", "rnn_last")}
 _CASES = [
     pytest.param(name, exporter, marks=() if (name, exporter) in _FAST else pytest.mark.slow)
     for name in NETWORKS

@@ -172,6 +172,28 @@ class Blocks(nn.Module):
         return layer, self.head(self.norm(layer.mean((2, 3))))
 
 
+class Reader(nn.Module):
+    """A reader of text as CRNN is: columns of a feature map go through recurrent layers, to classes at each of them.
+
+    With ``last``, only what the layers end in is classified.
+    """
+
+    def __init__(self, layers: type[nn.RNNBase], last: bool = False) -> None:
+        super().__init__()
+        self.last = last
+        self.trunk = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 12, 3, 2, 1), nn.ReLU())
+        self.reader = layers(12, 10, num_layers=2, bidirectional=True)
+        self.head = nn.Linear(20, _CLASSES)
+
+    def forward(self, x: torch.Tensor) -> Pair:
+        layer = self.trunk(x)
+        states, ends = self.reader(layer.mean(2).permute(2, 0, 1))
+        if not self.last:
+            return layer, self.head(states).permute(1, 0, 2)
+        end = ends[0] if isinstance(ends, tuple) else ends
+        return layer, self.head(torch.cat([end[-2], end[-1]], dim=1))
+
+
 def _segmentation(name: str) -> Dense:
     from torchvision.models import get_model
 
@@ -193,6 +215,10 @@ NETWORKS: dict[str, tuple[Callable[[], Any], tuple[int, int]]] = {
     "ssdlite320_mobilenet_v3_large": (_ssdlite, (96, 96)),
     "retinaface": (Faces, (72, 56)),
     "blocks": (Blocks, (32, 40)),
+    "lstm": (lambda: Reader(nn.LSTM), (16, 48)),
+    "lstm_last": (lambda: Reader(nn.LSTM, last=True), (16, 48)),
+    "gru": (lambda: Reader(nn.GRU), (16, 48)),
+    "rnn_last": (lambda: Reader(nn.RNN, last=True), (16, 48)),
 }
 
 

@@ -85,3 +85,18 @@ def test_a_box_is_explained_where_it_comes_from(proto: onnx.ModelProto, axis: in
     best = made(x)
     assert list(best.targets) == [detections[:, 4:].max(axis=1).argmax()]
     np.testing.assert_allclose(best.scores[0], detections[:, 4:].max(axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "ending", "count"),
+    [
+        ("float[n, 7, 20] y", "y = Identity (all)", 4),
+        ("float[n, 7, 20] y", "y = Softmax <axis = 1> (all)", 0),
+        ("float[n, 3, 20] y", "y = Identity (classes)", 0),
+        ("float[n, 7, 20] y, float[n, 4, 20] b", "y = Identity (all) b = Identity (coordinates)", 0),
+        ("float[n, 7, 20] y, float[n, 20] b", "y = Identity (all) b = ReduceMax <keepdims = 0> (all, one)", 4),
+    ],
+)
+def test_coordinates_stand_in_front_unless_the_model_says_otherwise(outputs: str, ending: str, count: int) -> None:
+    proto = model(f"g (float[n, 3, 4, 4] x) => ({outputs}) {{ {HEAD} {ending} }}", WEIGHTS | {"one": np.array([1])})
+    assert find_score(canonicalize(load(proto).ir).graph).coordinates == count

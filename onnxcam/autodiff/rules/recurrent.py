@@ -79,7 +79,7 @@ class _Direction:
 _Walk: TypeAlias = Callable[[_Direction, int], tuple[Var, Var, Var]]
 
 
-@vjp("LSTM", since=7, all_outputs=True)
+@vjp("LSTM", since=7, all_outputs=True, inputs=(_X, _H, _C))
 def lstm(op: Builder, node: NodeView, dys: list[Var | None]) -> Cotangents:
     """c = f c' + i g, h = o tanh(c) with gates i, o, f, g of x and h': dc and dh go from the last step to the first."""
     _refuse(node)
@@ -111,7 +111,7 @@ def lstm(op: Builder, node: NodeView, dys: list[Var | None]) -> Cotangents:
     return dx, None, None, None, None, dhs, dcs
 
 
-@vjp("GRU", since=7, all_outputs=True)
+@vjp("GRU", since=7, all_outputs=True, inputs=(_X, _H))
 def gru(op: Builder, node: NodeView, dys: list[Var | None]) -> Cotangents:
     """h = (1 - z) n + z h' with gates z, r of x and h', and n of x and what r lets through of h'."""
     _refuse(node)
@@ -143,7 +143,7 @@ def gru(op: Builder, node: NodeView, dys: list[Var | None]) -> Cotangents:
     return dx, None, None, None, None, dhs
 
 
-@vjp("RNN", since=7, all_outputs=True)
+@vjp("RNN", since=7, all_outputs=True, inputs=(_X, _H))
 def rnn(op: Builder, node: NodeView, dys: list[Var | None]) -> Cotangents:
     """h = tanh of what x and h' give."""
     _refuse(node)

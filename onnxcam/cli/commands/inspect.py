@@ -92,6 +92,8 @@ def _score(score: Score) -> list[str]:
     if score.kind == "boxes":
         counted, held = score.box_axis, 3 - score.box_axis
         lines.append(f"detections are counted along axis {counted}, their values along axis {held}")
+        if score.coordinates:
+            lines.append(f"the first {score.coordinates} values of each are taken for its coordinates")
     if score.passed:
         lines.append(f"the model goes on with {', '.join(reversed(score.passed))}")
     return lines
