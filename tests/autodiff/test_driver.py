@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -11,6 +13,7 @@ import pytest
 from onnx import parser
 
 from onnxcam.autodiff.differentiate import Seed, add_gradients
+from onnxcam.autodiff.registry import gradient_table
 from onnxcam.errors import DependencyError, NameNotFoundError, UnsupportedError
 from onnxcam.graph.canonical import canonicalize
 from tests.autodiff.checks import OnnxRuntime, Reference, differentiate
@@ -215,10 +218,13 @@ def test_a_second_output_that_a_rule_ignores_is_refused() -> None:
         add_gradients(canonicalize(ir.from_proto(model)), "y", ["x"])
 
 
-def test_a_weight_that_a_rule_gives_no_gradient_is_refused() -> None:
-    model = parse("g (float[1,1,4] x, float[1,1,2] w) => (float[1,1,3] y) { y = Conv(x, w) }")
-    with pytest.raises(UnsupportedError, match="input 1"):
-        add_gradients(canonicalize(ir.from_proto(model)), "y", ["w"])
+def test_an_input_that_a_rule_forgets_is_refused() -> None:
+    model = parse("g (float[2,3] x, float[2,3] w) => (float[2,3] y) { y = Mul(x, w) }")
+    (rule,) = gradient_table()["", "Mul"]
+    forgetful = replace(rule, function=lambda op, node, dy: (dy, None))
+    table = MappingProxyType({**gradient_table(), ("", "Mul"): (forgetful,)})
+    with pytest.raises(UnsupportedError, match=r"no gradient for its input 1 \('w'\); choose a layer behind it"):
+        add_gradients(canonicalize(ir.from_proto(model)), "y", ["w"], table=table)
 
 
 def test_unknown_names_are_refused() -> None:
