@@ -17,10 +17,10 @@ from onnxcam.graph.batch import batch_size, mixes_samples, open_batch
 from onnxcam.graph.canonical import Model, canonicalize
 from onnxcam.graph.inputs import ModelInput, model_inputs
 from onnxcam.graph.load import ModelFile, ModelSource, load
+from onnxcam.graph.samples import opened_score, with_samples_first
 from onnxcam.graph.score import Score, find_score
 from onnxcam.graph.serialize import to_parts
 from onnxcam.graph.values import expose, find_value
-from onnxcam.graph.samples import opened_score, with_samples_first
 from onnxcam.runtime.providers import CPU, Provider
 from onnxcam.runtime.session import Session
 

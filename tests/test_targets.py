@@ -133,7 +133,7 @@ def test_scores_of_one_sample_without_a_batch_axis() -> None:
     np.testing.assert_allclose(found.raw.sum(axis=(1, 2)), found.scores[[0, 1], [1, 3]], rtol=1e-5)
 
 
-@pytest.mark.parametrize(("batch", "shape"), [("n", "6, n, 5"), ("1", "6, 1, 5")])
+@pytest.mark.parametrize(("batch", "shape"), [("n", "6, n, 5"), ("1", "6, 1, 5"), ("n", "6, m, 5")])
 def test_steps_in_front_of_samples(batch: str, shape: str) -> None:
     """Readers of text give classes at each step as [steps, N, classes]."""
     text = f"""g (float[{batch}, 3, 4, 6] x) => (float[{shape}] y) {{

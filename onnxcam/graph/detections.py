@@ -33,9 +33,9 @@ def box_axis(score: ir.Value, known: Mapping[ir.Value, Axes]) -> int:
     waiting = [(score, _FIRST, _LAST)]
     while waiting:
         value, first, last = waiting.pop(0)
-        places = _places(value, known)
-        if places is not None:
-            return _FIRST if places == first else _LAST
+        counted = _counted(value, known) & {first, last}
+        if len(counted) == 1:
+            return _FIRST if first in counted else _LAST
         node = value.producer()
         if node is None:
             continue
@@ -74,18 +74,18 @@ def coordinates(graph: ir.Graph, score: ir.Value, axis: int, *, activated: bool)
     return 0 if few or activated or apart else _COORDINATES
 
 
-def _places(value: ir.Value, known: Mapping[ir.Value, Axes]) -> int | None:
-    """Return the axis of a value along which it has places."""
+def _counted(value: ir.Value, known: Mapping[ir.Value, Axes]) -> set[int]:
+    """Return the axes of a value that may count detections, none where nothing is known of it."""
     axes = known.get(value)
     if axes is not None and axes.letters.count("T") == 1:
-        return axes.letters.index("T")
+        return {axes.letters.index("T")}
     node = value.producer()
     if node is None or value.shape is None:
-        return None
+        return set()
     if node.op_type == "MatMul" and node.inputs[1] is not None and node.inputs[1].const_value is not None:
         # Weights mix the values of each detection and give them as the last axis.
-        return len(value.shape) - 2
-    return None
+        return set(range(len(value.shape) - 1))
+    return set()
 
 
 def _by_size(score: ir.Value) -> int:

@@ -33,7 +33,7 @@ def with_samples_first(model: ir.Model, score: Score, batch: int | None) -> Scor
     name, shape = f"{score.name}/scores", list(value.shape)
     if len(shape) < 2:
         node, shape = _with_both_axes(model.graph, value, batch, name)
-    elif len(shape) == 3 and _counts_samples(model.graph, shape[1]) and not _counts_samples(model.graph, shape[0]):
+    elif len(shape) == 3 and _steps_first(model.graph, shape[0], shape[1], batch):
         node, shape = ir.node("Transpose", [value], {"perm": [1, 0, 2]}, name=name), [shape[1], shape[0], shape[2]]
     else:
         return score
@@ -66,10 +66,14 @@ def _with_both_axes(graph: ir.Graph, value: ir.Value, batch: int | None, name: s
     return ir.node("Reshape", [value, sizes], name=name), [1, count] if of_one_sample else [count, 1]
 
 
-def _counts_samples(graph: ir.Graph, dim: _Dim) -> bool:
-    """Whether an axis has the size of an input's first one."""
+def _steps_first(graph: ir.Graph, first: _Dim, second: _Dim, batch: int | None) -> bool:
+    """Whether the second axis counts samples rather than the first one."""
     firsts = [value.shape[0] for value in data_inputs(graph) if value.shape is not None and len(value.shape)]
-    return dim in firsts and (isinstance(dim, int) or dim.value is not None)
+    if batch is None:
+        # Of an open axis the name may be lost on the way; a number is none.
+        named = not isinstance(second, int) and second.value is not None and second in firsts
+        return first not in firsts and (named or (isinstance(first, int) and not isinstance(second, int)))
+    return first != batch and second == batch
 
 
 def _told(shape: ir.Shape) -> tuple[int | str | None, ...]:

@@ -29,13 +29,11 @@ def test_every_rule_has_samples() -> None:
 
 # Of the first only the type counts, boxes are taken as they are, and an index moves in steps.
 _CONSTANT = {("CastLike", 1), ("RoiAlign", 1), ("OneHot", 0)}
-# Their weights are fixed in every file that is known; the driver says so where they are not.
-_RECURRENT = {"LSTM", "GRU", "RNN"}
 
 
 def test_every_float_input_has_a_sample_or_is_left_out_by_its_rule() -> None:
     sampled = {(s.rule, int(name[1:])) for s in SAMPLES for name in s.variables}
-    for rule in {s.rule for s in SAMPLES if s.op not in _RECURRENT}:
+    for rule in {s.rule for s in SAMPLES}:
         schema = onnx.defs.get_schema(rule.op_type, max(rule.since, MINIMUM_OPSET))
         types = {entry.type_param_str: entry.allowed_type_strs for entry in schema.type_constraints}
         for index, given in enumerate(schema.inputs):

@@ -27,7 +27,7 @@ def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert found.keys() >= {*gradient_table(), *zero_gradients(), *refusals()}
     assert found["", "Relu"]["how"] == "rule"
     assert found["", "Greater"]["note"] == "its result is true or false"
-    assert found["", "LSTM"]["how"] == "refused"
+    assert found["", "DFT"]["how"] == "refused"
     assert {name for (_, name), row in found.items() if row["how"] == "expansion"} == expansions().keys()
 
 

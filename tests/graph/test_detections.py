@@ -61,9 +61,17 @@ def test_it_is_no_matter_of_sizes() -> None:
     assert axis_of(model(text.format("4, 7", "y = Transpose <perm = [0, 2, 1]> (r)"), WEIGHTS)) == 1
 
 
-def test_weights_multiply_the_values_of_queries() -> None:
-    text = "g (float[n, 5, 8] x) => (float[n, 5, 9] y) { m = MatMul (x, w) y = Add (m, b) }"
-    assert axis_of(model(text, {"w": floats(8, 9), "b": floats(9)})) == 1
+@pytest.mark.parametrize(
+    ("sizes", "result", "ending", "axis"),
+    [
+        ("n, 5, 8", "n, 5, 9", "y = Add (m, b)", 1),
+        ("n, 5, 8", "n, 9, 5", "a = Add (m, b) y = Transpose <perm = [0, 2, 1]> (a)", 2),
+        ("5, n, 8", "n, 5, 9", "a = Add (m, b) y = Transpose <perm = [1, 0, 2]> (a)", 1),
+    ],
+)
+def test_weights_multiply_the_values_of_queries(sizes: str, result: str, ending: str, axis: int) -> None:
+    text = f"g (float[{sizes}] x) => (float[{result}] y) {{ m = MatMul (x, w) {ending} }}"
+    assert axis_of(model(text, {"w": floats(8, 9), "b": floats(9)})) == axis
 
 
 @pytest.mark.parametrize(("shape", "axis"), [("84, 8400", 2), ("8400, 84", 1), ("84, a", 2), ("a, 84", 1), ("a, b", 1)])
