@@ -1,6 +1,7 @@
 """Loops that run a fixed number of times, written out; branches whose condition is fixed, put in their node's place.
 
-What is left is refused when a gradient has to pass it: how often it runs is only known while the graph runs.
+What is left is refused when a gradient has to pass it: how often it runs is only known while the graph runs, or it is
+too much to write out.
 """
 
 from __future__ import annotations
@@ -10,25 +11,43 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
+from onnxcam.graph.branches import bodies
+from onnxcam.graph.copying import copy_node
+
 # A graph of this size is still written in a second and optimised in a few.
 _MOST_STEPS = 256
 _MOST_NODES = 20_000
+# Together with what is there already: loops inside loops multiply.
+_LARGEST_GRAPH = 25_000
 
 
 def unroll(model: ir.Model) -> bool:
-    """Write out every If, Loop and Scan of the main graph that is fixed; return whether there were any."""
+    """Write out every If, Loop and Scan that is fixed; return whether there were any.
+
+    What they hold joins the graph around them, where the next round finds it. The branches of an If that is not fixed
+    are such graphs too; the steps of a loop that is not, no gradient passes.
+    """
+    return _unroll(model.graph, model.graph)
+
+
+def _unroll(main: ir.Graph, graph: ir.Graph) -> bool:
     known: dict[str, Callable[[ir.Graph, ir.Node], bool]] = {"If": _branch, "Loop": _loop, "Scan": _scan}
-    graph = model.graph
-    found = [node for node in graph if node.domain == "" and node.op_type in known]
-    done = [known[node.op_type](graph, node) for node in found]
-    return any(done)
+    done = False
+    for node in [node for node in graph if node.domain == "" and node.op_type in known]:
+        if known[node.op_type](main, node):
+            done = True
+        elif node.op_type == "If":
+            for branch in bodies(node):
+                done = _unroll(main, branch) or done
+    return done
 
 
 class _Copier:
-    """Puts copies of a body's nodes before a node of the main graph."""
+    """Puts copies of a body's nodes before a node; weights join the main graph, where all of its branches see them."""
 
-    def __init__(self, graph: ir.Graph, node: ir.Node, body: ir.Graph) -> None:
-        self.graph, self.node, self.body = graph, node, body
+    def __init__(self, main: ir.Graph, node: ir.Node, body: ir.Graph) -> None:
+        assert node.graph is not None
+        self.main, self.graph, self.node, self.body = main, node.graph, node, body
         self.nodes: list[ir.Node] = []
         self._prefix = f"{node.name or node.outputs[0].name}/unrolled"
         self._weights: dict[ir.Value, ir.Value] = {}
@@ -43,7 +62,7 @@ class _Copier:
         value = ir.Value(
             name=name, shape=ir.Shape(tensor.numpy().shape), type=ir.TensorType(tensor.dtype), const_value=tensor
         )
-        self.graph.register_initializer(value)
+        self.main.register_initializer(value)
         return value
 
     def number(self, number: int | list[int], hint: str) -> ir.Value:
@@ -60,16 +79,7 @@ class _Copier:
     def run(self, given: Mapping[ir.Value, ir.Value], step: int) -> list[ir.Value]:
         """Append a copy of the body; return its results."""
         values = {**self._weights, **given}
-        for inner in self.body:
-            outputs = []
-            for old in inner.outputs:
-                new = ir.Value(name=f"{self._prefix}/{step}/{old.name}" if old.name else old.name)
-                values[old] = new
-                outputs.append(new)
-            inputs = [None if value is None else values.get(value, value) for value in inner.inputs]
-            name = f"{self._prefix}/{step}/{inner.name or inner.op_type}"
-            attributes = list(inner.attributes.values())
-            self.nodes.append(ir.Node(inner.domain, inner.op_type, inputs, attributes, outputs=outputs, name=name))
+        self.nodes += [copy_node(inner, values, lambda name: f"{self._prefix}/{step}/{name}") for inner in self.body]
         return [values.get(value, value) for value in self.body.outputs]
 
     def replace(self, results: Sequence[ir.Value]) -> None:
@@ -92,40 +102,48 @@ def _list(node: ir.Node, name: str, count: int) -> list[int]:
     return list(node.attributes.get_ints(name, [0] * count))
 
 
-def _is_plain(body: ir.Graph, steps: int) -> bool:
-    """Whether a body can be copied that often: it is not too large, and holds no further bodies."""
-    nested = any(a.type == ir.AttributeType.GRAPH for node in body for a in node.attributes.values())
-    return not nested and steps <= _MOST_STEPS and steps * len(body) <= _MOST_NODES
+def _has_room(main: ir.Graph, body: ir.Graph, steps: int) -> bool:
+    """Whether a body can be copied that often, into a graph that loops around this one may have made large."""
+    copies = steps * _size(body)
+    return steps <= _MOST_STEPS and copies <= _MOST_NODES and len(main) + copies <= _LARGEST_GRAPH
+
+
+def _size(body: ir.Graph) -> int:
+    """Return how many nodes a body has when the loops in it are written out too."""
+    return sum(1 + _trips(node) * sum(map(_size, bodies(node))) for node in body)
+
+
+def _trips(node: ir.Node) -> int:
+    trips = _fixed(node.inputs[0]) if node.op_type == "Loop" and node.domain == "" else None
+    return 1 if trips is None else int(trips.numpy().ravel()[0])
 
 
 def _fixed(value: ir.Value | None) -> ir.TensorProtocol | None:
     return None if value is None else value.const_value
 
 
-def _branch(graph: ir.Graph, node: ir.Node) -> bool:
+def _branch(main: ir.Graph, node: ir.Node) -> bool:
     condition = _fixed(node.inputs[0])
     if condition is None:
         return False
     name = "then_branch" if bool(condition.numpy().ravel()[0]) else "else_branch"
     body = node.attributes[name].as_graph()
-    if not _is_plain(body, 1):
-        return False
-    copier = _Copier(graph, node, body)
+    copier = _Copier(main, node, body)
     copier.replace(copier.run({}, 0))
     return True
 
 
-def _loop(graph: ir.Graph, node: ir.Node) -> bool:
+def _loop(main: ir.Graph, node: ir.Node) -> bool:
     trips, start = _fixed(node.inputs[0]), node.inputs[1]
     body = node.attributes["body"].as_graph()
     entry = _fixed(start)
     if trips is None or (start is not None and (entry is None or not bool(entry.numpy().ravel()[0]))):
         return False
     steps = int(trips.numpy().ravel()[0])
-    if not _is_plain(body, steps) or not _goes_on(body.outputs[0], body.inputs[1]) or steps < 1:
+    if not _has_room(main, body, steps) or not _goes_on(body.outputs[0], body.inputs[1]) or steps < 1:
         return False
     count = len(node.inputs) - 2
-    copier = _Copier(graph, node, body)
+    copier = _Copier(main, node, body)
     on = copier.constant(ir.tensor(np.array(True)), "on")
     states = [value for value in node.inputs[2:] if value is not None]
     if len(states) != count:
@@ -152,7 +170,7 @@ def _goes_on(value: ir.Value, entry: ir.Value) -> bool:
     return value is entry or (tensor is not None and bool(tensor.numpy().ravel()[0]))
 
 
-def _scan(graph: ir.Graph, node: ir.Node) -> bool:
+def _scan(main: ir.Graph, node: ir.Node) -> bool:
     body = node.attributes["body"].as_graph()
     scanned = node.attributes.get_int("num_scan_inputs", 0)
     count = len(node.inputs) - scanned
@@ -160,13 +178,13 @@ def _scan(graph: ir.Graph, node: ir.Node) -> bool:
     axes = _list(node, "scan_input_axes", scanned)
     shape = inputs[count].shape if len(inputs) == len(node.inputs) and scanned else None
     steps = None if shape is None else shape[axes[0]]
-    if not isinstance(steps, int) or steps < 1 or not _is_plain(body, steps):
+    if not isinstance(steps, int) or steps < 1 or not _has_room(main, body, steps):
         return False
     backward = _list(node, "scan_input_directions", scanned)
     kept = len(node.outputs) - count
     out_axes = _list(node, "scan_output_axes", kept)
     out_backward = _list(node, "scan_output_directions", kept)
-    copier = _Copier(graph, node, body)
+    copier = _Copier(main, node, body)
     states = inputs[:count]
     rows: list[list[ir.Value]] = [[] for _ in range(kept)]
     places = [copier.number(step, f"step_{step}") for step in range(steps)]

@@ -36,6 +36,41 @@ main (float[2,3] x) => (float[2,3] y) <bool which = {1}> {
     else_branch = no () => (float[2,3] q) { q = Neg(x) }>
 }
 """
+# What a step holds: a branch that the step's number chooses, one that the numbers choose, a loop, and a list of steps.
+_CHOSEN = """one = Constant <value_int = 1> () first = Equal(i, one)
+  o = If (first) <then_branch = yes () => (float[2,3] p) { p = Tanh(a) }, else_branch = no () => (float[2,3] q) {
+    q = Mul(a, x) }>"""
+_COMPUTED = """sum = ReduceSum <keepdims = 0> (a) zero = Constant <value_float = 0.0> () above = Greater(sum, zero)
+  o = If (above) <then_branch = yes () => (float[2,3] p) { p = Tanh(a) }, else_branch = no () => (float[2,3] q) {
+    r = Mul(a, x) q = Sin(r) }>"""
+_AGAIN = """o = Loop (two, on, a) <body = again (int64 j, bool gone, float[2,3] d) => (bool go_on, float[2,3] e) {
+    go_on = Identity(gone) both = Add(i, j) number = CastLike(both, d) t = Tanh(d) h = Mul(t, x)
+    e = Add(h, number) }>"""
+_ROWS = """o, unused = Scan <num_scan_inputs = 1, body = row (float[2,3] d, float[3] one_row)
+    => (float[2,3] e, float[3] f) { g = Mul(d, one_row) e = Tanh(g) f = Neg(one_row) }> (a, x)"""
+_NESTED = """
+main (float[2,3] x) => (float[2,3] y) <int64 two = {2}, int64 three = {3}, bool on = {1}> {
+  y = Loop (three, on, x) <body = step (int64 i, bool go, float[2,3] a) => (bool further, float[2,3] o) {
+    further = Identity(go) BODY }>
+}
+"""
+_LOOP_IN_IF = """
+main (float[2,3] x) => (float[2,3] y) <int64 two = {2}, bool on = {1}> {
+  sum = ReduceSum <keepdims = 0> (x) zero = Constant <value_float = 0.0> () above = Greater(sum, zero)
+  y = If (above) <then_branch = yes () => (float[2,3] p) {
+      p = Loop (two, on, x) <body = step (int64 i, bool go, float[2,3] a) => (bool further, float[2,3] b) {
+        further = Identity(go) half = Constant <value_float = 0.5> () h = Mul(a, half) b = Sin(h) }> },
+    else_branch = no () => (float[2,3] q) { q = Neg(x) }>
+}
+"""
+_IF_IN_IF = """
+main (float[2,3] x) => (float[2,3] y) <bool which = {1}, bool other = {0}> {
+  y = If (which) <then_branch = yes () => (float[2,3] p) {
+      e = Exp(x) p = If (other) <then_branch = a () => (float[2,3] r) { r = Neg(e) },
+        else_branch = b () => (float[2,3] s) { s = Tanh(e) }> },
+    else_branch = no () => (float[2,3] q) { q = Neg(x) }>
+}
+"""
 
 
 def _parsed(text: str) -> onnx.ModelProto:
@@ -44,8 +79,28 @@ def _parsed(text: str) -> onnx.ModelProto:
 
 @pytest.mark.parametrize(
     ("text", "shapes"),
-    [(_LOOP.replace("COUNT", "fixed"), {"x": (2, 3)}), (_SCAN, {"x": (3,), "s": (3, 5)}), (_IF, {"x": (2, 3)})],
-    ids=["loop", "scan", "if"],
+    [
+        (_LOOP.replace("COUNT", "fixed"), {"x": (2, 3)}),
+        (_SCAN, {"x": (3,), "s": (3, 5)}),
+        (_IF, {"x": (2, 3)}),
+        (_NESTED.replace("BODY", _CHOSEN), {"x": (2, 3)}),
+        (_NESTED.replace("BODY", _COMPUTED), {"x": (2, 3)}),
+        (_NESTED.replace("BODY", _AGAIN), {"x": (2, 3)}),
+        (_NESTED.replace("BODY", _ROWS), {"x": (2, 3)}),
+        (_IF_IN_IF, {"x": (2, 3)}),
+        (_LOOP_IN_IF, {"x": (2, 3)}),
+    ],
+    ids=[
+        "loop",
+        "scan",
+        "if",
+        "if in loop",
+        "computed if in loop",
+        "loop in loop",
+        "scan in loop",
+        "if in if",
+        "loop in if",
+    ],
 )
 def test_the_same_numbers_and_right_gradients(text: str, shapes: dict[str, tuple[int, ...]]) -> None:
     model = _parsed(text)
@@ -54,7 +109,8 @@ def test_the_same_numbers_and_right_gradients(text: str, shapes: dict[str, tuple
     if "trips" in names:
         feeds["trips"] = np.array(0, np.int64)
     canonical = canonicalize(ir.from_proto(model))
-    assert {"Loop", "Scan", "If"}.isdisjoint(node.op_type for node in canonical.graph)
+    kept = {"If"} if "above" in text else set()
+    assert {"Loop", "Scan", "If"} & {node.op_type for node in canonical.graph.all_nodes()} == kept
     forward = OnnxRuntime(model)(feeds)
     written = OnnxRuntime(ir.to_proto(canonical))(feeds)
     for of, wanted in forward.items():
@@ -72,6 +128,17 @@ def test_an_open_number_of_steps_is_refused() -> None:
     model = _parsed(_LOOP.replace("COUNT", "trips"))
     canonical = canonicalize(ir.from_proto(model))
     with pytest.raises(UnsupportedError, match=r"Loop .*number of steps is only known while the graph runs"):
+        add_gradients(canonical, "y", ["x"])
+
+
+def test_loops_that_multiply_to_too_many_steps_are_left_as_they_are() -> None:
+    model = _parsed(_NESTED.replace("BODY", _AGAIN))
+    for weight in model.graph.initializer:
+        if weight.name in ("two", "three"):
+            weight.CopyFrom(numpy_helper.from_array(np.array(200), weight.name))
+    canonical = canonicalize(ir.from_proto(model))
+    assert [node.op_type for node in canonical.graph] == ["Loop"]
+    with pytest.raises(UnsupportedError, match="more than 20000 nodes"):
         add_gradients(canonical, "y", ["x"])
 
 

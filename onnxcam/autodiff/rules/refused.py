@@ -19,7 +19,11 @@ zero_gradient(
     *("BlackmanWindow", "HammingWindow", "HannWindow", "MelWeightMatrix"), reason="its result depends on a size alone"
 )
 
-refused("Loop", "Scan", reason="its number of steps is only known while the graph runs; export with a fixed number")
+refused(
+    *("Loop", "Scan"),
+    reason="its number of steps is only known while the graph runs, or above 256, or makes more than 20000 nodes; "
+    "export with a fixed and smaller number",
+)
 refused(
     *("SequenceConstruct", "SequenceInsert", "SequenceErase", "SequenceAt", "SplitToSequence", "ConcatFromSequence"),
     reason="lists of tensors are taken apart where their lengths and positions are fixed in the file, and only there; "
