@@ -7,6 +7,8 @@ in it is known; an open batch axis stays open, so what depends on it stays in th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +20,10 @@ from onnx.reference import ReferenceEvaluator
 _Numbers: TypeAlias = list[int | None]
 _Rule: TypeAlias = Callable[[ir.Node, Sequence[_Numbers | None]], _Numbers | None]
 
+_Array: TypeAlias = npt.NDArray[Any]
+
+# What sizes, and answers to questions about them, are written in.
+_WHOLE = (ir.DataType.INT64, ir.DataType.BOOL)
 # Larger constants are no sizes.
 _LARGEST = 1024
 _NOT_CONSTANT = {"RandomNormal", "RandomUniform", "If", "Loop", "Scan"}
@@ -31,36 +37,53 @@ def fold_sizes(model: ir.Model) -> bool:
     for node in list(graph):
         if node.op_type in ("Expand", "Reshape") and not node.domain:
             _refine(node, numbers)
-        constant = _evaluate(node)
-        if constant is None:
-            partly = _partly_known(node, numbers)
-            if partly is None:
-                continue
-            numbers[node.outputs[0]] = partly
-            if None in partly or node.outputs[0].dtype != ir.DataType.INT64:
-                continue
-            scalar = node.outputs[0].shape is not None and len(node.outputs[0].shape) == 0
-            constant = np.array(partly[0] if scalar else partly, np.int64)
-        _replace(graph, node, constant)
-        folded = True
+        constants = _evaluate(node) or _known(node, numbers)
+        folded |= _replace(graph, node, constants)
     return folded
 
 
-def _replace(graph: ir.Graph, node: ir.Node, array: npt.NDArray[Any]) -> None:
-    old = node.outputs[0]
-    new = ir.Value(name=old.name, shape=ir.Shape(array.shape), type=ir.TensorType(ir.DataType.from_numpy(array.dtype)))
-    new.const_value = ir.tensor(array, name=new.name)
-    old.replace_all_uses_with(new)
-    graph.remove(node, safe=True)
-    graph.register_initializer(new)
+def _replace(graph: ir.Graph, node: ir.Node, arrays: Sequence[_Array | None]) -> bool:
+    """Put constants in the place of those results that have one; return whether any was read."""
+    done = False
+    for old, array in zip(node.outputs, arrays, strict=False):
+        if array is None or not old.uses():
+            continue
+        dtype = ir.DataType.from_numpy(array.dtype)
+        new = ir.Value(name=old.name, shape=ir.Shape(array.shape), type=ir.TensorType(dtype))
+        new.const_value = ir.tensor(array, name=new.name)
+        old.replace_all_uses_with(new)
+        # The node stays where others of its results are open.
+        old.name = f"{old.name}/folded"
+        graph.register_initializer(new)
+        done = True
+    if done and not any(value.uses() or value.is_graph_output() for value in node.outputs):
+        graph.remove(node, safe=True)
+    return done
 
 
-def _evaluate(node: ir.Node) -> npt.NDArray[Any] | None:
+def _known(node: ir.Node, numbers: dict[ir.Value, _Numbers]) -> list[_Array | None]:
+    """Note down the sizes that a node gives, as far as they are known; return those results that are so as a whole."""
+    found: list[_Array | None] = []
+    for output, partly in zip(node.outputs, _partly_known(node, numbers), strict=False):
+        found.append(None)
+        if partly is None:
+            continue
+        numbers[output] = partly
+        if None not in partly and output.dtype in _WHOLE:
+            scalar = output.shape is not None and len(output.shape) == 0
+            found[-1] = np.array(partly[0] if scalar else partly, output.dtype.numpy())
+    return found
+
+
+def _evaluate(node: ir.Node) -> list[_Array | None] | None:
     """Return what a node gives if all that it reads is constant and small."""
-    output = node.outputs[0]
-    if node.domain or len(node.outputs) != 1 or node.op_type in _NOT_CONSTANT or not node.inputs:
+    if node.domain or node.op_type in _NOT_CONSTANT or not node.inputs:
         return None
-    if output.is_graph_output() or any(v is not None and v.const_value is None for v in node.inputs):
+    if len(node.outputs) != 1 and node.op_type != "Split":
+        return None
+    if any(v.is_graph_output() for v in node.outputs) or any(
+        v is not None and v.const_value is None for v in node.inputs
+    ):
         return None
     tensors = {str(v.name): v.const_value for v in node.inputs if v is not None and v.const_value is not None}
     if any(tensor.size > _LARGEST for tensor in tensors.values()) or _is_quantized(node):
@@ -72,11 +95,15 @@ def _evaluate(node: ir.Node) -> npt.NDArray[Any] | None:
     except Exception:
         # What onnx's evaluator cannot compute is left to the runtime, which is where it was.
         return None
-    array = np.asarray(outputs[0])
-    expected = output.dtype
-    if array.size > _LARGEST or array.dtype == object or (expected is not None and expected.numpy() != array.dtype):
-        return None
-    return array
+    arrays = [np.asarray(output) for output in outputs]
+    fit = [_fits(array, value) for array, value in zip(arrays, node.outputs, strict=True)]
+    return list(arrays) if all(fit) else None
+
+
+def _fits(array: _Array, value: ir.Value) -> bool:
+    """Whether a constant may stand for a value."""
+    expected = value.dtype
+    return array.size <= _LARGEST and array.dtype != object and (expected is None or expected.numpy() == array.dtype)
 
 
 def _is_quantized(node: ir.Node) -> bool:
@@ -84,20 +111,22 @@ def _is_quantized(node: ir.Node) -> bool:
     return "quantize" in node.op_type.lower() or "QLinear" in node.op_type
 
 
-def _partly_known(node: ir.Node, numbers: dict[ir.Value, _Numbers]) -> _Numbers | None:
-    """Return the numbers of a list or scalar of sizes, as far as they are known."""
+def _partly_known(node: ir.Node, numbers: dict[ir.Value, _Numbers]) -> Sequence[_Numbers | None]:
+    """Return the numbers of each list or scalar of sizes that a node gives, as far as they are known."""
+    if node.domain or any(value.is_graph_output() for value in node.outputs):
+        return []
     rule = _RULES.get(node.op_type)
-    if rule is None or node.domain or node.outputs[0].is_graph_output():
-        return None
-    return rule(node, [None if value is None else _numbers(value, numbers) for value in node.inputs])
+    if rule is None and node.op_type != "Split":
+        return []
+    given = [None if value is None else _numbers(value, numbers) for value in node.inputs]
+    return _split(node, given) if rule is None else [rule(node, given)]
 
 
 def _numbers(value: ir.Value, numbers: dict[ir.Value, _Numbers]) -> _Numbers | None:
     if value in numbers:
         return numbers[value]
     tensor = value.const_value
-    whole = (ir.DataType.INT64, ir.DataType.BOOL)
-    if tensor is None or tensor.size > _LARGEST or len(tensor.shape) > 1 or tensor.dtype not in whole:
+    if tensor is None or tensor.size > _LARGEST or len(tensor.shape) > 1 or tensor.dtype not in _WHOLE:
         return None
     return [int(number) for number in tensor.numpy().reshape(-1)]
 
@@ -108,6 +137,27 @@ def _shape(node: ir.Node, given: Sequence[_Numbers | None]) -> _Numbers | None:
         return None
     sizes: _Numbers = [dim if isinstance(dim, int) else None for dim in source.shape]
     return sizes[node.attributes.get_int("start", 0) : node.attributes.get_int("end", len(sizes))]
+
+
+def _size(node: ir.Node, given: Sequence[_Numbers | None]) -> _Numbers | None:
+    source = node.inputs[0]
+    if source is None or source.shape is None:
+        return None
+    sizes = [dim for dim in source.shape if isinstance(dim, int)]
+    return [prod(sizes) if len(sizes) == len(source.shape) else None]
+
+
+def _split(node: ir.Node, given: Sequence[_Numbers | None]) -> Sequence[_Numbers | None]:
+    data, count = given[0], len(node.outputs)
+    if data is None:
+        return []
+    # Even parts, of which the last one may be smaller.
+    even = -(-len(data) // count)
+    lengths = given[1] if len(given) > 1 else [even] * (count - 1) + [len(data) - even * (count - 1)]
+    if lengths is None or len(lengths) != count:
+        return []
+    ends = list(accumulate([0, *(length or 0 for length in lengths)]))
+    return [] if None in lengths else [data[start:end] for start, end in pairwise(ends)]
 
 
 def _gather(node: ir.Node, given: Sequence[_Numbers | None]) -> _Numbers | None:
@@ -179,6 +229,7 @@ def _elementwise(compute: Callable[[int, int], int]) -> _Rule:
 
 _RULES: dict[str, _Rule] = {
     "Shape": _shape,
+    "Size": _size,
     "Gather": _gather,
     "Slice": _slice,
     "Concat": _concat,
@@ -189,6 +240,10 @@ _RULES: dict[str, _Rule] = {
     "Reshape": _same,
     "Where": _where,
     "Equal": _elementwise(lambda x, y: int(x == y)),
+    "Greater": _elementwise(lambda x, y: int(x > y)),
+    "GreaterOrEqual": _elementwise(lambda x, y: int(x >= y)),
+    "Less": _elementwise(lambda x, y: int(x < y)),
+    "LessOrEqual": _elementwise(lambda x, y: int(x <= y)),
     "Add": _elementwise(lambda x, y: x + y),
     "Sub": _elementwise(lambda x, y: x - y),
     "Mul": _elementwise(lambda x, y: x * y),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
+import pytest
 
 from onnxcam.graph.canonical import canonicalize
 from onnxcam.graph.load import load
@@ -77,6 +78,66 @@ def test_an_expanded_class_token_has_known_sizes() -> None:
     expanded = shapes["Expand"]
     assert expanded is not None
     assert list(expanded.dims[1:]) == [1, 6]
+
+
+def test_a_question_about_a_rank_is_answered() -> None:
+    """As torch.tile asks it; the sizes themselves are open."""
+    canonical = _canonical(
+        """g (float[n, 3, h, w] x) => (float[a, b, c, d] y) {
+            s = Shape(x)  rank = Size(s)  extra = Sub(rank, four)  more = Greater(extra, none)
+            y = If (more) <then_branch = t () => (float[a, b, c, d] p) { p = Neg(x) },
+                else_branch = e () => (float[a, b, c, d] q) { q = Tanh(x) }>
+        }""",
+        four=4,
+        none=[0],
+    )
+    assert _operators(canonical) == ["Tanh"]
+
+
+@pytest.mark.parametrize(
+    ("compare", "branch"),
+    [("Greater", "Neg"), ("GreaterOrEqual", "Neg"), ("Less", "Tanh"), ("LessOrEqual", "Tanh"), ("Equal", "Tanh")],
+)
+def test_sizes_are_compared_where_they_are_known(compare: str, branch: str) -> None:
+    """The channels, between sizes that are open."""
+    canonical = _canonical(
+        f"""g (float[n, 3, h, w] x) => (float[a, b, c, d] y) {{
+            s = Shape(x)  all = {compare}(s, two)  one = Gather(all, axis)
+            y = If (one) <then_branch = t () => (float[a, b, c, d] p) {{ p = Neg(x) }},
+                else_branch = e () => (float[a, b, c, d] q) {{ q = Tanh(x) }}>
+        }}""",
+        two=[2],
+        axis=1,
+    )
+    assert _operators(canonical) == [branch]
+
+
+def test_parts_of_constants_are_constants() -> None:
+    canonical = _canonical(
+        """g (float[n, 3, 8, 8] x) => (float[n, 3, 8, 8] y) {
+            first, second = Split (both, lengths)  target = Add(first, second)  y = Reshape(x, target)
+        }""",
+        both=[-1, 1, 4, 4, 0, 2, 4, 4],
+        lengths=[4, 4],
+    )
+    assert _operators(canonical) == ["Reshape"]
+
+
+def test_parts_of_sizes_are_known_one_by_one() -> None:
+    canonical = _canonical(
+        """g (float[n, 3, 8, 8] x) => (float[a, b] y) {
+            s = Shape(x)  batch, image, unused = Split (s, lengths)
+            channels, height = Split <num_outputs = 2> (image)
+            area = Mul(height, height)  flat = Mul(channels, area)
+            target = Concat <axis = 0> (batch, flat)  y = Reshape(x, target)
+        }""",
+        lengths=[1, 2, 1],
+    )
+    assert {"Concat", "Reshape"} <= set(_operators(canonical))
+    assert "Mul" not in _operators(canonical)
+    shape = canonical.graph.outputs[0].shape
+    assert shape is not None
+    assert shape[1] == 192
 
 
 def test_weights_and_large_constants_stay() -> None:
