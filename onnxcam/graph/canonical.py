@@ -22,6 +22,7 @@ from onnxcam.graph.quantization import read_as_real
 from onnxcam.graph.sequences import forget_types, take_apart
 from onnxcam.graph.signal import FLOATS
 from onnxcam.graph.unroll import unroll
+from onnxcam.graph.values import data_inputs
 
 Model: TypeAlias = ir.Model
 
@@ -37,6 +38,8 @@ _ROUNDS = 8
 _EXPERIMENTS = {"Affine", "Crop", "DynamicSlice", "ImageScaler", "ParametricSoftplus", "ScaledTanh"}
 # Loops and branches inside one another, or that fix one another.
 _NESTED = 8
+# Samples, channels and two axes of places.
+_IMAGE_RANK = 4
 # The oldest file format that may carry opset 18.
 _MINIMUM_IR = 8
 
@@ -171,6 +174,26 @@ def _drop_unused(model: ir.Model) -> ir.Model:
     return passes.RemoveUnusedNodesPass()(model).model
 
 
+def _doubt_sizes(model: ir.Model) -> ir.Model:
+    """Forget the sizes of places that outputs declare, where images of any size go: often they are the exporter's.
+
+    Inference, which comes next, tells them again where the graph does. It would believe what it finds declared, and so
+    would whoever feeds a cotangent. Samples, classes and single places are no matter of the image's size.
+    """
+    if not any(_has_open_places(value) for value in data_inputs(model.graph)):
+        return model
+    for value in model.graph.outputs:
+        if value.shape is not None and len(value.shape) >= _IMAGE_RANK:
+            places = [None if isinstance(dim, int) and dim > 1 else dim for dim in value.shape.dims[2:]]
+            value.shape = ir.Shape([*value.shape.dims[:2], *places])
+    return model
+
+
+def _has_open_places(value: ir.Value) -> bool:
+    shape = value.shape
+    return shape is not None and len(shape) >= _IMAGE_RANK and any(not isinstance(dim, int) for dim in shape.dims[1:])
+
+
 def infer_shapes(model: ir.Model) -> ir.Model:
     """Fill in shapes and types; an operator that cannot be inferred leaves its outputs unknown."""
     # onnx infers nothing for GroupNormalization, whose result is as InstanceNormalization's: lend it that name.
@@ -241,6 +264,7 @@ _STEPS: tuple[Callable[[ir.Model], ir.Model], ...] = (
     _drop_unused,
     _lift_branch_weights,
     _name_everything,
+    _doubt_sizes,
     infer_shapes,
     _settle_sizes,
     _unroll,

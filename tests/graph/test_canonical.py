@@ -123,3 +123,37 @@ def test_weights_in_a_file_of_their_own_stay_there(tmp_path: Path) -> None:
     x = floats(2, 3, 8, 8)
     here = onnxcam.Explainer(path)(x)
     np.testing.assert_allclose(here.raw, onnxcam.Explainer(proto)(x).raw, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("ending", ["y = Identity(big)", "y = Softmax <axis = 1> (big)"])
+def test_declared_sizes_of_places_are_not_believed_where_images_of_any_size_go(ending: str) -> None:
+    """The exporter's example was 8 x 8; the graph enlarges to the size of the image, and so its cotangent is."""
+    proto = model(
+        f"""g (float[n, 3, h, w] x) => (float[n, 5, 8, 8] y) {{
+            c = Conv <strides = [2, 2]> (x, k)
+            s = Shape <start = 2> (x)  front = Shape <end = 2> (c)  all = Concat <axis = 0> (front, s)
+            big = Resize <mode = "linear"> (c, , , all)
+            {ending}
+        }}""",
+        {"k": floats(5, 3, 3, 3)},
+    )
+    x, cotangent = floats(2, 3, 12, 10), floats(2, 5, 12, 10, seed=1)
+    graph = onnxcam.differentiate(proto, of="y", wrt=["x"])
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert session.run(["grad/x"], {"x": x, "cotangent": cotangent})[0].shape == x.shape
+    mask = np.zeros((12, 10), bool)
+    mask[3:6, 2:] = True
+    found = onnxcam.Explainer(proto, "gradient", score="y", providers=["cpu"])(x, targets=onnxcam.target.Class(1, mask))
+    assert len(found.raw) == len(x)
+
+
+def test_declared_sizes_stay_where_the_graph_has_them() -> None:
+    proto = model(
+        "g (float[n, 3, h, w] x) => (float[n, 3, 6, 6] y, float[n, 5, 1, 1] z) "
+        "{ y = Resize (x, , , sizes)  z = Reshape(x, target) }",
+        {"sizes": np.array([2, 3, 6, 6]), "target": np.array([-1, 5, 1, 1])},
+    )
+    y, z = (value.shape for value in canonicalize(load(proto).ir).graph.outputs)
+    assert y is not None
+    assert z is not None
+    assert (list(y.dims[1:]), list(z.dims[1:])) == ([3, 6, 6], [5, 1, 1])
