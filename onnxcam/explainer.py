@@ -50,7 +50,7 @@ from onnxcam.runtime.messages import memory_told
 from onnxcam.runtime.providers import Provider
 from onnxcam.runtime.session import Session
 from onnxcam.setting import Progress, Setting
-from onnxcam.targets import Targets, by_class, choose, contrasted, spread
+from onnxcam.targets import Targets, box_labels, choose, contrasted, shown, spread
 from onnxcam.torch_engine import TorchEngine
 
 Tensor: TypeAlias = npt.NDArray[Any]
@@ -236,7 +236,7 @@ class Explainer:
     def _explain(self, inputs: Tensor | Mapping[str, Tensor], targets: Targets) -> Explanation:
         asked = self.ask(inputs, targets)
         found = asked.found
-        scores = by_class(found.scores, self.network.score)
+        scores = shown(found.scores, found.chosen)
         if self.labels is not None and self.network.score.kind != "boxes":
             check_labels(self.labels, scores.shape[1])
         raw = self._formula(asked)
@@ -252,7 +252,7 @@ class Explainer:
             score=self.network.score.name,
             provider=self.engine.provider,
             warnings=tuple(tuple(texts) for texts in doubts),
-            labels=None if self.network.score.kind == "boxes" else self.labels,
+            labels=box_labels(scores) if self.network.score.kind == "boxes" else self.labels,
             activation=self.network.score.activation if self.network.score.kind == "classes" else None,
             provenance=self.provenance,
             samples=tuple(asked.origin.tolist()),

@@ -19,6 +19,8 @@ from onnxcam.report.files import make_folder, plain, slug
 from onnxcam.report.saving import FORMAT, Saved, Writer
 
 _SHEET = 16
+# A signal is drawn this many times wider than high.
+_STRIP = 8
 # Maps of so many places are drawn full from this quantile on, unless it is next to nothing.
 _MANY = 28 * 28
 _BRIGHT = 0.99
@@ -164,12 +166,12 @@ class Explanation:
         return caption(picture, target.label.split(",")[0], f"{_title(self.method)}  {value}")
 
     def _picture(self) -> Image.Image:
-        map = self.maps[0]
+        map = _in_a_plane(self.maps[0])
         size = (map.shape[1], map.shape[0])
         if self.raw[0].size >= _MANY:
             # Of so many places a few outliers would leave all others too dark to see.
             map = np.clip(map / max(float(np.quantile(map, _BRIGHT)), _DARK), 0, 1)
-        if not self.photos:
+        if not self.photos or self.maps[0].ndim != 2:
             return Image.fromarray(colourise(map)).resize(display_size(size), Image.Resampling.BILINEAR)
         photo = for_display(self.photos[0])
         frame = self.frames[0] if self.frames else Frame.whole(self.photos[0].size, size)
@@ -245,3 +247,10 @@ def _title(method: Mapping[str, Any]) -> str:
     while isinstance(method := method.get("method", {}), Mapping) and method:
         names.append(str(method.get("name", "")))
     return "-".join(name for name in reversed(names) if name)
+
+
+def _in_a_plane(map: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a map to draw: a signal's as a strip, the middle slice of a volume's."""
+    if map.ndim == 1:
+        return np.tile(map, (max(len(map) // _STRIP, 1), 1))
+    return map[len(map) // 2] if map.ndim == 3 else map

@@ -73,7 +73,7 @@ class NetworkProbe:
     @cached_property
     def a(self) -> Tensor:
         """The layer's value."""
-        return self.setting.places(self.layer, self.found.values[self.layer.name]).astype(np.float32, copy=False)
+        return self._places(self.layer, self.found.values[self.layer.name]).astype(np.float32, copy=False)
 
     @cached_property
     def g(self) -> Tensor:
@@ -82,7 +82,7 @@ class NetworkProbe:
         gradient = self.found.gradients.get(name)
         if gradient is None:
             gradient = self._behind.gradients(self.samples.tolist(), self.weights)
-        return self.setting.places(self.layer, gradient).astype(np.float32, copy=False)
+        return self._places(self.layer, gradient).astype(np.float32, copy=False)
 
     @property
     def scores(self) -> Tensor:
@@ -146,13 +146,13 @@ class NetworkProbe:
         """Run the gradient's gradient."""
         self._need_onnx("second derivatives")
         found = self._behind.curvature(self.samples.tolist(), self.weights, self._whole(v))
-        return self.setting.places(self.layer, found)
+        return self._places(self.layer, found)
 
     def lift(self) -> Tensor:
         """Run what follows the layer on it and on zeros at once, and DeepLIFT's rules back."""
         self._need_onnx("DeepLIFT")
         found = self._behind.lift(self.samples.tolist(), self.weights)
-        return self.setting.places(self.layer, found)
+        return self._places(self.layer, found)
 
     def guided(self) -> Tensor:
         """Run the whole network, and guided backpropagation's rules back."""
@@ -178,10 +178,10 @@ class NetworkProbe:
         source = network.score.name if of == "score" else self.layer.name
         end = self._end(to)
         if self._has_walked(composite, given, source, end.name):
-            return setting.places(end, np.asarray(self.found.end)).astype(np.float32, copy=False)
+            return self._places(end, np.asarray(self.found.end)).astype(np.float32, copy=False)
         feeds = self._rows(self.samples)
         found = setting.relevances.run(feeds, given, composite, source, end.name)
-        return setting.places(end, found).astype(np.float32, copy=False)
+        return self._places(end, found).astype(np.float32, copy=False)
 
     def _has_walked(self, composite: Composite, start: Tensor, of: str, to: str) -> bool:
         """Whether the engine has walked the same way already; relevance is linear in what it begins with."""
@@ -220,7 +220,7 @@ class NetworkProbe:
     def places(self, tokens: Tensor) -> Tensor:
         """Return tokens as the places that they stand for."""
         layer = self.layer
-        return to_places(tokens, layer.grid, layer.before, layer.after, self.setting.grid)
+        return to_places(tokens, layer.grid, layer.before, layer.after, self.setting.grid, self._extent)
 
     def steps(self, total: int) -> Iterator[int]:
         """Count, and tell."""
@@ -270,12 +270,22 @@ class NetworkProbe:
         ends = [np.ones((*keep.shape[:2], extra), np.float32) for extra in (before, after)]
         return np.concatenate([ends[0], keep.reshape(*keep.shape[:2], -1), ends[1]], axis=2)
 
+    @property
+    def _extent(self) -> tuple[int, ...]:
+        """Height and width of the images, as far as they have these axes."""
+        image = self.setting.image
+        shape = self.feeds[image.name].shape
+        return tuple(shape[axis] for axis in spatial_axes(image.axes))
+
+    def _places(self, layer: Layer, array: Tensor) -> Tensor:
+        return self.setting.places(layer, array, self._extent)
+
     @cached_property
     def _arrangement(self) -> tuple[tuple[int, ...], int, int]:
         """Grid of the layer's tokens, and how many in front and behind stand for no place."""
         layer = self.layer
         count = self.found.values[layer.name].shape[spatial_axes(layer.axes)[0]]
-        return arrangement(count, layer.grid, layer.before, layer.after, self.setting.grid)
+        return arrangement(count, layer.grid, layer.before, layer.after, self.setting.grid, self._extent)
 
     def _whole(self, v: Tensor) -> Tensor:
         """Return a direction at places as one of the layer's value, 0 at tokens that stand for no place."""

@@ -79,9 +79,9 @@ class Setting:
             self._parts[layer] = Parts(self.network, layer, self.running)
         return self._parts[layer]
 
-    def places(self, layer: Layer, array: Tensor) -> Tensor:
-        """Return a value of a layer as ``[N, C, *space]``."""
+    def places(self, layer: Layer, array: Tensor, extent: tuple[int, ...]) -> Tensor:
+        """Return a value of a layer as ``[N, C, *space]``, for images of some extent."""
         array = array.transpose(channels_first(layer.axes))
         if "T" not in layer.axes:
             return array
-        return to_places(array, layer.grid, layer.before, layer.after, self.grid)
+        return to_places(array, layer.grid, layer.before, layer.after, self.grid, extent)

@@ -206,6 +206,21 @@ def by_class(scores: Tensor, score: Score) -> npt.NDArray[np.float32]:
     return scores.reshape(len(scores), -1)
 
 
+def shown(scores: Tensor, chosen: Chosen) -> npt.NDArray[np.float32]:
+    """Return scores to show, ``[N, classes]``; of a box that is explained, the number that is."""
+    found = by_class(scores, chosen.score)
+    if chosen.score.kind == "boxes" and chosen.is_resolved:
+        found = found.copy()
+        for row, box in enumerate(chosen.indices):
+            found[row, box] = chosen.value(row, scores[row : row + 1])[0]
+    return found
+
+
+def box_labels(scores: Tensor) -> tuple[str, ...]:
+    """Return names for boxes, which have none."""
+    return tuple(f"box {index}" for index in range(scores.shape[1]))
+
+
 def _target(wanted: object, labels: Sequence[str] | None) -> Target:
     if wanted is None:
         return Class()

@@ -10,7 +10,7 @@ from onnxcam.graph.layout import Axes
 
 _FIRST, _LAST = 1, 2
 # Detectors write a box's four coordinates in front of its scores.
-_COORDINATES = 4
+COORDINATES = 4
 # What may come between the layers of a detector and its output, one axis staying what it is.
 _KEEPS_AXES = {
     *("Concat", "Split", "Slice", "Softmax", "Sigmoid", "Exp", "Clip", "Relu", "Cast", "Identity"),
@@ -63,15 +63,15 @@ def coordinates(graph: ir.Graph, score: ir.Value, axis: int, *, activated: bool)
         activated: whether an activation makes probabilities of them.
     """
     values = None if score.shape is None else score.shape[_FIRST + _LAST - axis]
-    few = isinstance(values, int) and values <= _COORDINATES
+    few = isinstance(values, int) and values <= COORDINATES
     apart = any(
         output is not score
         and output.shape is not None
         and len(output.shape) == 3
-        and _COORDINATES in tuple(output.shape)[1:]
+        and COORDINATES in tuple(output.shape)[1:]
         for output in graph.outputs
     )
-    return 0 if few or activated or apart else _COORDINATES
+    return 0 if few or activated or apart else COORDINATES
 
 
 def _counted(value: ir.Value, known: Mapping[ir.Value, Axes]) -> set[int]:

@@ -63,7 +63,7 @@ def _averages_all(graph: ir.Graph, node: ir.Node) -> bool:
     axes = node.inputs[1].const_value if len(node.inputs) > 1 and node.inputs[1] is not None else None
     if not meaning or axes is None:
         return False
-    return sorted(int(axis) % len(meaning) for axis in axes.numpy()) == spatial_axes(meaning)
+    return sorted(int(axis) % len(meaning) for axis in axes.numpy()) == sorted(spatial_axes(meaning))
 
 
 # Operators that are linear in all of their inputs together, and such that are in one while the others stay fixed.

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from onnxcam.errors import NameNotFoundError, UnsupportedError
 from onnxcam.graph.branches import reads
+from onnxcam.graph.inputs import model_inputs
 from onnxcam.graph.layout import Axes, axis_meanings, spatial_axes
 from onnxcam.graph.signal import carries_signal
 from onnxcam.graph.tokens import is_mixed
@@ -96,11 +97,11 @@ def candidates(graph: ir.Graph, score: str) -> list[Layer]:
     A layer is a value that every path from the inputs to the score passes through, of known axes and with more than one
     place. Of a convolution with its normalisation and activation, the result counts; tokens count as long as the score
     still reads more than one of them, which behind the last attention of a network with a class token it does not. A
-    network without such a value
-    (parallel branches up to the score) offers every spatial value on the way.
+    network without such a value (parallel branches up to the score) offers every spatial value on the way. Paths begin
+    at the image where there are other inputs too, and a value that does not count samples first is none.
     """
-    axes = axis_meanings(graph)
-    nodes, on_way = way(graph, find_value(graph, score))
+    axes = {value: found for value, found in axis_meanings(graph).items() if found.letters.startswith("N")}
+    nodes, on_way = way(graph, find_value(graph, score), _image(graph))
     narrow = bottlenecks(nodes, on_way)
     forms = _other_forms(find_value(graph, score), on_way)
     for values in (narrow, [value for node in nodes for value in node.outputs if value in on_way]):
@@ -133,6 +134,11 @@ def find_layer(graph: ir.Graph, score: str, wanted: str | int | None = None) -> 
     if axes is None:
         raise UnsupportedError(
             f"layer '{wanted}' of shape {value.shape} has no axes that are known to span space; "
+            "choose one that onnxcam inspect lists"
+        )
+    if not axes.letters.startswith("N"):
+        raise UnsupportedError(
+            f"layer '{wanted}' of shape {value.shape} counts something else than samples along its first axis; "
             "choose one that onnxcam inspect lists"
         )
     layer = _layer(value, axes)
@@ -170,9 +176,18 @@ def _layer(value: ir.Value, axes: Axes) -> Layer:
     )
 
 
-def way(graph: ir.Graph, score: ir.Value) -> tuple[list[ir.Node], set[ir.Value]]:
-    """Return the nodes between inputs and score in order, and the values on the way."""
-    seen = set(data_inputs(graph))
+def _image(graph: ir.Graph) -> list[ir.Value]:
+    """Return the input that holds the image; all of them where none looks like one."""
+    inputs = data_inputs(graph)
+    names = [entry.name for entry in model_inputs(graph) if entry.axes][:1]
+    return [value for value in inputs if value.name in names] or inputs
+
+
+def way(
+    graph: ir.Graph, score: ir.Value, sources: Sequence[ir.Value] | None = None
+) -> tuple[list[ir.Node], set[ir.Value]]:
+    """Return the nodes between inputs, or some of them, and score in order, and the values on the way."""
+    seen = set(data_inputs(graph) if sources is None else sources)
     for node in graph:
         if any(value in seen for value in reads(node)):
             seen.update([value for value in node.outputs if carries_signal(node, value, seen)])

@@ -73,6 +73,10 @@ def _meaning(node: ir.Node, known: dict[ir.Value, Axes]) -> Axes | None:
     given = [known[value] for value in node.inputs if value is not None and value in known]
     if node.op_type in TAKE_CHANNELS_FIRST and not (given and node.op_type in _NORMALIZATIONS):
         letters = AXES_BY_RANK.get(rank or 0)
+        # Rows and columns may have been exchanged before.
+        turned = known.get(node.inputs[0]) if node.inputs and node.inputs[0] is not None else None
+        if turned is not None and letters is not None and sorted(turned.letters) == sorted(letters):
+            letters = turned.letters if turned.letters.startswith("NC") else letters
         return None if letters is None else Axes(letters)
     if not given or node.op_type in _MIX_AXES:
         return None
@@ -165,8 +169,8 @@ def _sliced(node: ir.Node, axes: Axes) -> Axes | None:
 
 
 def spatial_axes(letters: str) -> list[int]:
-    """Return the positions of the axes that span space."""
-    return [axis for axis, letter in enumerate(letters) if letter in _SPACE]
+    """Return the positions of the axes that span space, those of an image's depth, rows and columns in this order."""
+    return sorted((axis for axis, letter in enumerate(letters) if letter in _SPACE), key=letters.__getitem__)
 
 
 def channels_first(letters: str) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import onnx_ir as ir
 
 from onnxcam.errors import UnsupportedError
-from onnxcam.graph.detections import box_axis, coordinates
+from onnxcam.graph.detections import COORDINATES, box_axis, coordinates
 from onnxcam.graph.layout import axis_meanings
 from onnxcam.graph.signal import FLOATS
 from onnxcam.graph.values import find_value
@@ -100,11 +100,25 @@ def find_score(graph: ir.Graph, name: str | None = None) -> Score:
     if name is not None:
         value = find_value(graph, name)
         return with_axes(graph, _score(value, _following_activation(value), ()))
-    for output in graph.outputs:
-        found = _peel(output)
-        if found is not None:
-            return with_axes(graph, found)
+    found = [with_axes(graph, score) for score in map(_peel, graph.outputs) if score is not None]
+    for score in found:
+        if not _is_coordinates(score, found):
+            return score
     raise UnsupportedError("no output of the model is computed from floating-point scores; name the score with --score")
+
+
+def _is_coordinates(score: Score, others: list[Score]) -> bool:
+    """Whether an output gives four coordinates for each of the detections that another one gives scores for."""
+
+    def is_such(one: Score) -> bool:
+        counts = {one.shape[one.box_axis], score.shape[score.box_axis]}
+        # An open number may be any.
+        matches = len(counts) == 1 or not all(isinstance(count, int) for count in counts)
+        return one.kind == "boxes" and one.shape[3 - one.box_axis] != COORDINATES and matches
+
+    if score.kind != "boxes" or score.shape[3 - score.box_axis] != COORDINATES:
+        return False
+    return any(is_such(other) for other in others if other is not score)
 
 
 def with_axes(graph: ir.Graph, score: Score) -> Score:

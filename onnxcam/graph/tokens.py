@@ -50,7 +50,12 @@ def _joins_tokens(node: ir.Node, axes: dict[ir.Value, Axes]) -> bool:
 
 
 def to_places(
-    array: npt.NDArray[Any], grid: tuple[int, ...], before: int, after: int, wanted: tuple[int, ...] | None = None
+    array: npt.NDArray[Any],
+    grid: tuple[int, ...],
+    before: int,
+    after: int,
+    wanted: tuple[int, ...] | None = None,
+    extent: tuple[int, ...] = (),
 ) -> npt.NDArray[Any]:
     """Return tokens as places.
 
@@ -60,25 +65,31 @@ def to_places(
         before: tokens in front that stand for no place.
         after: such tokens behind.
         wanted: rows and columns that the user gives; the extra tokens are then looked for in front.
+        extent: of the image, whose patches the tokens may be; a square is guessed where it is not given.
 
     Returns:
         ``[N, C, rows, columns]``.
 
     Raises:
-        UnsupportedError: the grid is not known and the number of tokens does not suggest a square.
+        UnsupportedError: the grid is not known, and the tokens are no patches of the image nor a square.
     """
     count = array.shape[2]
-    grid, before, after = arrangement(count, grid, before, after, wanted)
+    grid, before, after = arrangement(count, grid, before, after, wanted, extent)
     return array[:, :, before : count - after].reshape(*array.shape[:2], *grid)
 
 
 def arrangement(
-    count: int, grid: tuple[int, ...], before: int, after: int, wanted: tuple[int, ...] | None = None
+    count: int,
+    grid: tuple[int, ...],
+    before: int,
+    after: int,
+    wanted: tuple[int, ...] | None = None,
+    extent: tuple[int, ...] = (),
 ) -> tuple[tuple[int, ...], int, int]:
     """Return rows and columns of ``count`` tokens, and how many in front and behind stand for no place.
 
     Raises:
-        UnsupportedError: the grid is not known and the number of tokens does not suggest a square.
+        UnsupportedError: the grid is not known, and the tokens are no patches of the image nor a square.
     """
     if wanted is not None:
         before = count - int(np.prod(wanted))
@@ -88,14 +99,27 @@ def arrangement(
             )
         return wanted, before, 0
     if not grid or count - before - after != int(np.prod(grid)):
-        grid, before = _square(count - after, before)
+        grid, before = _guessed(count - after, before, extent)
     return grid, before, after
 
 
-def _square(count: int, before: int) -> tuple[tuple[int, int], int]:
-    """Guess a square grid behind the usual numbers of extra tokens."""
-    for extra in dict.fromkeys((before, *_USUAL_EXTRAS)):
-        side = isqrt(max(count - extra, 0))
-        if side > 1 and side * side == count - extra:
-            return (side, side), extra
-    raise UnsupportedError(f"{count} tokens stand for no square of places; give the grid with --grid ROWSxCOLUMNS")
+def _guessed(count: int, before: int, extent: tuple[int, ...]) -> tuple[tuple[int, int], int]:
+    """Guess the grid behind the usual numbers of extra tokens: square patches of the image, or a square of places."""
+    extras = list(dict.fromkeys((before, *_USUAL_EXTRAS)))
+    if len(extent) == 2:
+        whole, cut = _patches(*extent)
+        tried = [(grid, extra) for extra in extras for grid in whole] + [(grid, before) for grid in cut]
+    else:
+        tried = [((side, side), extra) for extra in extras for side in range(isqrt(count), 1, -1)]
+    for (rows, columns), extra in tried:
+        if rows * columns == count - extra > 1:
+            return (rows, columns), extra
+    raise UnsupportedError(f"{count} tokens suggest no grid of places; give it with --grid ROWSxCOLUMNS")
+
+
+def _patches(height: int, width: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return the grids that square patches make of an image: those without a rest; the rest cut off or filled up."""
+    sides = range(1, min(height, width) + 1)
+    whole = [(height // side, width // side) for side in sides if not height % side and not width % side]
+    cut = [(height // side, width // side) for side in sides]
+    return whole, cut + [(-(-height // side), -(-width // side)) for side in sides]

@@ -108,3 +108,13 @@ def test_a_box_is_explained_where_it_comes_from(proto: onnx.ModelProto, axis: in
 def test_coordinates_stand_in_front_unless_the_model_says_otherwise(outputs: str, ending: str, count: int) -> None:
     proto = model(f"g (float[n, 3, 4, 4] x) => ({outputs}) {{ {HEAD} {ending} }}", WEIGHTS | {"one": np.array([1])})
     assert find_score(canonicalize(load(proto).ir).graph).coordinates == count
+
+
+@pytest.mark.parametrize("outputs", ["float[n, 4, 20] b, float[n, 3, 20] s", "float[n, 3, 20] s, float[n, 4, 20] b"])
+def test_scores_are_explained_where_boxes_stand_apart(outputs: str) -> None:
+    proto = model(
+        f"g (float[n, 3, 4, 4] x) => ({outputs}) {{ {HEAD} b = Identity (coordinates) s = Identity (classes) }}",
+        WEIGHTS,
+    )
+    score = find_score(canonicalize(load(proto).ir).graph)
+    assert (score.shape, score.coordinates) == (("n", 3, 20), 0)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 
+import onnxcam
 from onnxcam.errors import NameNotFoundError, UnsupportedError
 from onnxcam.graph.canonical import canonicalize
 from onnxcam.graph.layers import candidates, find_layer
@@ -99,3 +101,51 @@ def test_a_network_without_space_names_the_way_out() -> None:
     ).graph
     with pytest.raises(UnsupportedError, match="gradient-x-input"):
         find_layer(graph, "y")
+
+
+TURNED = {"w": floats(4, 3, 3, 3), "v": floats(4, 4, 3, 3), "f": floats(4, 2)}
+
+
+@pytest.mark.parametrize(
+    ("turn", "axes"),
+    [
+        ("t = Transpose <perm = [0, 1, 3, 2]> (c) d = Conv (t, v) y = GlobalAveragePool (d)", "NCWH"),
+        ("d = Transpose <perm = [0, 3, 2, 1]> (c) y = ReduceMean <keepdims = 0> (d, places)", "NWHC"),
+    ],
+)
+def test_rows_stay_rows_where_a_network_exchanges_them(turn: str, axes: str) -> None:
+    """The picture is not to lie on its side: a bright row of the image is a row of the map."""
+    text = f"g (float[n, 3, 15, 12] x) => (y) {{ c = Conv (x, w) {turn} }}"
+    proto = model(text, TURNED | {"places": np.array([1, 2])})
+    made = onnxcam.Explainer(proto, "hires-cam", "d", preprocess="unit")
+    assert made.layer.axes == axes
+    x = np.zeros((1, 3, 15, 12), np.float32)
+    x[:, :, 4] = floats(3, 1)
+    raw = made(x, 1).raw[0]
+    assert raw.shape == ((11, 8) if axes == "NCWH" else (13, 10))
+    lit = np.abs(raw).sum(axis=1) > 1e-6
+    assert lit.any()
+    assert not lit.all()
+
+
+def test_the_image_of_two_inputs_is_what_layers_belong_to() -> None:
+    graph = _graph(
+        """g (float[n, 3, 8, 8] left, float[n, 3, 8, 8] right) => (float[n, 4] y) {
+            a = Conv (left, w) p = GlobalAveragePool (a)
+            b = Conv (right, w) q = GlobalAveragePool (b)
+            s = Add (p, q) y = Flatten (s)
+        }"""
+    )
+    assert [layer.name for layer in candidates(graph, "y")] == ["a"]
+
+
+def test_a_layer_that_does_not_count_samples_first_is_none() -> None:
+    text = """g (float[n, 3, 8, 8] x) => (float[n, 4] y) {
+        a = Conv (x, w) r = Reshape (a, joined) t = Transpose <perm = [2, 0, 1]> (r)
+        e = Exp (t) y = ReduceMean <keepdims = 0> (e, first)
+    }"""
+    proto = model(text, {"w": floats(4, 3, 3, 3), "joined": np.array([0, 4, -1]), "first": np.array([0])})
+    graph = canonicalize(load(proto).ir).graph
+    assert [layer.name for layer in candidates(graph, "y")] == ["a"]
+    with pytest.raises(UnsupportedError, match="something else than samples"):
+        find_layer(graph, "y", "t")

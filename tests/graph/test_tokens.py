@@ -134,3 +134,28 @@ def test_tokens_become_places(
 def test_no_square_and_no_room_are_refused(count: int, wanted: tuple[int, int] | None) -> None:
     with pytest.raises(UnsupportedError, match="--grid"):
         to_places(np.zeros((1, 1, count)), (), 0, 0, wanted)
+
+
+@pytest.mark.parametrize(
+    ("count", "extent", "shape", "first"),
+    [
+        (36, (64, 144), (4, 9), 0),
+        (37, (64, 144), (4, 9), 1),
+        (50, (80, 160), (5, 10), 0),
+        (56, (100, 120), (7, 8), 0),
+        (48, (100, 130), (6, 8), 0),
+        (201, (224, 224), (14, 14), 5),
+    ],
+)
+def test_tokens_are_patches_of_the_image(
+    count: int, extent: tuple[int, int], shape: tuple[int, int], first: int
+) -> None:
+    """Of an open size the graph tells no grid. A square that fits the number is none of an oblong image."""
+    places = to_places(np.arange(count, dtype=np.float32)[None, None], (), 0, 0, None, extent)
+    assert places.shape == (1, 1, *shape)
+    assert places.ravel()[0] == first
+
+
+def test_tokens_that_are_no_patches_are_refused() -> None:
+    with pytest.raises(UnsupportedError, match="--grid"):
+        to_places(np.zeros((1, 1, 49)), (), 0, 0, None, (64, 144))
