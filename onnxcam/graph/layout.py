@@ -136,7 +136,13 @@ def _joined(node: ir.Node, known: dict[ir.Value, Axes], axes: Axes) -> Axes | No
     """Tokens that stand for no place may be put in front of the others, or behind them."""
     axis = node.attributes.get_int("axis", 0) % len(axes.letters)
     if axes.letters[axis] != "T":
-        return axes
+        if axes.letters[axis] in "NC" or all(value in known for value in node.inputs):
+            return axes
+        # The places of a signal become tokens beside a class token; what is put beside an image is no part of it.
+        sizes = [_sizes(value)[axis] for value in node.inputs if value in known]
+        if len(axes.letters) != 3 or len(sizes) != 1 or sizes[0] is None:
+            return None
+        axes = Axes(axes.letters.replace(axes.letters[axis], "T"), (sizes[0],))
     before, after, seen = axes.before, axes.after, False
     for value in node.inputs:
         if value is not None and value in known:

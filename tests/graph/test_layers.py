@@ -149,3 +149,16 @@ def test_a_layer_that_does_not_count_samples_first_is_none() -> None:
     assert [layer.name for layer in candidates(graph, "y")] == ["a"]
     with pytest.raises(UnsupportedError, match="something else than samples"):
         find_layer(graph, "y", "t")
+
+
+def test_the_class_token_of_a_signal_is_no_place() -> None:
+    text = """g (float[n, 2, 24] x) => (float[n, 5] y) {
+        c = Conv <strides = [4]> (x, w) t = Transpose <perm = [0, 2, 1]> (c)
+        first = Expand (zero, one_token) j = Concat <axis = 1> (first, t) e = MatMul (j, v)
+        y = ReduceMean <keepdims = 0> (e, tokens)
+    }"""
+    weights = {"w": floats(5, 2, 4), "v": floats(5, 5), "zero": np.zeros((1, 1, 1), np.float32)}
+    shapes = {"one_token": np.array([1, 1, 5]), "tokens": np.array([1])}
+    made = onnxcam.Explainer(model(text.replace("[n,", "[1,"), weights | shapes), "hires-cam", preprocess="unit")
+    assert (made.layer.axes, made.layer.grid, made.layer.before) == ("NTC", (6,), 1)
+    assert made(floats(1, 2, 24)).raw.shape == (1, 6)
