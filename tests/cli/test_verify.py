@@ -16,9 +16,9 @@ m.onnx on CPUExecutionProvider, score 'pooled'
 
 AT         CHECK                                     ERROR  ALLOWED  VERDICT
 layer 'a'  gradient against that of the part behind  E      1e-02    agrees
-layer 'a'  gradient against differences              E      1e-03    agrees   float64, step 1e-07
+layer 'a'  gradient against differences              E      3e-03    agrees   float64, step 1e-07
 input 'x'  gradient against that of the part behind  E      1e-02    agrees
-input 'x'  gradient against differences              E      1e-03    agrees   float64, step 1e-07
+input 'x'  gradient against differences              E      3e-03    agrees   float64, step 1e-07
 """
 
 
