@@ -24,6 +24,8 @@ from onnxcam.graph.values import expose, find_value
 from onnxcam.runtime.providers import CPU, Provider
 from onnxcam.runtime.session import Session
 
+# Random integers fit every type that a model may take them in.
+_MOST = 127
 Tensor: TypeAlias = npt.NDArray[Any]
 
 # Rounding differs a little between one run of two samples and two runs of one.
@@ -165,7 +167,7 @@ def random_inputs(inputs: Sequence[ModelInput], count: int, seed: int = 0) -> di
         if entry.batched:
             shape[:1] = [count]
         if entry.dtype.kind in "iu":
-            arrays[entry.name] = rng.integers(0, 127, shape).astype(entry.dtype)
+            arrays[entry.name] = rng.integers(0, min(_MOST, entry.below or _MOST), shape).astype(entry.dtype)
         else:
             arrays[entry.name] = rng.standard_normal(shape).astype(entry.dtype)
     return arrays

@@ -30,6 +30,7 @@ class ModelInput:
         axes: one letter an axis (N batch, C channels, D H W space), or empty if it is no image.
         value: the first floating-point value that it becomes: itself, or what an integer input is converted to.
         batched: whether its first axis counts samples; else all samples of a run share it.
+        below: of integers that are looked up in a table, for instance words, the table's length.
     """
 
     name: str
@@ -38,6 +39,7 @@ class ModelInput:
     axes: str
     value: str
     batched: bool = True
+    below: int | None = None
 
     @property
     def extent(self) -> tuple[int | None, ...]:
@@ -85,7 +87,25 @@ def image_input(graph: ir.Graph) -> ModelInput:
 def _describe(value: ir.Value) -> ModelInput:
     dims = () if value.shape is None else tuple(d if isinstance(d, int) else None for d in value.shape)
     dtype = np.dtype(np.float32) if value.dtype is None else value.dtype.numpy()
-    return ModelInput(str(value.name), dtype, dims, _axes(value, dims), str(_first_float(value).name))
+    return ModelInput(
+        str(value.name), dtype, dims, _axes(value, dims), str(_first_float(value).name), below=_below(value)
+    )
+
+
+def _below(value: ir.Value) -> int | None:
+    """Return the length of the shortest table that a value, as it is or as other integers, picks rows of."""
+    found: list[int] = []
+    waiting = [value]
+    while waiting:
+        picked = waiting.pop()
+        for node in picked.consumers():
+            if node.op_type == "Cast":
+                waiting.append(node.outputs[0])
+            table = node.inputs[0] if node.op_type == "Gather" and node.inputs[1] is picked else None
+            if table is not None and table.shape is not None:
+                size = table.shape[node.attributes.get_int("axis", 0)]
+                found += [size] if isinstance(size, int) else []
+    return min(found, default=None)
 
 
 def _first_float(value: ir.Value) -> ir.Value:

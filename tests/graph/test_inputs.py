@@ -9,6 +9,8 @@ from onnxcam.graph.canonical import canonicalize
 from onnxcam.graph.head import is_gap_linear
 from onnxcam.graph.inputs import image_input, model_inputs
 from onnxcam.graph.load import load
+from onnxcam.network import read_network
+from onnxcam.verification import verify
 from tests.models import classifier, floats, model
 
 _W = {"w": floats(4, 3, 3, 3), "v": floats(2, 4), "b": floats(2)}
@@ -103,3 +105,14 @@ def test_heads_with_global_average_pooling_are_known(head: str, expected: bool) 
     if "v3" in head:
         graph.outputs[0].shape = None
     assert is_gap_linear(graph, "a", "y") is expected
+
+
+def test_words_lie_below_the_length_of_their_table() -> None:
+    text = """g (int32[n] ids, float[n, 3, 8, 8] x) => (float[n, 4] y) {
+        at = Cast <to = 7> (ids) e = Gather (table, at) c = Conv (x, w) p = GlobalAveragePool (c)
+        f = Flatten (p) y = Add (e, f)
+    }"""
+    proto = model(text, {"w": floats(4, 3, 3, 3), "table": floats(6, 4)})
+    ids, x = model_inputs(canonicalize(load(proto).ir).graph)
+    assert (ids.below, x.below) == (6, None)
+    assert verify(read_network(proto), None).agrees
