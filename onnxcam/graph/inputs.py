@@ -109,12 +109,14 @@ def _below(value: ir.Value) -> int | None:
 
 
 def _first_float(value: ir.Value) -> ir.Value:
-    while value.dtype not in FLOATS:
-        consumers = value.consumers()
+    """Return the first real numbers that a value becomes by conversion alone; itself where it does not."""
+    found = value
+    while found.dtype not in FLOATS:
+        consumers = found.consumers()
         if len(consumers) != 1 or consumers[0].op_type not in _TO_FLOAT:
-            break
-        value = consumers[0].outputs[0]
-    return value
+            return value
+        found = consumers[0].outputs[0]
+    return found
 
 
 def _axes(value: ir.Value, shape: tuple[int | None, ...]) -> str:
