@@ -15,7 +15,7 @@ from onnxcam.graph.inputs import model_inputs
 from onnxcam.graph.layout import Axes, axis_meanings, spatial_axes
 from onnxcam.graph.signal import carries_signal
 from onnxcam.graph.tokens import is_mixed
-from onnxcam.graph.values import data_inputs, find_value, has_name
+from onnxcam.graph.values import data_inputs, find_value, has_name, told_shape
 
 _INDEX = re.compile("-?[0-9]{1,9}")
 # Operators that treat every place alike: a layer is what comes after them.
@@ -163,12 +163,11 @@ def _by_index(offered: Sequence[Layer], index: int) -> Layer:
 
 def _layer(value: ir.Value, axes: Axes) -> Layer:
     node = value.producer()
-    shape = () if value.shape is None else tuple(d if isinstance(d, int) else d.value for d in value.shape)
     return Layer(
         name=str(value.name),
         node="" if node is None else node.name or "",
         op_type="" if node is None else node.op_type,
-        shape=shape,
+        shape=told_shape(value.shape),
         axes=axes.letters,
         grid=axes.grid,
         before=axes.before,

@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from onnxcam.graph.batch import BATCH
 from onnxcam.graph.score import Score, with_axes
-from onnxcam.graph.values import data_inputs, find_value
+from onnxcam.graph.values import data_inputs, find_value, told_shape
 
 _Dim: TypeAlias = int | ir.SymbolicDim
 
@@ -42,7 +42,7 @@ def with_samples_first(model: ir.Model, score: Score, batch: int | None) -> Scor
     model.graph.append(node)
     # Nothing else reads it: it would be removed.
     model.graph.outputs.append(out)
-    return with_axes(model.graph, replace(score, name=name, shape=_told(out.shape), axes=""))
+    return with_axes(model.graph, replace(score, name=name, shape=told_shape(out.shape), axes=""))
 
 
 def opened_score(score: Score, graph: ir.Graph) -> Score:
@@ -53,7 +53,7 @@ def opened_score(score: Score, graph: ir.Graph) -> Score:
     if isinstance(value.shape[0], int):
         # What a Reshape or a Squeeze leaves of an open axis is not always inferred.
         value.shape = ir.Shape([BATCH, *tuple(value.shape)[1:]])
-    return replace(score, shape=_told(value.shape))
+    return replace(score, shape=told_shape(value.shape))
 
 
 def _with_both_axes(graph: ir.Graph, value: ir.Value, batch: int | None, name: str) -> tuple[ir.Node, list[_Dim]]:
@@ -74,7 +74,3 @@ def _steps_first(graph: ir.Graph, first: _Dim, second: _Dim, batch: int | None) 
         named = not isinstance(second, int) and second.value is not None and second in firsts
         return first not in firsts and (named or (isinstance(first, int) and not isinstance(second, int)))
     return first != batch and second == batch
-
-
-def _told(shape: ir.Shape) -> tuple[int | str | None, ...]:
-    return tuple(dim if isinstance(dim, int) else dim.value for dim in shape)

@@ -11,7 +11,7 @@ from onnxcam.errors import UnsupportedError
 from onnxcam.graph.detections import COORDINATES, box_axis, coordinates
 from onnxcam.graph.layout import axis_meanings
 from onnxcam.graph.signal import FLOATS
-from onnxcam.graph.values import find_value
+from onnxcam.graph.values import find_value, told_shape
 
 Kind: TypeAlias = Literal["classes", "dense", "boxes", "other"]
 Activation: TypeAlias = Literal["softmax", "sigmoid"] | None
@@ -189,5 +189,4 @@ def _following_activation(value: ir.Value) -> Activation:
 
 
 def _score(value: ir.Value, activation: Activation, passed: tuple[str, ...]) -> Score:
-    shape = () if value.shape is None else tuple(d if isinstance(d, int) else d.value for d in value.shape)
-    return Score(str(value.name), activation, shape, passed)
+    return Score(str(value.name), activation, told_shape(value.shape), passed)

@@ -15,6 +15,11 @@ def data_inputs(graph: ir.Graph) -> list[ir.Value]:
     return [value for value in graph.inputs if value.name not in graph.initializers]
 
 
+def told_shape(shape: ir.Shape | None) -> tuple[int | str | None, ...]:
+    """Return a number, a symbol's name or None for each axis; nothing where the rank is not known."""
+    return () if shape is None else tuple(dim if isinstance(dim, int) else dim.value for dim in shape)
+
+
 def named_values(graph: ir.Graph) -> Iterator[ir.Value]:
     """Yield inputs and every node's outputs, in order."""
     yield from data_inputs(graph)
