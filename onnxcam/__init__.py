@@ -9,10 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from onnxcam.engines.gradient_model import differentiate
     from onnxcam.errors import OnnxcamError, OnnxcamWarning
     from onnxcam.explainer import Explainer, explain
     from onnxcam.explanation import Explanation
-    from onnxcam.gradients import differentiate
     from onnxcam.images import Preprocess
     from onnxcam.methods.base import Method
     from onnxcam.methods.registry import method, wrap
@@ -24,7 +24,7 @@ _HOMES = {
     "OnnxcamError": "onnxcam.errors",
     "OnnxcamWarning": "onnxcam.errors",
     "Preprocess": "onnxcam.images",
-    "differentiate": "onnxcam.gradients",
+    "differentiate": "onnxcam.engines.gradient_model",
     "explain": "onnxcam.explainer",
     "method": "onnxcam.methods.registry",
     "wrap": "onnxcam.methods.registry",

@@ -12,17 +12,21 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from onnxcam.alternatives import with_alternatives
-from onnxcam.converted import Converted
-from onnxcam.engine import Engine
+from onnxcam.attribution.context import Context, Progress
+from onnxcam.attribution.plan import plan_for
+from onnxcam.attribution.resolution import at_resolution, resolutions, walks
+from onnxcam.attribution.strip import strip
+from onnxcam.attribution.suggestions import with_suggestions
+from onnxcam.attribution.view import BatchView, view_batch
+from onnxcam.engines.onnx_engine import Engine
+from onnxcam.engines.torch_engine import TorchEngine
+from onnxcam.engines.torch_module import TorchModule
 from onnxcam.errors import InputError, OnnxcamWarning, UnsupportedError
 from onnxcam.explanation import Explanation
-from onnxcam.feeds import beside_images, check_feeds
-from onnxcam.film import strip
-from onnxcam.graph.inputs import ModelInput, image_input
-from onnxcam.graph.layers import Layer
-from onnxcam.graph.layout import channels_first
-from onnxcam.graph.load import ModelSource
+from onnxcam.graph.analysis.axes import channels_first
+from onnxcam.graph.analysis.inputs import ModelInput, image_input
+from onnxcam.graph.analysis.layers import Layer
+from onnxcam.graph.io.load import ModelSource
 from onnxcam.images import (
     ImageInput,
     ImageSource,
@@ -34,24 +38,20 @@ from onnxcam.images import (
     list_sources,
     read_photograph,
 )
-from onnxcam.masking import Masking
 from onnxcam.methods.base import Method
-from onnxcam.methods.display import display
-from onnxcam.methods.ending import INPUT, ended
 from onnxcam.methods.registry import method as find_method
-from onnxcam.network import Network, read_network
-from onnxcam.probe import NetworkProbe, probe
-from onnxcam.provenance import provenance
-from onnxcam.reading import read_for
-from onnxcam.relevance_runs import Relevances
-from onnxcam.resolution import at_resolution, resolutions, walks
-from onnxcam.running import Running
-from onnxcam.runtime.messages import memory_told
+from onnxcam.methods.support.display import display
+from onnxcam.methods.support.propagating import INPUT, ended
+from onnxcam.network.feeds import check_feeds, extra_inputs
+from onnxcam.network.network import Network, read_network
+from onnxcam.network.provenance import provenance
+from onnxcam.network.sessions import RunOptions
+from onnxcam.perturbation.masked_runs import MaskedRuns
+from onnxcam.relevance.runs import RelevanceRuns
+from onnxcam.runtime.messages import report_memory_errors
 from onnxcam.runtime.providers import Provider
 from onnxcam.runtime.session import Session
-from onnxcam.setting import Progress, Setting
-from onnxcam.targets import Targets, box_labels, choose, contrasted, shown, spread
-from onnxcam.torch_engine import TorchEngine
+from onnxcam.targets.batch import Targets, box_labels, contrasted, resolve_targets, shown, spread
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
@@ -117,14 +117,14 @@ class Explainer:
         self.method = find_method(method)
         if resolution is not None:
             self.method, layer = at_resolution(self.method, network, resolution, layer)
-        self._reading = read_for(self.method, network, layer)
+        self._reading = plan_for(self.method, network, layer)
         self.labels = tuple(labels) if labels is not None else network.labels
         self._preprocess = Preprocess.parse(preprocess) if isinstance(preprocess, str) else preprocess
         self._resize = resize
         self._grid = grid
         if batch_size is not None and batch_size < 1:
             raise InputError(f"the batch size is at least 1, not {batch_size}")
-        self._running = Running(providers, threads, batch_size, share_weights)
+        self._running = RunOptions(providers, threads, batch_size, share_weights)
         self._progress = progress
         if engine not in ("onnx", "torch"):
             raise InputError(f"the engine is 'onnx' or 'torch', not '{engine}'")
@@ -188,22 +188,22 @@ class Explainer:
         )
 
     @cached_property
-    def _setting(self) -> Setting:
-        return Setting(
+    def _setting(self) -> Context:
+        return Context(
             reading=self._reading,
             engine=self.engine,
             image=self.image,
             grid=self._grid,
             running=self._running,
-            masking=Masking(self.network, self.image, self._running),
-            relevances=Relevances(self.network, self._running),
+            masking=MaskedRuns(self.network, self.image, self._running),
+            relevances=RelevanceRuns(self.network, self._running),
             progress=self._progress,
         )
 
     @property
-    def session(self) -> Session | Converted:
+    def session(self) -> Session | TorchModule:
         """The graph that computes scores, activations and gradients, loaded."""
-        with with_alternatives(self.network, self._running):
+        with with_suggestions(self.network, self._running):
             return self.engine.session
 
     @property
@@ -230,7 +230,7 @@ class Explainer:
             UnsupportedError, DependencyError: nothing leads back to the layer; the message names methods that need not.
             ProviderError: the provider fails, or there is too little memory.
         """
-        with with_alternatives(self.network, self._running), memory_told():
+        with with_suggestions(self.network, self._running), report_memory_errors():
             return self._explain(inputs, targets)
 
     def _explain(self, inputs: Tensor | Mapping[str, Tensor], targets: Targets) -> Explanation:
@@ -258,14 +258,14 @@ class Explainer:
             samples=tuple(asked.origin.tolist()),
         )
 
-    def ask(self, inputs: Tensor | Mapping[str, Tensor], targets: Targets = None) -> NetworkProbe:
+    def ask(self, inputs: Tensor | Mapping[str, Tensor], targets: Targets = None) -> BatchView:
         """Run arrays that are ready for the model and return what a method may ask of them; arguments as of a call."""
         feeds = check_feeds(self.network, inputs)
         wanted, samples = spread(targets, self.network.count(feeds))
-        chosen = choose(wanted, len(samples), self.network.score, self.labels)
+        chosen = resolve_targets(wanted, len(samples), self.network.score, self.labels)
         if self.method.contrast is not None:
             chosen = contrasted(chosen, self.method.contrast.count, self.method.contrast.weight)
-        return probe(self._setting, feeds, chosen, samples)
+        return view_batch(self._setting, feeds, chosen, samples)
 
     def read(self, source: ImageSource) -> Photograph:
         """Read one photograph and prepare it for the model.
@@ -296,9 +296,9 @@ class Explainer:
         """
         if len({photograph.array.shape for photograph in photographs}) != 1:
             raise InputError("photographs of one size are explained together; explain these one by one")
-        with memory_told():
+        with report_memory_errors():
             arrays = np.concatenate([photograph.array for photograph in photographs])
-        beside = beside_images(self.network.inputs, inputs or {}, len(photographs))
+        beside = extra_inputs(self.network.inputs, inputs or {}, len(photographs))
         explanation = self({**beside, self.image.name: arrays}, targets)
         shown = [photographs[sample] for sample in explanation.samples]
         told = replace(
@@ -323,7 +323,7 @@ class Explainer:
         made = copy.copy(self)
         method = ended(self.method, INPUT) if walks(self.method) else self.method
         made.method, layer = at_resolution(method, self.network, resolution, self._walk)
-        made._reading = read_for(made.method, self.network, layer)
+        made._reading = plan_for(made.method, self.network, layer)
         for name in ("engine", "_setting", "_finer", "provenance"):
             made.__dict__.pop(name, None)
         return made
@@ -343,7 +343,7 @@ class Explainer:
         """What is needed beside the explanation itself to repeat it."""
         return provenance(self.network, self.layer)
 
-    def _formula(self, asked: NetworkProbe) -> npt.NDArray[np.float32]:
+    def _formula(self, asked: BatchView) -> npt.NDArray[np.float32]:
         # Infinite activations are told of by the display map, in words.
         with np.errstate(all="ignore"):
             return np.asarray(self.method.explain(asked), np.float32)

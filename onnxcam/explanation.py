@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from onnxcam.arrays import sigmoid, softmax
 from onnxcam.errors import InputError
 from onnxcam.images import Frame, label_of
 from onnxcam.report import caption, colourise, display_size, for_display, grid, overlay
@@ -126,10 +127,9 @@ class Explanation:
         # Infinite scores are the business of warnings, not of a second complaint from here.
         with np.errstate(invalid="ignore", over="ignore"):
             if self.activation == "sigmoid":
-                return 1 / (1 + np.exp(-scores))
+                return sigmoid(scores)
             if self.activation == "softmax":
-                powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-                return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+                return softmax(scores)
         return scores
 
     def top(self, k: int = 5) -> list[list[Prediction]]:

@@ -11,7 +11,7 @@ import pytest
 from onnx import helper
 
 import onnxcam
-from onnxcam.alternatives import without_walks
+from onnxcam.attribution.suggestions import without_backward_pass
 from onnxcam.errors import DependencyError, NoGradientError, NoRuleError, OnnxcamError, UnsupportedError
 from onnxcam.methods.registry import method, methods
 from tests.commands import Ran, check, draw, run, save
@@ -105,7 +105,7 @@ def test_methods_that_need_no_gradient_are_told_by_the_registry() -> None:
     unfit = {name for name, error in failed.items() if error is not None} - refused
     assert unfit == {"cam", "rollout", "le-grad"}
     assert refused == {name for name in failed if small(name).walks_back} - unfit
-    of_score, blind = without_walks()
+    of_score, blind = without_backward_pass()
     assert set(failed) - refused - unfit == {*of_score, *blind}
     assert "random-cam" in blind[1:]
 
@@ -150,7 +150,7 @@ def beside() -> onnx.ModelProto:
 def test_a_layer_that_the_score_does_not_depend_on(name: str) -> None:
     """Whether it would be differentiated, ablated, masked or walked through; what explains no score may look there."""
     error = raised(beside(), name, layer="z")
-    if name in without_walks()[1]:
+    if name in without_backward_pass()[1]:
         assert error is None
     else:
         assert isinstance(error, DependencyError), error

@@ -21,9 +21,9 @@ from onnxcam.errors import (
     UnsupportedError,
 )
 from onnxcam.methods.registry import methods
-from onnxcam.network import open_session, read_network
+from onnxcam.network.network import open_session, read_network
 from onnxcam.runtime.session import Session
-from onnxcam.targets import Targets
+from onnxcam.targets.batch import Targets
 from tests.models import classifier, floats, model
 
 # Methods of attention have none to read in these; tests/test_probe.py runs them.

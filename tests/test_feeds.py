@@ -14,13 +14,13 @@ import pytest
 from tests.torch_shim import torchvision  # isort: skip  # onnx2torch imports it
 
 import onnxcam
+from onnxcam.diagnostics.verification import verify
 from onnxcam.errors import InputError
-from onnxcam.graph.batch import batch_size, mixes_samples
-from onnxcam.graph.inputs import model_inputs
-from onnxcam.graph.load import load
+from onnxcam.graph.analysis.batch import batch_size, mixes_samples
+from onnxcam.graph.analysis.inputs import model_inputs
+from onnxcam.graph.io.load import load
 from onnxcam.methods.registry import methods
-from onnxcam.network import random_inputs, read_network
-from onnxcam.verification import verify
+from onnxcam.network.network import random_inputs, read_network
 from tests.commands import draw, run, save
 from tests.models import floats, model
 

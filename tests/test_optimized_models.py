@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 
 import onnxcam
-from onnxcam.graph.quantization import MICROSOFT
+from onnxcam.graph.analysis.quantization import MICROSOFT
 from tests.shared import shared_path
 
 # What the optimiser is known to fuse in each: so that the comparison is not between two equal files.

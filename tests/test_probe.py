@@ -14,14 +14,14 @@ import torch
 from tests.torch_shim import torchvision  # isort: skip  # onnx2torch imports it
 
 import onnxcam
+from onnxcam.attribution.view import BatchView, view_batch
 from onnxcam.errors import DependencyError, UnsupportedError
-from onnxcam.feeds import check_feeds
-from onnxcam.graph.head import is_affine
-from onnxcam.graph.layers import candidates
+from onnxcam.graph.analysis.head import is_affine
+from onnxcam.graph.analysis.layers import candidates
 from onnxcam.methods.base import Method
-from onnxcam.methods.full_grad import contributions
-from onnxcam.probe import NetworkProbe, probe
-from onnxcam.targets import choose, spread
+from onnxcam.methods.formulas.full_grad import contributions
+from onnxcam.network.feeds import check_feeds
+from onnxcam.targets.batch import resolve_targets, spread
 from tests.exports.torch_files import write
 from tests.methods.networks import NETWORKS, Network
 from tests.methods.samples import PROBED
@@ -41,7 +41,7 @@ def _file(name: str, folder: Path) -> tuple[Path, Network]:
 
 def _layer(explainer: onnxcam.Explainer, network: Network) -> str | int | None:
     """Return the candidate of the trunk's shape, the last of them."""
-    a = network.probe().a
+    a = network.view().a
     found = candidates(explainer.network.model.graph, explainer.network.score.name)
     return next(layer.name for layer in found[::-1] if tuple(layer.shape[1:]) == a.shape[1:])
 
@@ -55,16 +55,16 @@ def _explainer(name: str, folder: Path, method: Method | str = "hires-cam", **op
     return onnxcam.Explainer(path, method, _layer(first, network), **options)
 
 
-def _probe(name: str, folder: Path, **options: Any) -> tuple[NetworkProbe, Any]:
+def _probe(name: str, folder: Path, **options: Any) -> tuple[BatchView, Any]:
     return _ask(_explainer(name, folder, **options), name, folder)
 
 
-def _ask(explainer: onnxcam.Explainer, name: str, folder: Path) -> tuple[NetworkProbe, Any]:
+def _ask(explainer: onnxcam.Explainer, name: str, folder: Path) -> tuple[BatchView, Any]:
     network = _file(name, folder)[1]
     targets, samples = spread(list(network.targets), len(network.x))
-    chosen = choose(targets, len(samples), explainer.network.score, None)
+    chosen = resolve_targets(targets, len(samples), explainer.network.score, None)
     feeds = check_feeds(explainer.network, network.x.astype(np.float32))
-    return probe(explainer._setting, feeds, chosen, samples), network.probe()
+    return view_batch(explainer._setting, feeds, chosen, samples), network.view()
 
 
 @pytest.fixture(scope="session")
@@ -141,7 +141,7 @@ def test_every_method_gives_the_map_of_the_torch_network(sample: Method, name: s
     explainer = _explainer(name, folder, sample)
     network = _file(name, folder)[1]
     result = explainer(network.x.astype(np.float32), list(network.targets))
-    wanted = sample.explain(network.probe())
+    wanted = sample.explain(network.view())
     if sample.name == "lift-cam" and name != "pooled":
         pytest.skip("the torch probe integrates gradients where the network rescales: equal in sum only, tested above")
     if sample.name == "full-grad":

@@ -7,8 +7,8 @@ import onnx
 import pytest
 
 import onnxcam
-from onnxcam.graph.inputs import image_input
-from onnxcam.methods.smooth_grad import SmoothGrad
+from onnxcam.graph.analysis.inputs import image_input
+from onnxcam.methods.formulas.smooth_grad import SmoothGrad
 from tests import fake_quantized
 from tests.autodiff.checks import OnnxRuntime
 from tests.shared import shared_path

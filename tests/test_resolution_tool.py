@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onnxcam.methods.display import upsample
-from onnxcam.resolution import Size
+from onnxcam.arrays import upsample
+from onnxcam.attribution.resolution import Size
 from tests.shared import shared_path
 from tools.docs import README, placed
 from tools.resolution import measure as measuring

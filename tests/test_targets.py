@@ -9,11 +9,11 @@ from PIL import Image
 
 import onnxcam
 from onnxcam.errors import NameNotFoundError, TargetError
-from onnxcam.graph.score import Score
-from onnxcam.methods.gradient import Gradient
-from onnxcam.target import Box, Class, Cotangent, Difference, Target
-from onnxcam.target_text import parse_targets
-from onnxcam.targets import by_class
+from onnxcam.graph.analysis.score import Score
+from onnxcam.methods.formulas.gradient import Gradient
+from onnxcam.targets.batch import by_class
+from onnxcam.targets.kinds import Box, Class, Cotangent, Difference, Target
+from onnxcam.targets.parse import parse_targets
 from tests.models import classifier, floats, model
 
 CLASSES = Score("y", None, ("n", 5), ())

@@ -13,11 +13,11 @@ import pytest
 from tests.torch_shim import torchvision  # isort: skip  # onnx2torch imports it
 
 import onnxcam
-from onnxcam.engine import Engine
+from onnxcam.engines.onnx_engine import Engine
+from onnxcam.engines.torch_engine import TorchEngine
 from onnxcam.errors import InputError, ProviderError, UnsupportedError
-from onnxcam.network import random_inputs, read_network
-from onnxcam.target import Box, Difference
-from onnxcam.torch_engine import TorchEngine
+from onnxcam.network.network import random_inputs, read_network
+from onnxcam.targets.kinds import Box, Difference
 from tests.models import classifier, floats, model
 from tests.shared import shared_path
 

@@ -14,12 +14,12 @@ from tests.torch_shim import torchvision  # isort: skip  # onnx2torch imports it
 
 from onnxcam.autodiff.differentiate import add_gradients
 from onnxcam.autodiff.registry import Rule, Table, gradient_table
-from onnxcam.engine import Engine
+from onnxcam.diagnostics.finite_differences import FiniteDifferences
+from onnxcam.diagnostics.verification import Verification, verify
+from onnxcam.engines.onnx_engine import Engine
 from onnxcam.errors import UnsupportedError, VerificationError
 from onnxcam.explainer import Explainer
-from onnxcam.network import read_network
-from onnxcam.slopes import Slopes
-from onnxcam.verification import Verification, verify
+from onnxcam.network.network import read_network
 from tests.models import classifier, floats, model
 from tests.shared import REAL_MODELS, shared_path
 
@@ -161,7 +161,7 @@ def test_operators_without_kernels_for_doubles_are_written_with_others(layer: st
         c = Conv(x, w) {layer} p = GlobalAveragePool(a) y = Flatten(p)
     }}"""
     proto = model(text, weights, opset=20)
-    slope = Slopes(read_network(proto), "x", floats(2, 4)).check({"x": floats(2, 3, 8, 8)})
+    slope = FiniteDifferences(read_network(proto), "x", floats(2, 4)).check({"x": floats(2, 3, 8, 8)})
     assert slope.precision == "float64"
     assert slope.error < 1e-4
 
@@ -171,10 +171,10 @@ def test_without_doubles_float32_has_to_do() -> None:
         c = ConvTranspose(x, w) a = Relu(c) p = GlobalAveragePool(a) y = Flatten(p)
     }"""
     proto = model(text, {"w": floats(3, 4, 3, 3)})
-    slopes = Slopes(read_network(proto), "x", floats(2, 4))
+    slopes = FiniteDifferences(read_network(proto), "x", floats(2, 4))
     slope = slopes.check({"x": floats(2, 3, 8, 8)})
     assert (slope.precision, slope.agrees) == ("float32", True)
-    bad = Slopes(read_network(proto), "x", floats(2, 4), table=wrong("ConvTranspose"))
+    bad = FiniteDifferences(read_network(proto), "x", floats(2, 4), table=wrong("ConvTranspose"))
     assert not bad.check({"x": floats(2, 3, 8, 8)}).agrees
 
 

@@ -18,13 +18,13 @@ import onnx_ir as ir
 import onnxcam
 from onnxcam.autodiff.differentiate import add_gradients, gradient_name
 from onnxcam.autodiff.registry import Table
-from onnxcam.graph.canonical import infer_shapes
-from onnxcam.graph.inputs import ModelInput
-from onnxcam.graph.layout import channels_first
-from onnxcam.graph.values import expose
-from onnxcam.methods.probe import Probe
-from onnxcam.methods.sampling import noisy
-from onnxcam.network import open_session
+from onnxcam.graph.analysis.axes import channels_first
+from onnxcam.graph.analysis.inputs import ModelInput
+from onnxcam.graph.analysis.values import expose
+from onnxcam.graph.passes.canonicalize import infer_shapes
+from onnxcam.methods.support.sampling import noisy
+from onnxcam.methods.view import NetworkView
+from onnxcam.network.network import open_session
 
 Array: TypeAlias = npt.NDArray[Any]
 # Of images as the network takes them and one class each: their gradients at the input, channels first.
@@ -90,7 +90,7 @@ class Images:
 def steadied(explainer: onnxcam.Explainer, images: Array, classes: Array, n: int, sigma: float) -> Array:
     """Return the gradient averaged over noisy copies, as ``smooth-grad`` does before it makes a map of it."""
     gradient, seen = gradients(explainer), Images.read(images, explainer.image)
-    copies: Iterator[Any] = noisy(cast(Probe, seen), n, sigma, seed=0)
+    copies: Iterator[Any] = noisy(cast(NetworkView, seen), n, sigma, seed=0)
     mean: Array = np.mean([gradient(copy.fed, classes) for copy in copies], axis=0)
     return mean
 

@@ -20,7 +20,7 @@ import numpy as np
 import onnxcam
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView
-from onnxcam.autodiff.real import limits
+from onnxcam.autodiff.quantized_view import limits
 from onnxcam.autodiff.registry import Cotangents, Rule, Table, gradient_table
 from onnxcam.images import Preprocess
 from tools.disturbed import gradients

@@ -18,6 +18,7 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import json
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -111,28 +112,28 @@ def cases() -> Iterator[tuple[str, Callable[[], Entry]]]:
             if model in LARGE and name in SLOW:
                 continue
             made = onnxcam.method(name, **FEWER.get(name, {}))
-            yield f"{model}/{name}", lambda p=path, m=made: explain(p, m)
+            yield f"{model}/{name}", partial(explain, path, made)
     small = MODELS["shapes"]
     for name in methods():
         made = onnxcam.method(name, **FEWER.get(name, {}))
-        yield f"shapes/{name}/batch", lambda m=made: explain(small, m, count=2)
-        yield f"shapes/{name}/targets", lambda m=made: explain(small, m, targets=[[0, 3]])
+        yield f"shapes/{name}/batch", partial(explain, small, made, count=2)
+        yield f"shapes/{name}/targets", partial(explain, small, made, targets=[[0, 3]])
     for name in wrappers():
         for inner in ("hires-cam", "grad-cam", "lrp"):
-            yield f"shapes/{inner}/{name}", lambda n=name, i=inner: wrapped(n, i)
+            yield f"shapes/{inner}/{name}", partial(wrapped, name, inner)
     for name in ("hires-cam", "fg-cam", "lrp"):
         for size in (12, 24, 48, 96):
-            yield f"shapes/{name}/{size}", lambda n=name, s=size: explain(small, n, resolution=s)
+            yield f"shapes/{name}/{size}", partial(explain, small, name, resolution=size)
     for layer in (-2, -3):
         for name in ("hires-cam", "xgrad-cam", "lift-cam", "score-cam", "relevance-cam"):
-            yield f"shapes/{name}/layer{layer}", lambda n=name, at=layer: explain(small, n, layer=at)
+            yield f"shapes/{name}/layer{layer}", partial(explain, small, name, layer=layer)
 
 
 def wrapped(name: str, inner: str) -> Entry:
     """Return a wrapped method's explanation."""
-    options: dict[str, Any] = {"fuse": {"layers": (-1, -2)}, "noise": {"n": 3}}.get(name, {})
+    known: dict[str, dict[str, Any]] = {"fuse": {"layers": (-1, -2)}, "noise": {"n": 3}}
     try:
-        made = onnxcam.wrap(name, onnxcam.method(inner), **options)
+        made = onnxcam.wrap(name, onnxcam.method(inner), **known.get(name, {}))
     except onnxcam.OnnxcamError as error:
         return {"error": type(error).__name__}
     return explain(MODELS["shapes"], made)
@@ -141,7 +142,7 @@ def wrapped(name: str, inner: str) -> Entry:
 def save(folder: Path, name: str, entry: Entry) -> None:
     """Write one entry: arrays beside a text that tells the rest."""
     stem = folder / name.replace("/", "__")
-    arrays = {key: value for key, value in entry.items() if isinstance(value, np.ndarray)}
+    arrays: dict[str, Any] = {key: value for key, value in entry.items() if isinstance(value, np.ndarray)}
     if arrays:
         np.savez(stem.with_name(stem.name + ".npz"), **arrays)
     rest = {key: value for key, value in entry.items() if key not in arrays}

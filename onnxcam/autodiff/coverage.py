@@ -8,8 +8,8 @@ from onnxcam.autodiff.driver import between, paths, without_rules
 from onnxcam.autodiff.functions import undefined, write_out_functions
 from onnxcam.autodiff.registry import Table, gradient_table, zero_gradients
 from onnxcam.errors import DependencyError
-from onnxcam.graph.layers import way
-from onnxcam.graph.values import data_inputs, find_value
+from onnxcam.graph.analysis.layers import way
+from onnxcam.graph.analysis.values import data_inputs, find_value
 
 _COUNTS = (ir.DataType.INT32, ir.DataType.INT64, ir.DataType.BOOL)
 

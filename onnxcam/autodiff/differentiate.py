@@ -9,13 +9,13 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from onnxcam.autodiff.builder import Builder, Var
+from onnxcam.autodiff.copy_weights import separate_weights
 from onnxcam.autodiff.driver import Walk, between
 from onnxcam.autodiff.functions import write_out_functions
 from onnxcam.autodiff.registry import Table, gradient_table
 from onnxcam.autodiff.seed import class_seed, cotangent_seed
-from onnxcam.autodiff.separate import separate_weights
 from onnxcam.errors import UnsupportedError
-from onnxcam.graph.values import find_value
+from onnxcam.graph.analysis.values import find_value
 
 Seed: TypeAlias = Literal["cotangent", "class"]
 

@@ -15,8 +15,8 @@ from onnxcam.autodiff.builder import Builder, Var, shape_of
 from onnxcam.autodiff.node import NodeView, UnknownShapeError, cotangent_type
 from onnxcam.autodiff.registry import Rule, Table, constant_outputs, find_rule, refusals, zero_gradients
 from onnxcam.errors import DependencyError, NoGradientError, NoRuleError, UnsupportedError
-from onnxcam.graph.branches import bodies, captured, reads
-from onnxcam.graph.signal import carries_signal
+from onnxcam.graph.analysis.dtypes import carries_signal
+from onnxcam.graph.analysis.subgraphs import bodies, captured, reads
 
 # Versions of the operator sets; only the outermost graph has them.
 Opsets: TypeAlias = Mapping[str, int]

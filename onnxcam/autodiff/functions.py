@@ -8,8 +8,8 @@ import onnx_ir as ir
 
 from onnxcam.autodiff.driver import rule_of
 from onnxcam.autodiff.registry import Table
-from onnxcam.graph.canonical import canonicalize_part
-from onnxcam.graph.functions import has_definition, write_out
+from onnxcam.graph.passes.canonicalize import canonicalize_part
+from onnxcam.graph.passes.inline_functions import has_definition, write_out
 
 # Definitions use operators that have definitions: losses of losses, activations of activations.
 _DEPTH = 8

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from onnxcam.autodiff.builder import Builder, Shape, UnknownShapeError, Var, shape_of
-from onnxcam.graph.branches import captured
+from onnxcam.graph.analysis.subgraphs import captured
 
 _HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 

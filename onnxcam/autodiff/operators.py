@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias
 import onnx
 
 from onnxcam.autodiff.registry import Rule, gradient_table, refusals, zero_gradients
-from onnxcam.graph.expand import expansions
-from onnxcam.graph.quantization import MICROSOFT
+from onnxcam.graph.analysis.quantization import MICROSOFT
+from onnxcam.graph.passes.expand_fused import expansions
 
 How: TypeAlias = Literal["rule", "definition", "expansion", "no gradient", "refused"]
 

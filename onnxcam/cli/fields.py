@@ -32,11 +32,11 @@ def build_method(name: str, assignments: Sequence[str], wraps: Sequence[str] = (
         NameNotFoundError: no such method or wrapper.
         InputError: no such field, or a value that the field does not take.
     """
-    from onnxcam.methods.ending import EndingMethod
     from onnxcam.methods.registry import method, methods, wrap, wrappers
+    from onnxcam.methods.support.propagating import PropagatingMethod
 
     if to is not None and name in methods():
-        ending = [each for each, cls in methods().items() if issubclass(cls, EndingMethod)]
+        ending = [each for each, cls in methods().items() if issubclass(cls, PropagatingMethod)]
         if name not in ending:
             raise InputError(
                 f"{name} has no end to choose by --to, as {', '.join(ending)} have; --layer or --resolution say where "

@@ -2,7 +2,7 @@
 
 A formula of activations and gradients is written against the Python array API (``xp = a.__array_namespace__()``), so
 that the same function computes with NumPy and can be traced into a graph. ``a`` holds activations ``[N, K, *spatial]``,
-``g`` the gradient ``dS/da`` of the explained score, of the same shape. A method that needs more asks a probe.
+``g`` the gradient ``dS/da`` of the explained score, of the same shape. A method that needs more asks a view.
 The result is the *raw* map: signed, ``[N, *spatial]``, not normalised.
 """
 
@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
+from onnxcam.arrays import Array
 from onnxcam.errors import InputError
-from onnxcam.methods.probe import Probe
-
-# An object of any array library that follows the Python array API; there is no nominal type for these.
-Array: TypeAlias = Any
+from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
@@ -88,8 +86,8 @@ class Method(ABC):
         return None
 
     @abstractmethod
-    def explain(self, probe: Probe) -> Array:
-        """Return the raw map ``[N, *spatial]`` of what a probe tells."""
+    def explain(self, view: NetworkView) -> Array:
+        """Return the raw map ``[N, *spatial]`` of what a view tells."""
 
     def describe(self) -> dict[str, Any]:
         """Return the name and all fields, enough to build the same method again."""
@@ -104,9 +102,9 @@ class Method(ABC):
 class ActivationMethod(Method):
     """A method that looks at activations alone: it explains no class in particular."""
 
-    def explain(self, probe: Probe) -> Array:
+    def explain(self, view: NetworkView) -> Array:
         """Return the formula's result for the layer's value."""
-        return self(probe.a)
+        return self(view.a)
 
     @abstractmethod
     def __call__(self, a: Array) -> Array:
@@ -121,9 +119,9 @@ class GradientMethod(Method):
         """Yes."""
         return True
 
-    def explain(self, probe: Probe) -> Array:
+    def explain(self, view: NetworkView) -> Array:
         """Return the formula's result for the layer's value and gradient."""
-        return self(probe.a, probe.g)
+        return self(view.a, view.g)
 
     @abstractmethod
     def __call__(self, a: Array, g: Array) -> Array:
@@ -141,24 +139,6 @@ class WeightedMethod(GradientMethod):
         """Return the sum of the components over channels."""
         terms = self.components(a, g)
         return terms.__array_namespace__().sum(terms, axis=1)
-
-
-def spatial(a: Array) -> tuple[int, ...]:
-    """Return the axes of ``a`` after batch and channels."""
-    return tuple(range(2, a.ndim))
-
-
-def relu(x: Array) -> Array:
-    """Return ``x`` where it is positive, else 0; NaN stays NaN."""
-    xp = x.__array_namespace__()
-    return xp.maximum(x, xp.zeros_like(x))
-
-
-def safe_divide(x: Array, y: Array) -> Array:
-    """Return ``x / y``, and 0 where ``y`` is 0. Both have the same shape."""
-    xp = y.__array_namespace__()
-    zero = y == 0
-    return xp.where(zero, xp.zeros_like(y), x / xp.where(zero, xp.ones_like(y), y))
 
 
 def check_counts(method: Method, *names: str) -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _Method = TypeVar("_Method", bound=Method)
 
-_METHODS = "onnxcam.methods"
+_PACKAGE = "onnxcam.methods"
+_METHODS = "onnxcam.methods.formulas"
 _WRAPPERS = "onnxcam.methods.wrappers"
 
 
@@ -51,7 +52,7 @@ def _read(*packages: str) -> dict[str, type[Method]]:
 
 def _concrete(cls: type[Method]) -> Iterator[type[Method]]:
     for child in cls.__subclasses__():
-        if child.__module__.startswith(f"{_METHODS}.") and not getattr(child, "__abstractmethods__", None):
+        if child.__module__.startswith(f"{_PACKAGE}.") and not getattr(child, "__abstractmethods__", None):
             yield child
         yield from _concrete(child)
 

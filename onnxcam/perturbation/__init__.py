@@ -3,9 +3,9 @@
 The change is part of the graph, so that only small masks cross to the device and never what is masked by them.
 """
 
-from onnxcam.perturbation.curvature import DIRECTION, PRODUCT, SCORE_COTANGENT, curvature
-from onnxcam.perturbation.kept import KEEP, keep_layer
-from onnxcam.perturbation.masked import BACKGROUND, MASKS, RESIZERS, mask_image
+from onnxcam.perturbation.ablate import KEEP, keep_layer
+from onnxcam.perturbation.hessian import DIRECTION, PRODUCT, SCORE_COTANGENT, curvature
+from onnxcam.perturbation.mask import BACKGROUND, MASKS, RESIZERS, mask_image
 
 __all__ = [
     "BACKGROUND",

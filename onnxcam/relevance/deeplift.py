@@ -14,8 +14,8 @@ import onnx_ir as ir
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import Cotangents, RuleFunction, Table, find_rule, gradient_table
-from onnxcam.graph.layers import way
-from onnxcam.graph.values import find_value
+from onnxcam.graph.analysis.layers import way
+from onnxcam.graph.analysis.values import find_value
 from onnxcam.relevance.overlay import overlay
 
 _PREFIX = "baseline/"

@@ -19,8 +19,8 @@ import onnx_ir as ir
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import Cotangents, Rule, Table, gradient_table
-from onnxcam.graph.positive import nonnegative
-from onnxcam.graph.quantization import MICROSOFT, entry, quantization, reading
+from onnxcam.graph.analysis.nonnegative import nonnegative
+from onnxcam.graph.analysis.quantization import MICROSOFT, entry, quantization, reading
 from onnxcam.relevance.activations import ACTIVATIONS, is_activation
 
 _ROUNDED = (

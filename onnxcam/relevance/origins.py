@@ -7,7 +7,7 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from onnxcam.autodiff.registry import zero_gradients
-from onnxcam.graph.branches import reads
+from onnxcam.graph.analysis.subgraphs import reads
 
 LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 

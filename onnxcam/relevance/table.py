@@ -16,8 +16,8 @@ from onnxcam.autodiff.driver import between, kinds, with_inner
 from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import Cotangents, Rule, RuleFunction, Table, find_rule, gradient_table
 from onnxcam.errors import UnsupportedError
-from onnxcam.graph.positive import nonnegative
-from onnxcam.graph.values import find_value
+from onnxcam.graph.analysis.nonnegative import nonnegative
+from onnxcam.graph.analysis.values import find_value
 from onnxcam.relevance.composite import Composite
 from onnxcam.relevance.gates import gate, is_normaliser
 from onnxcam.relevance.origins import LINEAR, Origins

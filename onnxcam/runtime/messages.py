@@ -30,7 +30,7 @@ def wants_memory(error: Exception) -> bool:
 
 
 @contextmanager
-def memory_told() -> Iterator[None]:
+def report_memory_errors() -> Iterator[None]:
     """Say what to do where NumPy has too little memory in the body.
 
     Raises:

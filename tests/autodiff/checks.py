@@ -14,7 +14,7 @@ from onnx.reference import ReferenceEvaluator
 
 from onnxcam.autodiff.differentiate import add_gradients, gradient_name
 from onnxcam.autodiff.registry import Table
-from onnxcam.graph.canonical import canonicalize
+from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.autodiff.exact import EXACT
 from tests.autodiff.sample import Array, Oracle, Sample, Sizes
 

@@ -12,7 +12,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from onnxcam.graph.quantization import MICROSOFT
+from onnxcam.graph.analysis.quantization import MICROSOFT
 from tests.autodiff.sample import Array
 from tests.models import floats
 

@@ -16,7 +16,7 @@ from onnx.backend.test.loader import load_model_tests
 
 from onnxcam.autodiff.differentiate import add_gradients, gradient_name
 from onnxcam.errors import DependencyError, OnnxcamError, UnsupportedError
-from onnxcam.graph.canonical import canonicalize
+from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.autodiff.checks import OnnxRuntime, Reference, cotangent_like
 from tests.autodiff.sample import Array
 

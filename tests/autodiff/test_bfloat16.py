@@ -14,9 +14,9 @@ import onnx_ir as ir
 import pytest
 
 from onnxcam.autodiff.registry import Rule
-from onnxcam.graph.canonical import MINIMUM_OPSET
-from onnxcam.graph.serialize import to_proto
-from onnxcam.graph.values import expose
+from onnxcam.graph.analysis.values import expose
+from onnxcam.graph.io.serialize import to_proto
+from onnxcam.graph.passes.canonicalize import MINIMUM_OPSET
 from tests.autodiff.checks import Reference, assert_close, cotangent_like, differentiate
 from tests.autodiff.sample import Arg, Sample
 from tests.autodiff.samples import SAMPLES

@@ -12,10 +12,10 @@ import pytest
 from onnxcam.autodiff.differentiate import add_gradients
 from onnxcam.autodiff.registry import Table, gradient_table
 from onnxcam.errors import UnsupportedError
-from onnxcam.graph.batch import mixes_samples
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.layers import candidates
-from onnxcam.graph.load import load
+from onnxcam.graph.analysis.batch import mixes_samples
+from onnxcam.graph.analysis.layers import candidates
+from onnxcam.graph.io.load import load
+from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.autodiff.checks import OnnxRuntime
 from tests.autodiff.sample import Array
 from tests.autodiff.scaling import scaled

@@ -13,8 +13,8 @@ from onnxcam.autodiff.coverage import Coverage
 from onnxcam.autodiff.differentiate import add_gradients
 from onnxcam.autodiff.registry import Table, gradient_table
 from onnxcam.errors import UnsupportedError
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.load import load
+from onnxcam.graph.io.load import load
+from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.models import floats, model
 
 _TEXTS = {

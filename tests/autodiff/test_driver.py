@@ -15,7 +15,7 @@ from onnx import parser
 from onnxcam.autodiff.differentiate import Seed, add_gradients
 from onnxcam.autodiff.registry import gradient_table
 from onnxcam.errors import DependencyError, NameNotFoundError, UnsupportedError
-from onnxcam.graph.canonical import canonicalize
+from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.autodiff.checks import OnnxRuntime, Reference, differentiate
 from tests.autodiff.sample import Array
 

@@ -13,10 +13,10 @@ import torch
 from onnx import TensorProto, helper
 
 from onnxcam.errors import ModelError, UnsupportedError
-from onnxcam.graph import expand
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.quantization import MICROSOFT
-from onnxcam.graph.serialize import to_proto
+from onnxcam.graph.analysis.quantization import MICROSOFT
+from onnxcam.graph.io.serialize import to_proto
+from onnxcam.graph.passes import expand_fused as expand
+from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.autodiff.checks import Arrays, OnnxRuntime, assert_close, cotangent_like, differentiate
 from tests.autodiff.fused_cases import CASES, Fused, fed, fixed
 from tests.autodiff.sample import Array

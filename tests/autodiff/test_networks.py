@@ -16,8 +16,8 @@ import torch
 
 import tests.torch_shim  # noqa: F401  # makes torchvision importable
 from onnxcam.autodiff.differentiate import add_gradients
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.load import load
+from onnxcam.graph.io.load import load
+from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.autodiff.checks import OnnxRuntime, relative_error
 from tests.autodiff.sample import Array
 from tests.exports.torch_files import FLOOR, NOISES, neighbours, write

@@ -17,7 +17,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from onnxcam.autodiff.registry import Rule, Table, gradient_table
-from onnxcam.graph.quantization import MICROSOFT
+from onnxcam.graph.analysis.quantization import MICROSOFT
 from tests.autodiff.checks import OnnxRuntime, assert_close, cotangent_like, differentiate
 from tests.autodiff.sample import Array
 from tests.autodiff.scaling import scaled

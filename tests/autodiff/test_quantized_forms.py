@@ -13,12 +13,12 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from onnxcam.autodiff.real import limits
+from onnxcam.autodiff.quantized_view import limits
 from onnxcam.errors import DependencyError
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.dequantize import dequantized
-from onnxcam.graph.score import find_score
-from onnxcam.graph.serialize import to_proto
+from onnxcam.graph.analysis.score import find_score
+from onnxcam.graph.io.serialize import to_proto
+from onnxcam.graph.passes.canonicalize import canonicalize
+from onnxcam.graph.passes.dequantize_layer import dequantized
 from tests.autodiff.checks import OnnxRuntime, Reference, assert_close, cotangent_like, differentiate
 from tests.models import floats, model, rng
 

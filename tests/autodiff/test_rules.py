@@ -10,7 +10,7 @@ import pytest
 
 from onnxcam.autodiff.registry import gradient_table
 from onnxcam.errors import NoRuleError, UnsupportedError
-from onnxcam.graph.canonical import MINIMUM_OPSET
+from onnxcam.graph.passes.canonicalize import MINIMUM_OPSET
 from tests.autodiff.checks import check_float32, check_slopes, differentiate
 from tests.autodiff.sample import Sample, Sizes, var
 from tests.autodiff.samples import SAMPLES

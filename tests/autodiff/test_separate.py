@@ -11,7 +11,7 @@ import pytest
 
 import onnxcam
 from onnxcam.autodiff.differentiate import add_gradients
-from onnxcam.graph.canonical import canonicalize
+from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.models import classifier, floats, model
 
 

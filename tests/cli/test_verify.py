@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from onnxcam import verification
 from onnxcam.cli import options
+from onnxcam.diagnostics import verification
 from onnxcam.explainer import Explainer
 from tests.commands import colour_model, draw, run, save
 from tests.models import classifier

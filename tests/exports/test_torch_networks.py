@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from onnxcam.autodiff.differentiate import add_gradients
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.load import load
+from onnxcam.graph.io.load import load
+from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.autodiff.checks import OnnxRuntime, relative_error
 from tests.autodiff.sample import Array
 from tests.exports.torch_files import FLOOR, NOISES, neighbours, write

@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 
 import onnxcam
-from onnxcam.graph.canonical import MINIMUM_OPSET, canonicalize
-from onnxcam.graph.load import load
+from onnxcam.graph.io.load import load
+from onnxcam.graph.passes.canonicalize import MINIMUM_OPSET, canonicalize
 from tests.models import classifier, floats, model
 
 

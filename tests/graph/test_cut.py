@@ -8,11 +8,11 @@ import onnx_ir as ir
 import pytest
 
 from onnxcam.errors import DependencyError, NameNotFoundError
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.cut import cut
-from onnxcam.graph.precision import settled, to_double
-from onnxcam.graph.values import expose
-from onnxcam.network import open_session
+from onnxcam.graph.analysis.values import expose
+from onnxcam.graph.passes.canonicalize import canonicalize
+from onnxcam.graph.passes.cut import cut
+from onnxcam.graph.passes.float64 import settled, to_double
+from onnxcam.network.network import open_session
 from tests.models import classifier, floats, model
 
 SHORTCUT = """g (float[n, 3, 8, 8] x, float[n, 4, 8, 8] extra) => (float[n, 4] y, float[n, 4, 8, 8] b) {

@@ -8,11 +8,11 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 import onnxcam
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.load import load
-from onnxcam.graph.score import find_score
-from onnxcam.methods.gradient import Gradient
-from onnxcam.target import Box
+from onnxcam.graph.analysis.score import find_score
+from onnxcam.graph.io.load import load
+from onnxcam.graph.passes.canonicalize import canonicalize
+from onnxcam.methods.formulas.gradient import Gradient
+from onnxcam.targets.kinds import Box
 from tests.models import floats, model
 
 # A head of seven values at each of 4 x 4 and 2 x 2 places: two scales joined, coordinates computed from offsets.

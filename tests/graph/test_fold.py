@@ -4,8 +4,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.load import load
+from onnxcam.graph.io.load import load
+from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.runtime.session import Session
 from tests.models import floats, model
 

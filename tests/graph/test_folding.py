@@ -9,14 +9,14 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from onnxcam.graph import folding
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.folding import fold_normalization
-from onnxcam.graph.linear import Weights, in_own_layout
-from onnxcam.graph.load import load
-from onnxcam.graph.serialize import to_parts
-from onnxcam.graph.values import expose
-from onnxcam.network import open_session, random_inputs, read_network
+from onnxcam.graph.analysis.linear import Weights, in_own_layout
+from onnxcam.graph.analysis.values import expose
+from onnxcam.graph.io.load import load
+from onnxcam.graph.io.serialize import to_parts
+from onnxcam.graph.passes import fold_batchnorm as folding
+from onnxcam.graph.passes.canonicalize import canonicalize
+from onnxcam.graph.passes.fold_batchnorm import fold_normalization
+from onnxcam.network.network import open_session, random_inputs, read_network
 from tests.models import floats, model
 from tests.shared import shared_path
 

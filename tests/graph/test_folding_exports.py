@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from onnxcam.graph.folding import fold_normalization
-from onnxcam.network import open_session, read_network
+from onnxcam.graph.passes.fold_batchnorm import fold_normalization
+from onnxcam.network.network import open_session, read_network
 from tests import torch_shim  # noqa: F401 - before anything that imports torchvision
 from tests.models import floats
 

@@ -3,14 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from onnxcam.diagnostics.verification import verify
 from onnxcam.errors import UnsupportedError
-from onnxcam.graph.batch import batch_size, open_batch
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.head import is_gap_linear
-from onnxcam.graph.inputs import image_input, model_inputs
-from onnxcam.graph.load import load
-from onnxcam.network import read_network
-from onnxcam.verification import verify
+from onnxcam.graph.analysis.batch import batch_size
+from onnxcam.graph.analysis.head import is_gap_linear
+from onnxcam.graph.analysis.inputs import image_input, model_inputs
+from onnxcam.graph.io.load import load
+from onnxcam.graph.passes.canonicalize import canonicalize
+from onnxcam.graph.passes.open_batch import open_batch
+from onnxcam.network.network import read_network
 from tests.models import classifier, floats, model
 
 _W = {"w": floats(4, 3, 3, 3), "v": floats(2, 4), "b": floats(2)}

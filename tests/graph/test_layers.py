@@ -6,9 +6,9 @@ import pytest
 
 import onnxcam
 from onnxcam.errors import NameNotFoundError, UnsupportedError
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.layers import candidates, find_layer
-from onnxcam.graph.load import load
+from onnxcam.graph.analysis.layers import candidates, find_layer
+from onnxcam.graph.io.load import load
+from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.models import classifier, floats, model
 
 

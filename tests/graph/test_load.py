@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 
 import onnxcam
 from onnxcam.errors import ModelError
-from onnxcam.graph.load import load
+from onnxcam.graph.io.load import load
 from tests.autodiff.checks import OnnxRuntime
 from tests.models import floats
 

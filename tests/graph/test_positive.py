@@ -8,12 +8,12 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from onnxcam.graph import positive
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.load import load
-from onnxcam.graph.positive import nonnegative
-from onnxcam.graph.values import named_values
-from onnxcam.network import open_session, random_inputs, read_network
+from onnxcam.graph.analysis import nonnegative as positive
+from onnxcam.graph.analysis.nonnegative import nonnegative
+from onnxcam.graph.analysis.values import named_values
+from onnxcam.graph.io.load import load
+from onnxcam.graph.passes.canonicalize import canonicalize
+from onnxcam.network.network import open_session, random_inputs, read_network
 from tests.models import floats, model, rng
 from tests.shared import shared_path
 

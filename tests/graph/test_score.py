@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from onnxcam.errors import NameNotFoundError, UnsupportedError
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.load import load
-from onnxcam.graph.score import Score, find_score
+from onnxcam.graph.analysis.score import Score, find_score
+from onnxcam.graph.io.load import load
+from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.models import classifier, model
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from onnxcam.autodiff.differentiate import add_gradients
 from onnxcam.errors import UnsupportedError
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.load import load
+from onnxcam.graph.io.load import load
+from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.autodiff.checks import OnnxRuntime
 from tests.models import floats, model
 

@@ -10,10 +10,10 @@ import pytest
 
 import onnxcam
 from onnxcam.errors import UnsupportedError
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.layers import candidates
-from onnxcam.graph.load import load
-from onnxcam.graph.tokens import to_places
+from onnxcam.graph.analysis.layers import candidates
+from onnxcam.graph.analysis.tokens import to_places
+from onnxcam.graph.io.load import load
+from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.models import floats, model
 
 _WEIGHTS: dict[str, npt.NDArray[Any]] = {

@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 from onnxcam.autodiff.differentiate import add_gradients
 from onnxcam.errors import UnsupportedError
-from onnxcam.graph.canonical import canonicalize
+from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.autodiff.checks import OnnxRuntime
 from tests.models import floats
 

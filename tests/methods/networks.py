@@ -1,4 +1,4 @@
-"""Small torch networks for methods that ask a probe: run directly by oracles, through a probe by the methods."""
+"""Small torch networks for methods that ask a view: run directly by oracles, through a view by the methods."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Network:
     targets: tuple[int, ...]
     affine: bool = False
 
-    def probe(self, images: Sequence[int] | None = None) -> TorchProbe:
-        """Return a probe of these images in this order; of all if not given."""
+    def view(self, images: Sequence[int] | None = None) -> TorchProbe:
+        """Return a view of these images in this order; of all if not given."""
         chosen = list(range(len(self.targets)) if images is None else images)
         return TorchProbe(self.trunk, self.head, self.x[chosen], [self.targets[i] for i in chosen], self.affine)
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from onnxcam.methods.probe import Attention, Bias, Probe
+from onnxcam.methods.view import Attention, Bias, NetworkView
 from tests.methods.networks import NETWORKS, Floats, Network
 from tests.methods.torch_probe import TorchProbe, small_network
 
@@ -28,7 +28,7 @@ class SpecialProbe(TorchProbe):
     def moved(self, x: Floats) -> SpecialProbe:
         return SpecialProbe(self.network, x, self.targets)
 
-    def layers(self) -> Sequence[Probe]:
+    def layers(self) -> Sequence[NetworkView]:
         return [TorchProbe(trunk, head, self.x, self.targets) for trunk, head in self.network.stages]
 
     def biases(self) -> Sequence[Bias]:
@@ -57,7 +57,7 @@ class Special(Network):
     leading: int = 0
     grid: tuple[int, int] = (0, 0)
 
-    def probe(self, images: Sequence[int] | None = None) -> SpecialProbe:
+    def view(self, images: Sequence[int] | None = None) -> SpecialProbe:
         chosen = list(range(len(self.targets)) if images is None else images)
         return SpecialProbe(self, self.x[chosen], [self.targets[i] for i in chosen])
 

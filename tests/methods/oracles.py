@@ -5,7 +5,7 @@ one image, ``[*spatial]``, and shares nothing with the formulas of the package: 
 
 - ``@oracle(name)`` is for a formula of arrays. It takes the method (for its fields) and one image's activations and
   gradient ``[K, *spatial]``.
-- ``@probe_oracle(name)`` is for a method that asks a probe. It takes the method, a network of ``networks.py`` and which
+- ``@view_oracle(name)`` is for a method that asks a view. It takes the method, a network of ``networks.py`` and which
   of its images; it runs the network's trunk and head itself.
 
 Both name the fields with which the method is tested beside its defaults.
@@ -58,10 +58,10 @@ def oracle(name: str, *variants: Fields) -> Callable[[ArrayOracle], ArrayOracle]
     return lambda function: _register(name, function, Oracle(function, ({}, *variants)))
 
 
-def probe_oracle(
+def view_oracle(
     name: str, *variants: Fields, quick: Fields | None = None, networks: Sequence[str] = ("pooled", "curved")
 ) -> Callable[[ProbeOracle], ProbeOracle]:
-    """Register the oracle of a method that asks a probe.
+    """Register the oracle of a method that asks a view.
 
     Args:
         name: of the method.

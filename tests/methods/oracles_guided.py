@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tests.methods.networks import Network
-from tests.methods.oracles import Floats, oracles, probe_oracle
+from tests.methods.oracles import Floats, oracles, view_oracle
 from tests.methods.oracles_arrays import places
 from tests.methods.oracles_wholes import enlarged
 
@@ -31,7 +31,7 @@ def guided(network: Network, image: int) -> Floats:
     return np.asarray(slope[0].numpy())
 
 
-@probe_oracle("guided-backprop", {"reduce": "max-abs"}, networks=(*NETWORKS, "line"))
+@view_oracle("guided-backprop", {"reduce": "max-abs"}, networks=(*NETWORKS, "line"))
 def guided_backprop(method: Any, network: Network, image: int) -> Floats:
     found = guided(network, image)
     cam = np.zeros(found.shape[1:])
@@ -52,11 +52,11 @@ def guided_by(name: str, network: Network, image: int) -> Floats:
     return product
 
 
-@probe_oracle("guided-grad-cam", networks=NETWORKS)
+@view_oracle("guided-grad-cam", networks=NETWORKS)
 def guided_grad_cam(_: Any, network: Network, image: int) -> Floats:
     return guided_by("grad-cam", network, image)
 
 
-@probe_oracle("guided-xgrad-cam", networks=NETWORKS)
+@view_oracle("guided-xgrad-cam", networks=NETWORKS)
 def guided_xgrad_cam(_: Any, network: Network, image: int) -> Floats:
     return guided_by("xgrad-cam", network, image)

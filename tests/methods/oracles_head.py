@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from tests.methods.networks import Network
-from tests.methods.oracles import Floats, probe_oracle
+from tests.methods.oracles import Floats, view_oracle
 from tests.methods.oracles_arrays import places, weighted
 
 NETWORKS = ("pooled", "curved", "line")
 
 
-@probe_oracle("ablation-cam", {"normalise": True}, {"closed_form": False}, networks=NETWORKS)
+@view_oracle("ablation-cam", {"normalise": True}, {"closed_form": False}, networks=NETWORKS)
 def ablation_cam(method: Any, network: Network, image: int) -> Floats:
     a = network.activations(image)
     score = network.behind(image, a)
@@ -27,7 +27,7 @@ def ablation_cam(method: Any, network: Network, image: int) -> Floats:
     return weighted(weights, a)
 
 
-@probe_oracle(
+@view_oracle(
     "recipro-cam",
     {"mask": "gaussian"},
     {"score": "probability"},
@@ -50,7 +50,7 @@ def recipro_cam(method: Any, network: Network, image: int) -> Floats:
     return cam
 
 
-@probe_oracle("lift-cam", networks=NETWORKS)
+@view_oracle("lift-cam", networks=NETWORKS)
 def lift_cam(_: Any, network: Network, image: int) -> Floats:
     a = network.activations(image)
     shares = affine_shares(network, image, a) if network.affine else rescaled_shares(network, image, a)

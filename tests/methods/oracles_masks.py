@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tests.methods.networks import Network
-from tests.methods.oracles import Floats, probe_oracle
+from tests.methods.oracles import Floats, view_oracle
 from tests.methods.oracles_arrays import places, weighted
 
 NETWORKS = ("pooled", "curved", "line")
@@ -55,7 +55,7 @@ def scored(
     return weighted([weights.get(k, 0.0) for k in range(len(a))], a)
 
 
-@probe_oracle("score-cam", *SCORED, networks=NETWORKS)
+@view_oracle("score-cam", *SCORED, networks=NETWORKS)
 def score_cam(method: Any, network: Network, image: int) -> Floats:
     def confidence(mask: Floats) -> float:
         return network.of(image, network.x[image] * mask, method.score == "probability")
@@ -63,7 +63,7 @@ def score_cam(method: Any, network: Network, image: int) -> Floats:
     return scored(method, network, image, confidence)
 
 
-@probe_oracle(
+@view_oracle(
     "ss-cam",
     *SCORED,
     {"sigma": 0.3},
@@ -89,7 +89,7 @@ def ss_cam(method: Any, network: Network, image: int) -> Floats:
     return scored(method, network, image, confidence)
 
 
-@probe_oracle("is-cam", *SCORED, {"path": "cumulative"}, quick={"count": 3}, networks=NETWORKS)
+@view_oracle("is-cam", *SCORED, {"path": "cumulative"}, quick={"count": 3}, networks=NETWORKS)
 def is_cam(method: Any, network: Network, image: int) -> Floats:
     def confidence(mask: Floats) -> float:
         seen, found = np.zeros_like(network.x[image]), []
@@ -102,7 +102,7 @@ def is_cam(method: Any, network: Network, image: int) -> Floats:
     return scored(method, network, image, confidence)
 
 
-@probe_oracle("gscore-cam", *SCORED, quick={"count": 3}, networks=NETWORKS)
+@view_oracle("gscore-cam", *SCORED, quick={"count": 3}, networks=NETWORKS)
 def gscore_cam(method: Any, network: Network, image: int) -> Floats:
     means = mean_slopes(network, image)
     largest = sorted(range(len(means)), key=lambda k: means[k])[-method.count :]
@@ -113,7 +113,7 @@ def gscore_cam(method: Any, network: Network, image: int) -> Floats:
     return scored(method, network, image, confidence, set(largest))
 
 
-@probe_oracle(
+@view_oracle(
     "group-cam",
     {"weights": "signed"},
     {"groups": 4},
@@ -169,7 +169,7 @@ def blur(x: Floats, kernel: int, sigma: float) -> Floats:
     return np.asarray(result / sum(bell) ** (x.ndim - 1))
 
 
-@probe_oracle(
+@view_oracle(
     "rise",
     {"keep": 0.3},
     {"centred": False},

@@ -15,7 +15,7 @@ from onnxcam.relevance.composite import Composite
 from onnxcam.relevance.rules import Epsilon
 from tests.methods.networks import Network
 from tests.methods.networks_special import Special
-from tests.methods.oracles import Floats, probe_oracle
+from tests.methods.oracles import Floats, view_oracle
 from tests.methods.oracles_wholes import enlarged
 from tests.relevance.dense import matrix, relevance
 
@@ -96,16 +96,14 @@ def scores_of(network: Network, image: int) -> Floats:
     return run(network.head, run(network.trunk, network.x[image]))
 
 
-@probe_oracle(
-    "lrp", {"composite": "zero"}, {"composite": "z-plus"}, {"composite": OWN}, {"to": 0}, networks=["stacked"]
-)
+@view_oracle("lrp", {"composite": "zero"}, {"composite": "z-plus"}, {"composite": OWN}, {"to": 0}, networks=["stacked"])
 def lrp(method: Any, network: Special, image: int) -> Floats:
     scores, target = scores_of(network, image), network.targets[image]
     seed = np.array([score if n == target else 0.0 for n, score in enumerate(scores)])
     return np.asarray(sum(channel for channel in seeded(method, network, image, seed)))
 
 
-@probe_oracle("clrp", {"composite": "z-plus"}, {"to": 0}, networks=["stacked"])
+@view_oracle("clrp", {"composite": "z-plus"}, {"to": 0}, networks=["stacked"])
 def clrp(method: Any, network: Special, image: int) -> Floats:
     """The relevance of the class less that of the others, among which its score is spread: two propagations."""
     scores, target = scores_of(network, image), network.targets[image]
@@ -115,7 +113,7 @@ def clrp(method: Any, network: Special, image: int) -> Floats:
     return np.asarray(sum(both[0]) - sum(both[1]))
 
 
-@probe_oracle("sglrp", {"composite": "z-plus"}, {"to": 0}, networks=["stacked"])
+@view_oracle("sglrp", {"composite": "z-plus"}, {"to": 0}, networks=["stacked"])
 def sglrp(method: Any, network: Special, image: int) -> Floats:
     scores, target = scores_of(network, image), network.targets[image]
     p = [math.exp(score) / sum(math.exp(other) for other in scores) for score in scores]
@@ -123,7 +121,7 @@ def sglrp(method: Any, network: Special, image: int) -> Floats:
     return np.asarray(sum(seeded(method, network, image, seed)))
 
 
-@probe_oracle("relevance-cam")
+@view_oracle("relevance-cam")
 def relevance_cam(_: Any, network: Network, image: int) -> Floats:
     a, target = network.activations(image), network.targets[image]
     count = len(scores_of(network, image))
@@ -144,7 +142,7 @@ FINE: dict[str, Any] = {
 }
 
 
-@probe_oracle(
+@view_oracle(
     "fg-cam",
     {"base": "score-cam"},
     {"denoise": True},

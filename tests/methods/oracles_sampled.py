@@ -9,7 +9,7 @@ import torch
 
 import tests.methods.networks_special  # noqa: F401 - its networks join by being imported
 from tests.methods.networks import Network
-from tests.methods.oracles import Floats, probe_oracle
+from tests.methods.oracles import Floats, view_oracle
 from tests.methods.oracles_arrays import places, weighted
 
 
@@ -29,7 +29,7 @@ def noises(method: Any, shape: tuple[int, ...]) -> list[Floats]:
     return [draw.standard_normal(shape) for _ in range(method.n)]
 
 
-@probe_oracle("smooth-grad-cam++", {"n": 2}, {"sigma": 0.1}, {"seed": 5})
+@view_oracle("smooth-grad-cam++", {"n": 2}, {"sigma": 0.1}, {"seed": 5})
 def smooth_grad_cam_plus_plus(method: Any, network: Network, image: int) -> Floats:
     x = network.x[image]
     slopes = [layer_at(network, image, x + method.sigma * noise)[1] for noise in noises(method, x.shape)]
@@ -45,7 +45,7 @@ def smooth_grad_cam_plus_plus(method: Any, network: Network, image: int) -> Floa
     return weighted(weights, a)
 
 
-@probe_oracle("integrated-grad-cam", {"steps": 3}, {"baseline": -0.5})
+@view_oracle("integrated-grad-cam", {"steps": 3}, {"baseline": -0.5})
 def integrated_grad_cam(method: Any, network: Network, image: int) -> Floats:
     x = network.x[image]
     a, empty = network.activations(image), layer_at(network, image, np.full_like(x, method.baseline))[0]
@@ -58,7 +58,7 @@ def integrated_grad_cam(method: Any, network: Network, image: int) -> Floats:
     return weighted(weights, a - empty)
 
 
-@probe_oracle(
+@view_oracle(
     "integrated-gradients",
     {"steps": 4},
     {"baseline": 0.3},
@@ -80,7 +80,7 @@ def integrated_gradients(method: Any, network: Network, image: int) -> Floats:
     return cam
 
 
-@probe_oracle(
+@view_oracle(
     "smooth-grad", {"n": 2}, {"sigma": 0.4}, {"seed": 3}, {"reduce": "sum"}, quick={"n": 3}, networks=["input"]
 )
 def smooth_grad(method: Any, network: Network, image: int) -> Floats:
@@ -93,7 +93,7 @@ def smooth_grad(method: Any, network: Network, image: int) -> Floats:
     return cam
 
 
-@probe_oracle("shapley-cam")
+@view_oracle("shapley-cam")
 def shapley_cam(_: Any, network: Network, image: int) -> Floats:
     """The whole matrix of second derivatives, times the activations."""
     a = network.activations(image)

@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 
 from tests.methods.networks import Network
 from tests.methods.networks_special import Special
-from tests.methods.oracles import Floats, oracles, probe_oracle
+from tests.methods.oracles import Floats, oracles, view_oracle
 from tests.methods.oracles_arrays import places
 from tests.methods.oracles_sampled import layer_at
 
@@ -37,7 +37,7 @@ def bias_shares(network: Special, image: int) -> list[Floats]:
     return [np.array([float(b) * g for b, g in zip(bias, slope, strict=True)]) for bias, slope in pairs]
 
 
-@probe_oracle("full-grad", {"form": "signed"}, networks=["biased"])
+@view_oracle("full-grad", {"form": "signed"}, networks=["biased"])
 def full_grad(method: Any, network: Special, image: int) -> Floats:
     x = network.x[image]
     shares = [x * layer_at(network, image, x)[1], *bias_shares(network, image)]
@@ -51,7 +51,7 @@ def full_grad(method: Any, network: Special, image: int) -> Floats:
     return cam
 
 
-@probe_oracle("finer-cam", {"base": "layer-cam"}, {"alpha": 0.5}, {"count": 2})
+@view_oracle("finer-cam", {"base": "layer-cam"}, {"alpha": 0.5}, {"count": 2})
 def finer_cam(method: Any, network: Network, image: int) -> Floats:
     """The base's map of whatever is explained; what that is, the explainer sees to."""
     return np.asarray(oracles()[method.base].run(method, *layer_at(network, image, network.x[image])))
@@ -68,7 +68,7 @@ def layer_maps(name: str, network: Special, image: int) -> list[Floats]:
     return found
 
 
-@probe_oracle("refine-cam", {"base": "layer-cam"}, {"layers": (0, 1, 2)}, networks=["layered"])
+@view_oracle("refine-cam", {"base": "layer-cam"}, {"layers": (0, 1, 2)}, networks=["layered"])
 def refine_cam(method: Any, network: Special, image: int) -> Floats:
     maps = layer_maps(method.base, network, image)
     size = max(cam.shape for cam in maps)
@@ -78,7 +78,7 @@ def refine_cam(method: Any, network: Special, image: int) -> Floats:
     return product
 
 
-@probe_oracle(
+@view_oracle(
     "rollout",
     {"heads": "max"},
     {"heads": "min"},
@@ -104,7 +104,7 @@ def rollout(method: Any, network: Special, image: int) -> Floats:
     return np.array(tokens).reshape(network.grid)
 
 
-@probe_oracle("le-grad", networks=["class token", "mean of tokens"])
+@view_oracle("le-grad", networks=["class token", "mean of tokens"])
 def le_grad(_: Any, network: Special, image: int) -> Floats:
     logits, layers = network.body.attend(torch.tensor(network.x[image])[None])
     cam = np.zeros(network.grid)

@@ -11,13 +11,13 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from onnxcam.methods.base import ActivationMethod, GradientMethod, Method
-from onnxcam.methods.kpca_cam import KPCACAM
+from onnxcam.methods.formulas.kpca_cam import KPCACAM
 from onnxcam.methods.registry import method
 from tests.methods.oracles import Floats, oracles
 
 # Methods as they are tested: with the fields that their oracles name, of which the first are the defaults or near them.
 _ALL = {name: [method(name, **fields) for fields in found.fields] for name, found in oracles().items()}
-# Formulas of arrays, and methods that ask a probe with the networks on which they do.
+# Formulas of arrays, and methods that ask a view with the networks on which they do.
 SAMPLES = tuple(sample for name, samples in _ALL.items() if not oracles()[name].networks for sample in samples)
 PROBED = tuple((sample, network) for name in _ALL for sample in _ALL[name] for network in oracles()[name].networks)
 EVERY = tuple(sample for samples in _ALL.values() for sample in samples)

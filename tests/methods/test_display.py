@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onnxcam.arrays import upsample
 from onnxcam.errors import InputError
-from onnxcam.methods.display import display, upsample
+from onnxcam.methods.support.display import display
 from tests.methods.samples import assert_agree
 
 MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from onnxcam.methods.display import upsample
+from onnxcam.arrays import upsample
 from onnxcam.methods.registry import method, wrap
 from tests import torch_shim  # noqa: F401 - before anything that imports torchvision
 from tests.methods.networks import NETWORKS
@@ -58,14 +58,14 @@ def images() -> Any:
     return torch.tensor(2 * np.random.default_rng(8).normal(size=(3, 3, 24, 20)))
 
 
-def probe(depth: int = 3, head: Any = None) -> TorchProbe:
+def view(depth: int = 3, head: Any = None) -> TorchProbe:
     whole = network()
     return TorchProbe(whole[:depth], head or whole[depth:], images().numpy(), TARGETS)
 
 
 class Layered(TorchProbe):
     def layers(self) -> Any:
-        return [probe(depth) for depth in (3, 2, 1)]
+        return [view(depth) for depth in (3, 2, 1)]
 
 
 def layered() -> Layered:
@@ -107,7 +107,7 @@ def test_integrated_gradients_are_captums(rule: str, theirs: str, baseline: floa
 def test_shapley_cam_is_pytorch_grad_cams() -> None:
     with pytorch_grad_cam.ShapleyCAM(network(), [network()[2]]) as cam:
         wanted = cam(images(), targets())
-    found = probe()
+    found = view()
     assert_same(scaled(method("shapley-cam").explain(found)), wanted)
     assert abs(scaled(method("grad-cam").explain(found)) - wanted).max() > 0.01  # the curvature shows
 
@@ -119,7 +119,7 @@ def test_full_grad_is_pytorch_grad_cams() -> None:
         body.last.weight *= 1e5
     with pytorch_grad_cam.FullGrad(body, []) as cam:
         wanted = cam(torch.tensor(x), targets())
-    ours = Special(torch.nn.Identity(), body, x, tuple(TARGETS), body=body).probe()
+    ours = Special(torch.nn.Identity(), body, x, tuple(TARGETS), body=body).view()
     assert_same(over_range(method("full-grad").explain(ours)), wanted)
 
 
@@ -142,7 +142,7 @@ def contrast(count: int, alpha: float) -> Any:
 
 def test_finer_cam_is_torch_cams_and_with_one_class_pytorch_grad_cams() -> None:
     whole = network()
-    ours = method("finer-cam").explain(probe(head=contrast(3, 0.6)))
+    ours = method("finer-cam").explain(view(head=contrast(3, 0.6)))
     with torchcam.FinerCAM(whole, whole[2]) as cam:
         (wanted,) = cam(TARGETS, whole(images()), normalized=False)
     assert_same(np.maximum(ours, 0), wanted)
@@ -179,7 +179,7 @@ def test_layer_cams_fusion_is_torch_cams_with_minima_of_0() -> None:
 
 def test_smooth_grad_cam_plus_plus_of_torch_cam_is_another() -> None:
     """Its alpha sums activation times cube where the paper multiplies sums, and its gradient is the last copy's."""
-    whole, found = network(), probe()
+    whole, found = network(), view()
     noise = np.random.default_rng(0).standard_normal((4, 3, 24, 20))
     with torchcam.SmoothGradCAMpp(whole, whole[2], input_shape=(3, 24, 20)) as cam:
         draws = iter(0.3 * noise)
@@ -201,7 +201,7 @@ def test_smooth_grad_cam_plus_plus_of_torch_cam_is_another() -> None:
 
 @pytest.mark.parametrize(("name", "theirs"), [("grad-cam", "GradCAM"), ("hires-cam", "HiResCAM")])
 def test_principal_is_eigen_smooth(name: str, theirs: str) -> None:
-    found = probe()
+    found = view()
     with getattr(pytorch_grad_cam, theirs)(network(), [network()[2]]) as cam:
         wanted = cam.get_cam_image(images(), network()[2], targets(), found.a, found.g, True)
     ours = wrap("principal", method(name)).explain(found)
@@ -211,7 +211,7 @@ def test_principal_is_eigen_smooth(name: str, theirs: str) -> None:
 
 def test_augment_is_aug_smooth_of_raw_maps() -> None:
     """There each map is scaled to [0, 1] before the mean, so that a faint one counts as much as a strong one."""
-    found = probe()
+    found = view()
     with pytorch_grad_cam.GradCAM(network(), [network()[2]]) as cam:
         wanted = cam(images(), targets(), aug_smooth=True)
     each = []

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import onnxcam
-from onnxcam.graph.layers import candidates
-from onnxcam.network import read_network
+from onnxcam.graph.analysis.layers import candidates
+from onnxcam.network.network import read_network
 from tests import torch_shim  # noqa: F401 - before anything that imports torchvision
 from tests.exports.torch_files import write
 from tests.methods.samples import assert_agree

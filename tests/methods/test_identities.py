@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from onnxcam.methods.cam import CAM
-from onnxcam.methods.grad_cam import GradCAM
-from onnxcam.methods.grad_cam_plus_plus import GradCAMPlusPlus
-from onnxcam.methods.hires_cam import HiResCAM
-from onnxcam.methods.layer_cam import LayerCAM
-from onnxcam.methods.xgrad_cam import XGradCAM
+from onnxcam.methods.formulas.cam import CAM
+from onnxcam.methods.formulas.grad_cam import GradCAM
+from onnxcam.methods.formulas.grad_cam_plus_plus import GradCAMPlusPlus
+from onnxcam.methods.formulas.hires_cam import HiResCAM
+from onnxcam.methods.formulas.layer_cam import LayerCAM
+from onnxcam.methods.formulas.xgrad_cam import XGradCAM
 from tests.methods.heads import PLACES, SHAPE, Head, activations, flattened, pooled, relu_mlp
 from tests.methods.samples import assert_agree
 

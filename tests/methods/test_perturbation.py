@@ -11,8 +11,8 @@ import torch
 
 from onnxcam.errors import InputError
 from onnxcam.methods.base import Method
-from onnxcam.methods.blur import gaussian_blur
 from onnxcam.methods.registry import method
+from onnxcam.methods.support.blur import gaussian_blur
 from tests.methods.networks import NETWORKS, Network
 from tests.methods.samples import EVERY, assert_agree
 from tests.methods.torch_probe import TorchProbe
@@ -53,27 +53,27 @@ def watched(network: Network) -> Watched:
 @pytest.mark.parametrize("name", ["pooled", "curved", "line"])
 def test_keeps_float32(sample: Method, name: str) -> None:
     network = NETWORKS[name]()
-    found = sample.explain(network.single().probe())
+    found = sample.explain(network.single().view())
     assert found.dtype == np.float32
-    wanted = sample.explain(network.probe())
+    wanted = sample.explain(network.view())
     assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max() + 1e-6
 
 
 @every_sample
 def test_only_methods_that_say_so_ask_for_a_gradient(sample: Method) -> None:
-    probe = watched(NETWORKS["curved"]())
-    wanted = sample.explain(probe)
-    probe.differentiable = False
+    view = watched(NETWORKS["curved"]())
+    wanted = sample.explain(view)
+    view.differentiable = False
     if sample.gradient:
         assert sample.name in ("lift-cam", "group-cam", "gscore-cam")
     else:
-        np.testing.assert_array_equal(sample.explain(probe), wanted)
+        np.testing.assert_array_equal(sample.explain(view), wanted)
 
 
 @pytest.mark.parametrize("name", ["ss-cam", "rise"])
 def test_another_seed_is_another_map(name: str) -> None:
-    probe = NETWORKS["curved"]().probe()
-    first, second = (method(name, count=5, seed=seed).explain(probe) for seed in (0, 1))
+    view = NETWORKS["curved"]().view()
+    first, second = (method(name, count=5, seed=seed).explain(view) for seed in (0, 1))
     assert np.abs(first - second).max() > 1e-3 * np.abs(first).max()
 
 
@@ -92,45 +92,45 @@ def test_another_seed_is_another_map(name: str) -> None:
     ],
 )
 def test_progress_is_told_and_no_run_wasted(name: str, options: dict[str, Any], units: int, runs: int) -> None:
-    probe = watched(NETWORKS["curved"]())
-    method(name, **options).explain(probe)
-    assert probe.told == [units] * units
-    assert probe.runs == runs
+    view = watched(NETWORKS["curved"]())
+    method(name, **options).explain(view)
+    assert view.told == [units] * units
+    assert view.runs == runs
 
 
 @pytest.mark.parametrize("options", [{}, {"normalise": "softmax"}, {"baseline": True}], ids=repr)
 def test_a_constant_channel_is_not_run_and_weighs_nothing(options: dict[str, Any]) -> None:
     network = NETWORKS["curved"]()
-    probe = network.probe()
-    probe.a = probe.a.copy()
-    probe.a[1, 2] = 7.0  # were it to weigh anything, the map would rise everywhere
-    found = method("score-cam", **options).explain(probe)
-    assert probe.runs == 17 + (3 if options.get("baseline") else 0)
-    probe.a[1, 2] = 0.0
-    assert_agree(found, method("score-cam", **options).explain(probe), 1e-12)
+    view = network.view()
+    view.a = view.a.copy()
+    view.a[1, 2] = 7.0  # were it to weigh anything, the map would rise everywhere
+    found = method("score-cam", **options).explain(view)
+    assert view.runs == 17 + (3 if options.get("baseline") else 0)
+    view.a[1, 2] = 0.0
+    assert_agree(found, method("score-cam", **options).explain(view), 1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_dead_layer_gives_a_finite_map(name: str) -> None:
     network = NETWORKS["curved"]()
-    probe = network.probe()
-    probe.a = np.zeros_like(probe.a)
+    view = network.view()
+    view.a = np.zeros_like(view.a)
     options = {"normalise": "softmax"} if name == "score-cam" else {"count": 3} if name in ("ss-cam", "rise") else {}
-    found = method(name, **options).explain(probe)
+    found = method(name, **options).explain(view)
     assert np.isfinite(found).all()
     assert name in ("rise", "recipro-cam") or not found.any()
 
 
 def test_a_negative_score_turns_the_papers_ablation_map_over() -> None:
-    probe = NETWORKS["pooled"]().probe()
-    assert (probe.score < 0).any()
-    drop, ratio = (method("ablation-cam", normalise=paper).explain(probe) for paper in (False, True))
-    assert_agree(ratio, drop / probe.score[:, None, None], 1e-12)
-    turned = probe.score < 0
+    view = NETWORKS["pooled"]().view()
+    assert (view.score < 0).any()
+    drop, ratio = (method("ablation-cam", normalise=paper).explain(view) for paper in (False, True))
+    assert_agree(ratio, drop / view.score[:, None, None], 1e-12)
+    turned = view.score < 0
     assert ((drop * ratio).sum(axis=(1, 2)) < 0).tolist() == turned.tolist()
     # A channel of positive weight and activations speaks for the class: its drop is positive, whatever the score.
-    k = int(np.argmax(probe.g[turned][0].mean(axis=(1, 2))))
-    assert (probe.g * probe.a)[turned][0, k].sum() > 0
+    k = int(np.argmax(view.g[turned][0].mean(axis=(1, 2))))
+    assert (view.g * view.a)[turned][0, k].sum() > 0
 
 
 @pytest.mark.parametrize(("kernel", "sigma"), [(3, 1.0), (51, 50.0)])

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from onnxcam.arrays import upsample
 from onnxcam.methods.base import Method
-from onnxcam.methods.cam import CAM
-from onnxcam.methods.display import upsample
-from onnxcam.methods.grad_cam import GradCAM
+from onnxcam.methods.formulas.cam import CAM
+from onnxcam.methods.formulas.grad_cam import GradCAM
+from onnxcam.methods.formulas.xgrad_cam import XGradCAM
 from onnxcam.methods.registry import method
-from onnxcam.methods.xgrad_cam import XGradCAM
 from tests.methods.networks import NETWORKS, Floats, Network
 from tests.methods.samples import assert_agree
 from tests.methods.torch_probe import TorchProbe
@@ -36,8 +36,8 @@ def pooled() -> Network:
 
 
 @pytest.fixture
-def probe(pooled: Network) -> TorchProbe:
-    return pooled.probe()
+def view(pooled: Network) -> TorchProbe:
+    return pooled.view()
 
 
 def last_layer(network: Network) -> tuple[Floats, Floats]:
@@ -47,53 +47,53 @@ def last_layer(network: Network) -> tuple[Floats, Floats]:
     return weight, bias
 
 
-def drops(probe: TorchProbe) -> Floats:
+def drops(view: TorchProbe) -> Floats:
     """Return how far the score falls without each channel, ``[N, K]``."""
-    keep = 1 - np.eye(probe.a.shape[1])[:, :, None, None]
-    return np.stack([score - probe.head(i, keep) for i, score in enumerate(probe.score)])
+    keep = 1 - np.eye(view.a.shape[1])[:, :, None, None]
+    return np.stack([score - view.head(i, keep) for i, score in enumerate(view.score)])
 
 
-def test_5_drops_behind_a_linear_head_are_the_sums_of_xgrad_cam(probe: TorchProbe) -> None:
-    weights = drops(probe)
+def test_5_drops_behind_a_linear_head_are_the_sums_of_xgrad_cam(view: TorchProbe) -> None:
+    weights = drops(view)
     xgrad = XGradCAM(eps=0.0)
-    for k in range(probe.a.shape[1]):
+    for k in range(view.a.shape[1]):
         channel = slice(k, k + 1)
-        assert_agree(xgrad(probe.a[:, channel], probe.g[:, channel]).sum(axis=(1, 2)), weights[:, k], TOLERANCE)
-    assert_agree(method("ablation-cam").explain(probe), np.einsum("nk,nk...->n...", weights, probe.a), TOLERANCE)
+        assert_agree(xgrad(view.a[:, channel], view.g[:, channel]).sum(axis=(1, 2)), weights[:, k], TOLERANCE)
+    assert_agree(method("ablation-cam").explain(view), np.einsum("nk,nk...->n...", weights, view.a), TOLERANCE)
 
 
-def test_6_drops_behind_pooling_are_weights_times_means(pooled: Network, probe: TorchProbe) -> None:
+def test_6_drops_behind_pooling_are_weights_times_means(pooled: Network, view: TorchProbe) -> None:
     w, _ = last_layer(pooled)
-    by_hand = np.einsum("nk,nk...->n...", w * probe.a.mean(axis=(2, 3)), probe.a)
+    by_hand = np.einsum("nk,nk...->n...", w * view.a.mean(axis=(2, 3)), view.a)
     for exact in (True, False):
-        assert_agree(method("ablation-cam", closed_form=exact).explain(probe), by_hand, TOLERANCE)
+        assert_agree(method("ablation-cam", closed_form=exact).explain(view), by_hand, TOLERANCE)
 
 
-def test_9_recipro_cam_behind_pooling_is_cam_over_places_plus_bias(pooled: Network, probe: TorchProbe) -> None:
+def test_9_recipro_cam_behind_pooling_is_cam_over_places_plus_bias(pooled: Network, view: TorchProbe) -> None:
     _, bias = last_layer(pooled)
-    cam = CAM()(probe.a, probe.g)
+    cam = CAM()(view.a, view.g)
     by_hand = cam / cam[0].size + bias[:, None, None]
     for exact in (True, False):
-        assert_agree(method("recipro-cam", closed_form=exact).explain(probe), by_hand, TOLERANCE)
+        assert_agree(method("recipro-cam", closed_form=exact).explain(view), by_hand, TOLERANCE)
 
 
 @pytest.mark.parametrize("sample", EXACT, ids=repr)
-def test_a_closed_form_is_the_general_path_without_runs(sample: Method, probe: TorchProbe) -> None:
-    exact = sample.explain(probe)
-    assert probe.runs == 0
+def test_a_closed_form_is_the_general_path_without_runs(sample: Method, view: TorchProbe) -> None:
+    exact = sample.explain(view)
+    assert view.runs == 0
     fields = sample.describe()
-    assert_agree(method(**{**fields, "closed_form": False}).explain(probe), exact, TOLERANCE)
-    assert probe.runs > 0
+    assert_agree(method(**{**fields, "closed_form": False}).explain(view), exact, TOLERANCE)
+    assert view.runs > 0
 
 
 def test_lift_cam_weights_sum_to_the_change_of_the_score() -> None:
     """Where all channels hold one map, Lift-CAM is that map times the sum of its weights."""
     network = NETWORKS["curved"]()
     trunk = torch.nn.Sequential(network.trunk, Alike())
-    probe = TorchProbe(trunk, network.head, network.x, network.targets)
-    blank = np.array([network.behind(i, np.zeros_like(a)) for i, a in enumerate(probe.a)])
-    found = method("lift-cam").explain(probe)
-    assert_agree(found, (probe.score - blank)[:, None, None] * probe.a[:, 0], 1e-10)
+    view = TorchProbe(trunk, network.head, network.x, network.targets)
+    blank = np.array([network.behind(i, np.zeros_like(a)) for i, a in enumerate(view.a)])
+    found = method("lift-cam").explain(view)
+    assert_agree(found, (view.score - blank)[:, None, None] * view.a[:, 0], 1e-10)
 
 
 class Alike(torch.nn.Module):  # type: ignore[misc]
@@ -101,22 +101,22 @@ class Alike(torch.nn.Module):  # type: ignore[misc]
         return x[:, :1].expand(x.shape)
 
 
-def test_lift_cam_behind_a_linear_head_is_ablation_cam(probe: TorchProbe) -> None:
-    assert_agree(method("lift-cam").explain(probe), method("ablation-cam").explain(probe), TOLERANCE)
+def test_lift_cam_behind_a_linear_head_is_ablation_cam(view: TorchProbe) -> None:
+    assert_agree(method("lift-cam").explain(view), method("ablation-cam").explain(view), TOLERANCE)
 
 
 @pytest.mark.parametrize(("sample", "limit"), WITHOUT_NOISE, ids=repr)
 def test_variants_of_score_cam_tend_to_it(sample: Method, limit: str) -> None:
     for name in ("curved", "line"):
-        probe = NETWORKS[name]().probe()
-        assert_agree(sample.explain(probe), method(limit).explain(probe), TOLERANCE)
+        view = NETWORKS[name]().view()
+        assert_agree(sample.explain(view), method(limit).explain(view), TOLERANCE)
 
 
 def test_one_group_of_group_cam_is_grad_cam_scaled() -> None:
     network = NETWORKS["curved"]()
-    probe = network.probe()
-    found = method("group-cam", groups=1, percentile=0.0, weights="signed", kernel=5).explain(probe)
-    cam = np.maximum(GradCAM()(probe.a, probe.g), 0)
+    view = network.view()
+    found = method("group-cam", groups=1, percentile=0.0, weights="signed", kernel=5).explain(view)
+    cam = np.maximum(GradCAM()(view.a, view.g), 0)
     cam[cam <= cam.min(axis=(1, 2), keepdims=True)] = 0
     for ours, theirs in zip(upsample(found, (10, 8)), upsample(cam, (10, 8)), strict=True):
         assert abs(ours).max() > 0
@@ -125,10 +125,10 @@ def test_one_group_of_group_cam_is_grad_cam_scaled() -> None:
         assert_agree(agree, theirs - theirs.min(), 1e-10)
 
 
-def test_rise_with_everything_shown_is_the_probability_everywhere(probe: TorchProbe) -> None:
-    found = method("rise", count=5, keep=1.0, centred=False).explain(probe)
-    assert_agree(found, np.broadcast_to(probe.probability()[:, None, None], found.shape), TOLERANCE)
-    assert abs(method("rise", count=5, keep=1.0).explain(probe)).max() < TOLERANCE
+def test_rise_with_everything_shown_is_the_probability_everywhere(view: TorchProbe) -> None:
+    found = method("rise", count=5, keep=1.0, centred=False).explain(view)
+    assert_agree(found, np.broadcast_to(view.probability()[:, None, None], found.shape), TOLERANCE)
+    assert abs(method("rise", count=5, keep=1.0).explain(view)).max() < TOLERANCE
 
 
 def test_masks_of_rise_show_each_place_as_often() -> None:
@@ -139,8 +139,8 @@ def test_masks_of_rise_show_each_place_as_often() -> None:
             return np.ones(len(masks))
 
     network = NETWORKS["pooled"]()
-    probe = Sure(network.trunk, network.head, network.x, network.targets)
+    view = Sure(network.trunk, network.head, network.x, network.targets)
     for keep in (0.3, 0.5):
-        found = method("rise", keep=keep, grid=4, centred=False).explain(probe)
+        found = method("rise", keep=keep, grid=4, centred=False).explain(view)
         assert abs(found - 1).max() < 0.12  # four standard deviations of a mean of 4000
         assert abs(found.mean() - 1) < 0.03

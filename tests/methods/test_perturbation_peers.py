@@ -31,11 +31,11 @@ TARGETS = (1, 4, 2)
 
 @dataclass(frozen=True)
 class Case:
-    """A network in two parts, and a probe of it."""
+    """A network in two parts, and a view of it."""
 
     trunk: Any
     head: Any
-    probe: TorchProbe
+    view: TorchProbe
 
     @property
     def whole(self) -> Any:
@@ -43,7 +43,7 @@ class Case:
 
     @property
     def images(self) -> Any:
-        return torch.tensor(self.probe.x)
+        return torch.tensor(self.view.x)
 
 
 @cache
@@ -65,16 +65,16 @@ def grad_cam_weights(name: str, found: Case, **options: Any) -> Array:
     with getattr(pytorch_grad_cam, name)(network, [layer]) as cam:
         for option, value in options.items():
             setattr(cam, option, value)
-        activations = found.probe.a.astype(np.float64)
+        activations = found.view.a.astype(np.float64)
         return np.asarray(cam.get_cam_weights(found.images, layer, targets, activations, None))
 
 
 def torch_cam_map(name: str, found: Case, **options: Any) -> Array:
     """Return torch-cam's raw maps."""
     network, layer = found.whole, found.trunk[-1]
-    with getattr(torchcam, name)(network, layer, input_shape=found.probe.x.shape[1:], **options) as cam:
+    with getattr(torchcam, name)(network, layer, input_shape=found.view.x.shape[1:], **options) as cam:
         if name == "SSCAM":
-            cam._distrib = _SameNoise(cam.std, found.probe.x.shape[2:])
+            cam._distrib = _SameNoise(cam.std, found.view.x.shape[2:])
         scores = network(found.images)
         (maps,) = cam(list(TARGETS), scores, normalized=False)
         return np.asarray(maps.numpy())
@@ -103,62 +103,62 @@ def assert_same(ours: Array, theirs: Array) -> None:
 
 def test_ablation_of_activations_that_are_not_negative_is_pytorch_grad_cams() -> None:
     found = case(pool=True)
-    assert found.probe.a.min() == 0
-    ours = method("ablation-cam", normalise=True).explain(found.probe)
-    assert_same(ours, weigh(grad_cam_weights("AblationCAM", found), found.probe.a))
+    assert found.view.a.min() == 0
+    ours = method("ablation-cam", normalise=True).explain(found.view)
+    assert_same(ours, weigh(grad_cam_weights("AblationCAM", found), found.view.a))
 
 
 def test_ablation_of_activations_of_both_signs_is_not() -> None:
     """It puts the minimum less ten million in place of 0, and counts from what it has put there before."""
     found = case(activation=False)
-    assert found.probe.a.min() < 0
-    ours = method("ablation-cam", normalise=True).explain(found.probe)
+    assert found.view.a.min() < 0
+    ours = method("ablation-cam", normalise=True).explain(found.view)
     each, all_at_once = (grad_cam_weights("AblationCAM", found, batch_size=size) for size in (1, 32))
     assert np.abs(each - all_at_once).max() > 1e-2 * np.abs(each).max(), "its maps depend on its batch size"
-    assert np.abs(weigh(each, found.probe.a)).max() > 1000 * np.abs(ours).max()
+    assert np.abs(weigh(each, found.view.a)).max() > 1000 * np.abs(ours).max()
 
 
 def test_score_cam_of_logits_with_softmax_is_pytorch_grad_cams() -> None:
     found = case()
-    ours = method("score-cam", score="logit", normalise="softmax").explain(found.probe)
-    assert_same(ours, weigh(grad_cam_weights("ScoreCAM", found), found.probe.a))
+    ours = method("score-cam", score="logit", normalise="softmax").explain(found.view)
+    assert_same(ours, weigh(grad_cam_weights("ScoreCAM", found), found.view.a))
 
 
 def test_score_cam_at_a_smaller_layer_is_not_for_it_enlarges_corner_to_corner() -> None:
     found = case(pool=True)
-    ours = method("score-cam", score="logit", normalise="softmax").explain(found.probe)
-    theirs = weigh(grad_cam_weights("ScoreCAM", found), found.probe.a)
+    ours = method("score-cam", score="logit", normalise="softmax").explain(found.view)
+    theirs = weigh(grad_cam_weights("ScoreCAM", found), found.view.a)
     assert np.abs(ours - theirs).max() > 1e-3 * np.abs(ours).max()
 
 
 def test_score_cam_there_gives_a_dead_channel_a_share() -> None:
     found = case()
     trunk = torch.nn.Sequential(*found.trunk, _Kill(2))
-    dead = Case(trunk, found.head, TorchProbe(trunk, found.head, found.probe.x, TARGETS))
+    dead = Case(trunk, found.head, TorchProbe(trunk, found.head, found.view.x, TARGETS))
     theirs = grad_cam_weights("ScoreCAM", dead)
     assert (theirs[:, 2] > 0.01).all()
-    ours = method("score-cam", score="logit", normalise="softmax").explain(dead.probe)
-    assert_same(ours, weigh(theirs / (1 - theirs[:, 2:3]), dead.probe.a))
+    ours = method("score-cam", score="logit", normalise="softmax").explain(dead.view)
+    assert_same(ours, weigh(theirs / (1 - theirs[:, 2:3]), dead.view.a))
 
 
 def test_score_cam_of_logits_with_softmax_is_torch_cams() -> None:
     found = case()
-    ours = method("score-cam", score="logit", normalise="softmax").explain(found.probe)
+    ours = method("score-cam", score="logit", normalise="softmax").explain(found.view)
     assert_same(ours, torch_cam_map("ScoreCAM", found))
 
 
 def test_ss_cam_of_logits_with_softmax_is_torch_cams() -> None:
     found = case()
-    ours = method("ss-cam", score="logit", normalise="softmax", count=6).explain(found.probe)
+    ours = method("ss-cam", score="logit", normalise="softmax", count=6).explain(found.view)
     assert_same(ours, torch_cam_map("SSCAM", found, num_samples=6))
 
 
 def test_is_cam_of_logits_with_softmax_is_torch_cams_on_its_path() -> None:
     found = case()
     theirs = torch_cam_map("ISCAM", found)
-    ours = method("is-cam", score="logit", normalise="softmax", path="cumulative").explain(found.probe)
+    ours = method("is-cam", score="logit", normalise="softmax", path="cumulative").explain(found.view)
     assert_same(ours, theirs)
-    straight = method("is-cam", score="logit", normalise="softmax").explain(found.probe)
+    straight = method("is-cam", score="logit", normalise="softmax").explain(found.view)
     assert np.abs(straight - theirs).max() > 1e-2 * np.abs(theirs).max()
 
 

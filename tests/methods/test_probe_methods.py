@@ -1,4 +1,4 @@
-"""Every method that asks a probe against its oracle, and what all of them have in common."""
+"""Every method that asks a view against its oracle, and what all of them have in common."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ every_sample = pytest.mark.parametrize(
 
 @every_sample
 def test_equals_its_oracle_and_nothing_near_it(sample: Method, name: str) -> None:
-    probe = NETWORKS[name]().probe()
-    found, wanted = sample.explain(probe), expected_of_network(sample, name)
+    view = NETWORKS[name]().view()
+    found, wanted = sample.explain(view), expected_of_network(sample, name)
     assert abs(wanted).max() > 1e-5
     for ours, theirs in zip(found, wanted, strict=True):
         assert_agree(ours, theirs)
@@ -36,7 +36,7 @@ def test_equals_its_oracle_and_nothing_near_it(sample: Method, name: str) -> Non
 @every_sample
 def test_a_map_does_not_depend_on_its_batch_and_repeats_exactly(sample: Method, name: str) -> None:
     network = NETWORKS[name]()
-    together = sample.explain(network.probe())
-    np.testing.assert_array_equal(sample.explain(network.probe()), together)
+    together = sample.explain(network.view())
+    np.testing.assert_array_equal(sample.explain(network.view()), together)
     for images in ([2, 0, 1], [1]):
-        assert_agree(sample.explain(network.probe(images)), together[images], 1e-12)
+        assert_agree(sample.explain(network.view(images)), together[images], 1e-12)

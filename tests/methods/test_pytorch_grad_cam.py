@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from onnxcam.methods.base import Method
-from onnxcam.methods.display import display
-from onnxcam.methods.random_cam import RandomCAM
+from onnxcam.methods.formulas.random_cam import RandomCAM
 from onnxcam.methods.registry import method
+from onnxcam.methods.support.display import display
 from tests.methods.peer import CASES, Case, Maps, peer_maps
 from tests.methods.samples import assert_agree, raw_map
 

@@ -1,4 +1,4 @@
-"""What must hold exactly of methods that ask a probe: completeness, and maps that are one map behind simple heads."""
+"""What must hold exactly of methods that ask a view: completeness, and maps that are one map behind simple heads."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import torch
 
 from onnxcam.errors import InputError, UnsupportedError
 from onnxcam.methods.base import Contrast
-from onnxcam.methods.eigen_cam import EigenCAM
-from onnxcam.methods.full_grad import FullGrad, contributions
-from onnxcam.methods.grad_cam import GradCAM
-from onnxcam.methods.kpca_cam import KPCACAM
-from onnxcam.methods.probe import Attention, Probe
+from onnxcam.methods.formulas.eigen_cam import EigenCAM
+from onnxcam.methods.formulas.full_grad import FullGrad, contributions
+from onnxcam.methods.formulas.grad_cam import GradCAM
+from onnxcam.methods.formulas.kpca_cam import KPCACAM
 from onnxcam.methods.registry import method
+from onnxcam.methods.view import Attention, NetworkView
 from tests.methods.networks import NETWORKS
 from tests.methods.networks_special import Special, SpecialProbe
 from tests.methods.samples import assert_agree, fixed_pair
 
 
 def probe_of(name: str) -> Any:
-    return NETWORKS[name]().probe()
+    return NETWORKS[name]().view()
 
 
 def total(maps: Any) -> Any:
@@ -30,13 +30,13 @@ def total(maps: Any) -> Any:
 
 
 def test_11_shapley_cam_behind_a_linear_head_is_grad_cam() -> None:
-    probe = probe_of("pooled")
+    view = probe_of("pooled")
     for affine in (True, False):  # told so, and found out
-        probe.affine = affine
-        assert_agree(method("shapley-cam").explain(probe), GradCAM()(probe.a, probe.g), 1e-12)
-    probe = probe_of("curved")
+        view.affine = affine
+        assert_agree(method("shapley-cam").explain(view), GradCAM()(view.a, view.g), 1e-12)
+    view = probe_of("curved")
     with pytest.raises(AssertionError):
-        assert_agree(method("shapley-cam").explain(probe), GradCAM()(probe.a, probe.g), 1e-3)
+        assert_agree(method("shapley-cam").explain(view), GradCAM()(view.a, view.g), 1e-3)
 
 
 @pytest.mark.parametrize(("rule", "tolerance"), [("gauss-legendre", 2e-3), ("midpoint", 2e-3)])
@@ -44,17 +44,17 @@ def test_11_shapley_cam_behind_a_linear_head_is_grad_cam() -> None:
 def test_integrated_gradients_sum_to_what_the_image_adds_to_the_score(
     rule: str, tolerance: float, baseline: float
 ) -> None:
-    probe = probe_of("input")
-    added = probe.score - probe.moved(np.full_like(probe.x, baseline)).score
+    view = probe_of("input")
+    added = view.score - view.moved(np.full_like(view.x, baseline)).score
     for steps, factor in ((50, 10.0), (400, 1.0)):  # the more steps the nearer
-        found = total(method("integrated-gradients", rule=rule, baseline=baseline, steps=steps).explain(probe))
+        found = total(method("integrated-gradients", rule=rule, baseline=baseline, steps=steps).explain(view))
         assert_agree(found, added, factor * tolerance)
     with pytest.raises(AssertionError):
         assert_agree(1.01 * found, added, tolerance)
 
 
 def test_integrated_gradients_of_a_linear_score_are_gradient_times_input() -> None:
-    linear = _linear().probe()
+    linear = _linear().view()
     for rule in ("gauss-legendre", "midpoint"):
         found = method("integrated-gradients", steps=1, rule=rule).explain(linear)
         assert_agree(found, method("gradient-x-input").explain(linear), 1e-12)
@@ -69,18 +69,18 @@ def _linear() -> Special:
 
 def test_full_grad_is_complete() -> None:
     """Input and biases of a piecewise linear network share out the whole score."""
-    probe = probe_of("biased")
-    shares = contributions(probe)
+    view = probe_of("biased")
+    shares = contributions(view)
     assert [share.ndim for share in shares] == [4, 4, 4, 4, 2]
-    assert_agree(sum(total(share) for share in shares), probe.score, 1e-12)
+    assert_agree(sum(total(share) for share in shares), view.score, 1e-12)
     for k in range(len(shares)):  # none is idle
         assert abs(total(shares[k])).min() > 1e-4
 
 
 def test_full_grad_as_signed_map_holds_every_share_with_places() -> None:
-    probe = probe_of("biased")
-    signed = FullGrad("signed").explain(probe)
-    assert_agree(total(signed) + total(contributions(probe)[-1]), probe.score, 1e-12)
+    view = probe_of("biased")
+    signed = FullGrad("signed").explain(view)
+    assert_agree(total(signed) + total(contributions(view)[-1]), view.score, 1e-12)
 
 
 def test_kernel_pca_with_a_linear_kernel_is_eigen_cam() -> None:
@@ -138,21 +138,21 @@ class Windows(SpecialProbe):
 def test_attention_that_is_no_square_of_tokens_is_refused(name: str, shapes: Any, message: str) -> None:
     network = NETWORKS["class token"]()
     assert isinstance(network, Special)
-    probe = Windows(network, network.x, network.targets)
-    probe.shapes = shapes
+    view = Windows(network, network.x, network.targets)
+    view.shapes = shapes
     with pytest.raises(UnsupportedError) as caught:
-        method(name).explain(probe)
+        method(name).explain(view)
     assert message in str(caught.value)
     assert str(caught.value).startswith(name)
     assert str(caught.value).endswith("grad-cam, hires-cam and gradient-x-input explain it")
 
 
 def test_finer_cam_is_its_base_of_another_score() -> None:
-    probe: Probe = probe_of("curved")
+    view: NetworkView = probe_of("curved")
     sample = method("finer-cam", base="hires-cam", count=2, alpha=0.5)
     assert sample.contrast == Contrast(2, 0.5)
     assert sample.gradient
-    assert_agree(sample.explain(probe), method("hires-cam").explain(probe), 0)
+    assert_agree(sample.explain(view), method("hires-cam").explain(view), 0)
     inside = method("finer-cam", base=method("grad-cam++", eps=1e-6))
     assert method(**inside.describe()) == inside
     assert inside.describe()["base"] == {"name": "grad-cam++", "eps": 1e-6}

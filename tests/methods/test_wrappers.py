@@ -78,7 +78,7 @@ def slow(sample: Any, image: int) -> Floats:
 
 @every_sample
 def test_equals_its_oracle_and_nothing_near_it(sample: Wrapper) -> None:
-    found = sample.explain(network().probe())
+    found = sample.explain(network().view())
     for image, ours in enumerate(found):
         wanted = slow(sample, image)
         assert_agree(ours, wanted)
@@ -89,8 +89,8 @@ def test_equals_its_oracle_and_nothing_near_it(sample: Wrapper) -> None:
 
 @every_sample
 def test_a_map_does_not_depend_on_its_batch(sample: Wrapper) -> None:
-    together = sample.explain(network().probe())
-    assert_agree(sample.explain(network().probe([2, 0])), together[[2, 0]], 1e-12)
+    together = sample.explain(network().view())
+    assert_agree(sample.explain(network().view([2, 0])), together[[2, 0]], 1e-12)
 
 
 @every_sample
@@ -108,23 +108,23 @@ def test_a_description_nests_and_builds_the_same_wrapper(sample: Wrapper) -> Non
 def test_wrappers_nest_in_the_order_given() -> None:
     """The mirror image of a mean is the mean of mirror images, but noise of the mirror image is other noise."""
     one, other = wrap("noise", wrap("augment", HIRES, factors=(1.0,)), n=2), wrap("noise", HIRES, n=2)
-    probe = network().probe()
+    view = network().view()
     with pytest.raises(AssertionError):
-        assert_agree(one.explain(probe), wrap("augment", other, factors=(1.0,)).explain(probe), 1e-3)
+        assert_agree(one.explain(view), wrap("augment", other, factors=(1.0,)).explain(view), 1e-3)
     symmetric = wrap("augment", HIRES, factors=(1.0,))
-    mirrored = symmetric.explain(probe.moved(np.ascontiguousarray(probe.x[..., ::-1])))
-    assert_agree(mirrored, symmetric.explain(probe)[..., ::-1], 1e-12)
+    mirrored = symmetric.explain(view.moved(np.ascontiguousarray(view.x[..., ::-1])))
+    assert_agree(mirrored, symmetric.explain(view)[..., ::-1], 1e-12)
 
 
 def test_noise_of_nothing_and_a_plain_augmentation_change_nothing() -> None:
-    probe = network().probe()
+    view = network().view()
     for idle in (wrap("noise", HIRES, sigma=0.0), wrap("augment", HIRES, flip=False, factors=(1.0,))):
-        assert_agree(idle.explain(probe), HIRES.explain(probe), 1e-12)
+        assert_agree(idle.explain(view), HIRES.explain(view), 1e-12)
 
 
 def test_principal_of_hires_cam_is_eigen_grad_cam() -> None:
-    probe = network().probe()
-    np.testing.assert_array_equal(wrap("principal", HIRES).explain(probe), method("eigen-grad-cam").explain(probe))
+    view = network().view()
+    np.testing.assert_array_equal(wrap("principal", HIRES).explain(view), method("eigen-grad-cam").explain(view))
 
 
 @pytest.mark.parametrize("cls", [cls for cls in methods().values() if issubclass(cls, WeightedMethod)])
@@ -212,8 +212,8 @@ def test_every_kind_of_method_can_be_wrapped_in_noise() -> None:
     """The noise reaches what the method asks: attention, layers, biases."""
     for name, inner in (("class token", "rollout"), ("biased", "full-grad"), ("layered", "refine-cam")):
         sample: Method = method(inner)
-        probe = NETWORKS[name]().probe()
-        found = wrap("noise", sample, n=2).explain(probe)
-        assert found.shape == sample.explain(probe).shape
-        assert not np.allclose(found, sample.explain(probe))
+        view = NETWORKS[name]().view()
+        found = wrap("noise", sample, n=2).explain(view)
+        assert found.shape == sample.explain(view).shape
+        assert not np.allclose(found, sample.explain(view))
         assert torch.is_grad_enabled()

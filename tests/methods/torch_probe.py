@@ -1,4 +1,4 @@
-"""A probe made of a small torch network, in float64 or float32: what the formulas ask of a network, without a graph."""
+"""A view made of a small torch network, in float64 or float32: what the formulas ask of a network, without a graph."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from onnxcam.methods.display import upsample
-from onnxcam.methods.probe import Attention, Bias, Probe
+from onnxcam.arrays import upsample
+from onnxcam.methods.view import Attention, Bias, NetworkView
 from onnxcam.relevance.composite import Composite
 from tests.methods.torch_relevance import chain, walk
 
@@ -43,7 +43,7 @@ class TorchProbe:
         self.g: Array = g.numpy()
         self.score: Array = self._of(head(a)).detach().numpy()
         #: What other tests set: layers, biases, attentions.
-        self.others: list[Probe] = []
+        self.others: list[NetworkView] = []
         self.runs = 0
 
     def _of(self, logits: Any, probability: bool = False, targets: Sequence[int] | None = None) -> Any:
@@ -90,7 +90,7 @@ class TorchProbe:
         """The same network and targets."""
         return TorchProbe(self.trunk, self.after, x, self.targets, self.affine)
 
-    def layers(self) -> Sequence[Probe]:
+    def layers(self) -> Sequence[NetworkView]:
         """What the test has set."""
         return self.others
 

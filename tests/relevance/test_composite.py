@@ -12,7 +12,7 @@ import pytest
 
 import onnxcam
 from onnxcam.errors import InputError, NameNotFoundError, UnsupportedError
-from onnxcam.graph.canonical import canonicalize
+from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.relevance.composite import Composite, Place, composites
 from onnxcam.relevance.origins import Origins
 from onnxcam.relevance.rules import Box, Epsilon, Flat, Gamma, ZPlus

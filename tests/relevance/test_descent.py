@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import onnxcam
-from onnxcam.feeds import check_feeds
+from onnxcam.network.feeds import check_feeds
 from onnxcam.relevance.composite import Composite
 from onnxcam.runtime.session import Session
 from tests.autodiff.checks import assert_close

@@ -13,9 +13,9 @@ from onnx import helper
 import onnxcam
 from onnxcam.autodiff.differentiate import add_gradients
 from onnxcam.autodiff.registry import Table
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.load import load
-from onnxcam.network import open_session, read_network
+from onnxcam.graph.io.load import load
+from onnxcam.graph.passes.canonicalize import canonicalize
+from onnxcam.network.network import open_session, read_network
 from onnxcam.relevance.guided import Guided, guided_table
 from tests.models import classifier, floats, model
 from tests.shared import shared_path

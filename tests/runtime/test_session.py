@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pytest
 
 from onnxcam.errors import InputError, ModelError, ProviderError
-from onnxcam.graph.canonical import canonicalize
-from onnxcam.graph.load import load
-from onnxcam.graph.serialize import to_parts
+from onnxcam.graph.io.load import load
+from onnxcam.graph.io.serialize import to_parts
+from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.runtime.providers import CUDA, full_name, preferred, require_loaded
 from onnxcam.runtime.session import Session
 from tests.models import classifier, floats, model

@@ -12,8 +12,8 @@ import onnxruntime
 import torch
 
 from onnxcam.autodiff.differentiate import add_gradients
-from onnxcam.graph.values import expose
-from onnxcam.network import open_session, read_network
+from onnxcam.graph.analysis.values import expose
+from onnxcam.network.network import open_session, read_network
 from onnxcam.runtime.providers import preferred
 from tools.benchmarks.networks import export, network
 from tools.benchmarks.result import Result, at_least, at_most

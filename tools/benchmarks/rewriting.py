@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from onnxcam.autodiff.differentiate import add_gradients
-from onnxcam.graph.serialize import to_parts
-from onnxcam.network import read_network
+from onnxcam.graph.io.serialize import to_parts
+from onnxcam.network.network import read_network
 from tools.benchmarks.networks import export, network
 from tools.benchmarks.result import Result, at_most
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from onnxcam.resolution import Size, told
+from onnxcam.attribution.resolution import Size, told
 from tools.resolution.contenders import CAMS, DENOISED, FINE, LRPS, PIXELS
 from tools.resolution.measure import Findings
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 import onnxcam
+from onnxcam.arrays import upsample
+from onnxcam.attribution.resolution import Size, resolutions
 from onnxcam.methods.base import Method
-from onnxcam.methods.display import upsample
-from onnxcam.resolution import Size, resolutions
 from tools.truth.sets import TruthSet
 
 # Float32 [N, H, W], at the input's size.

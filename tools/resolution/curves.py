@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from onnxcam.methods.blur import gaussian_blur
+from onnxcam.methods.support.blur import gaussian_blur
 from tools.truth.scores import Map
 
 Images: TypeAlias = npt.NDArray[Any]

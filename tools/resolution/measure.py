@@ -12,7 +12,7 @@ import click
 import numpy as np
 import onnxruntime
 
-from onnxcam.resolution import Size, told
+from onnxcam.attribution.resolution import Size, told
 from tools.resolution.contenders import THREADS, maps, pairs, sizes
 from tools.resolution.curves import KERNEL, SIGMA, Ends, Images, Numbers, areas
 from tools.truth.measure import error, judged

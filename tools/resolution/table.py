@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from onnxcam.resolution import Size, told
+from onnxcam.attribution.resolution import Size, told
 from tools.resolution.contenders import CONTENDERS, FINE, PIXELS
 from tools.resolution.measure import Findings
 from tools.truth.table import joined

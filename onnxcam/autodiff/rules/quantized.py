@@ -12,9 +12,9 @@ import numpy as np
 from onnxcam.autodiff import shapes
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView, UnknownShapeError
-from onnxcam.autodiff.real import where_inside
+from onnxcam.autodiff.quantized_view import where_inside
 from onnxcam.autodiff.registry import Cotangents, constant_output, vjp
-from onnxcam.graph.quantization import MICROSOFT
+from onnxcam.graph.analysis.quantization import MICROSOFT
 
 constant_output("DynamicQuantizeLinear", 1, 2)
 

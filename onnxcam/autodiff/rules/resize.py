@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from onnxcam.autodiff import shapes
+from onnxcam.autodiff.axis_linear import along_axis
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView, UnknownShapeError
 from onnxcam.autodiff.registry import Cotangents, vjp
-from onnxcam.autodiff.separable import along_axis
 
 _STRINGS = ("mode", "coordinate_transformation_mode", "nearest_mode")
 _FLOATS = ("cubic_coeff_a", "extrapolation_value")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from onnxcam.cli import options
-from onnxcam.cli.beside import Beside, split_inputs
 from onnxcam.cli.command import Command
+from onnxcam.cli.extra_inputs import ExtraInputs, split_inputs
 from onnxcam.cli.fields import build_method
 from onnxcam.cli.output import note, print_json
 from onnxcam.cli.photographs import batches, list_images
-from onnxcam.cli.telling import Teller
+from onnxcam.cli.reporter import Reporter
 from onnxcam.errors import ImageError, ModelError, OutOfMemoryError, ProviderError
 
 if TYPE_CHECKING:
@@ -82,16 +82,16 @@ def command(
     nonsense, the preprocessing is wrong, and so is the map.
     """
     from onnxcam.report.files import make_folder
-    from onnxcam.target_text import parse_targets
+    from onnxcam.targets.parse import parse_targets
 
     beside_files = split_inputs(inputs)
     model, images = _demo(model, images) if demo else _given(model, images)
-    teller = Teller(as_json, quiet)
+    teller = Reporter(as_json, quiet)
     explainer = make_explainer(model, teller, **how)
     targets = parse_targets(target, explainer.labels)
     make_folder(out)
     files = list_images(images, teller.fail)
-    beside = Beside(explainer, beside_files, files)
+    beside = ExtraInputs(explainer, beside_files, files)
     with teller.progress(len(files)):
         for batch in batches(explainer, files, teller.fail):
             try:
@@ -145,7 +145,7 @@ def _demo(model: str | None, images: tuple[str, ...]) -> tuple[str, tuple[str, .
 
 def make_explainer(
     model: str,
-    teller: Teller,
+    teller: Reporter,
     *,
     method: str,
     fields: tuple[str, ...],

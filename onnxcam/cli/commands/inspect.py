@@ -12,9 +12,9 @@ from onnxcam.cli.command import Command
 from onnxcam.cli.output import print_json, shorten, table
 
 if TYPE_CHECKING:
-    from onnxcam.graph.score import Score
-    from onnxcam.graph.slots import Slot
-    from onnxcam.inspection import Inspection
+    from onnxcam.diagnostics.inspection import Inspection
+    from onnxcam.graph.analysis.score import Score
+    from onnxcam.graph.io.signature import DeclaredValue
 
 _NAMES_SHOWN = 3
 _NOTES = {"onnxcam.preprocess": "preprocessing", "onnxcam.labels": "labels"}
@@ -26,7 +26,7 @@ _NOTES = {"onnxcam.preprocess": "preprocessing", "onnxcam.labels": "labels"}
 @options.as_json
 def command(model: str, score: str | None, as_json: bool) -> None:
     """Show what a model file offers: its inputs, its score, and the layers to explain at."""
-    from onnxcam.inspection import inspect
+    from onnxcam.diagnostics.inspection import inspect
 
     found = inspect(model, score)
     if as_json:
@@ -64,7 +64,7 @@ def _facts(found: Inspection) -> list[tuple[str, str]]:
     return [("" if i and rows[i - 1][0] == word else word, text) for i, (word, text) in enumerate(rows)]
 
 
-def _slot(slot: Slot) -> str:
+def _slot(slot: DeclaredValue) -> str:
     return f"{slot.name}  {slot.dtype}  {'shape unknown' if slot.shape is None else shape_text(slot.shape)}"
 
 

@@ -11,8 +11,8 @@ from onnxcam.cli.command import Command
 from onnxcam.cli.output import print_json, shorten, table
 
 if TYPE_CHECKING:
+    from onnxcam.diagnostics.verification import Verification
     from onnxcam.explainer import Explainer
-    from onnxcam.verification import Verification
 
 
 @click.command(
@@ -57,7 +57,7 @@ def command(
     where another provider runs; and with torch's where --against torch asks for it. Without an IMAGE the inputs are
     random numbers. A disagreement ends in exit code 11 and the name of the first value that is wrong.
     """
-    from onnxcam.verification import verify
+    from onnxcam.diagnostics.verification import verify
 
     providers = None if provider is None else [provider]
     explainer, name = _explainer(model, layer, score, preparation)

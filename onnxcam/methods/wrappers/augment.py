@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from onnxcam.arrays import Array
 from onnxcam.errors import InputError
-from onnxcam.methods.base import Array
 from onnxcam.methods.nested import Wrapper
-from onnxcam.methods.probe import Probe
+from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Augment(Wrapper):
         if not self.factors:
             raise InputError("field factors of augment is empty; 1.0 stands for the image as it is")
 
-    def explain(self, probe: Probe) -> Array:
+    def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, as the wrapped method."""
         ways = [(way, factor) for way in ((1, -1) if self.flip else (1,)) for factor in self.factors]
         maps = []
-        for step in probe.steps(len(ways)):
+        for step in view.steps(len(ways)):
             way, factor = ways[step]
-            x = np.ascontiguousarray(probe.x[..., ::way] * np.asarray(factor, probe.x.dtype))
-            maps.append(self.inner.explain(probe.moved(x))[..., ::way])
+            x = np.ascontiguousarray(view.x[..., ::way] * np.asarray(factor, view.x.dtype))
+            maps.append(self.inner.explain(view.moved(x))[..., ::way])
         return sum(maps) / len(maps)

@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from onnxcam.methods.base import Array
-from onnxcam.methods.layering import at_one_size, check_one_layer, maps_of_layers, over_maximum
+from onnxcam.arrays import Array, divide_by_peak
 from onnxcam.methods.nested import Wrapper
-from onnxcam.methods.probe import Probe
+from onnxcam.methods.support.layer_maps import at_one_size, check_one_layer, maps_of_layers
+from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Fuse(Wrapper):
         """Never negative."""
         return False
 
-    def explain(self, probe: Probe) -> Array:
+    def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]`` from 0 to 1, at the size of the largest layer."""
-        maps = [over_maximum(one) for one in maps_of_layers(self.inner, probe)]
+        maps = [divide_by_peak(one) for one in maps_of_layers(self.inner, view)]
         deep = len(maps) - self.shallow
         maps = at_one_size([one if i < deep else np.tanh(self.gamma * one) for i, one in enumerate(maps)])
         if self.how == "product":

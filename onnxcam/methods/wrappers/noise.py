@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from onnxcam.methods.base import Array, check_counts
+from onnxcam.arrays import Array
+from onnxcam.methods.base import check_counts
 from onnxcam.methods.nested import Wrapper
-from onnxcam.methods.probe import Probe
-from onnxcam.methods.sampling import noisy
+from onnxcam.methods.support.sampling import noisy
+from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,6 @@ class Noise(Wrapper):
         super().__post_init__()
         check_counts(self, "n")
 
-    def explain(self, probe: Probe) -> Array:
+    def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, as the wrapped method."""
-        return sum(self.inner.explain(one) for one in noisy(probe, self.n, self.sigma, self.seed)) / self.n
+        return sum(self.inner.explain(one) for one in noisy(view, self.n, self.sigma, self.seed)) / self.n

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from onnxcam.arrays import Array
 from onnxcam.errors import InputError
-from onnxcam.methods.base import Array, WeightedMethod
+from onnxcam.methods.base import WeightedMethod
 from onnxcam.methods.nested import Wrapper
-from onnxcam.methods.principal import first_component
-from onnxcam.methods.probe import Probe
+from onnxcam.methods.support.principal import first_component
+from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Principal(Wrapper):
         """Of mean 0."""
         return True
 
-    def explain(self, probe: Probe) -> Array:
+    def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, signed, mean 0, in the method's units."""
         assert isinstance(self.inner, WeightedMethod)
-        return first_component(self.inner.components(probe.a, probe.g))
+        return first_component(self.inner.components(view.a, view.g))

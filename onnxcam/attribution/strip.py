@@ -1,0 +1,31 @@
+"""One image explained from coarse to fine, in one strip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image
+
+from onnxcam.attribution.resolution import told
+from onnxcam.explanation import Explanation
+from onnxcam.report import caption, grid
+
+# Frames of one size, small enough for seven of them on a screen.
+_SIDE = 256
+
+
+def strip(steps: Sequence[Explanation]) -> Image.Image:
+    """Return the overlays of one image's explanations beside each other, each with the size of its map.
+
+    Args:
+        steps: of one image by one method, coarse to fine.
+    """
+    frames = [caption(_small(one.overlay(captioned=False)), told(one.raw.shape[1:])) for one in steps]
+    target = steps[0].explained[0]
+    return caption(grid(frames, columns=len(frames)), target.label.split(",")[0], str(steps[0].method.get("name", "")))
+
+
+def _small(picture: Image.Image) -> Image.Image:
+    scale = _SIDE / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(size, Image.Resampling.LANCZOS)

@@ -1,0 +1,48 @@
+"""What else to try, said with an error where somebody waits for a map: the graphs that fail know no methods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from onnxcam.errors import NoGradientError, NoRuleError, OnnxcamError
+from onnxcam.graph.analysis.values import expose
+from onnxcam.methods.base import ActivationMethod
+from onnxcam.methods.registry import methods
+from onnxcam.network.network import Network
+from onnxcam.network.sessions import RunOptions
+
+
+@contextmanager
+def with_suggestions(network: Network, running: RunOptions) -> Iterator[None]:
+    """Add to errors of the body what helps instead.
+
+    Raises:
+        NoRuleError, NoGradientError: with methods that lead nothing back; or that none helps, if the network does not
+            run at all.
+    """
+    try:
+        yield
+    except (NoRuleError, NoGradientError) as error:
+        raise type(error)(f"{error}{_instead(network, running)}") from error
+
+
+@cache
+def without_backward_pass() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the methods of any network that lead nothing back: those that explain the score, and those that do not."""
+    found = {name: cls() for name, cls in methods().items()}
+    usable = {
+        name: one for name, one in found.items() if not one.walks_back and one.head == "any" and one.reads == "layer"
+    }
+    blind = tuple(name for name, one in usable.items() if isinstance(one, ActivationMethod))
+    return tuple(name for name in usable if name not in blind), blind
+
+
+def _instead(network: Network, running: RunOptions) -> str:
+    try:
+        running.open(network, expose(network.model, [network.score.name]))
+    except OnnxcamError as error:
+        return f"; no other method helps, since the model does not run: {error}"
+    of_score, blind = without_backward_pass()
+    return f", or a method that needs no gradient: {', '.join(of_score)}, or for no class in particular {blind[0]}"

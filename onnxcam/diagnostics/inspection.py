@@ -1,0 +1,171 @@
+"""What a model file offers: collected without explaining anything, and for models that cannot be explained too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from onnxcam.autodiff.coverage import Coverage
+from onnxcam.autodiff.differentiate import add_gradients
+from onnxcam.errors import OnnxcamError, UnsupportedError
+from onnxcam.graph.analysis.batch import batch_size
+from onnxcam.graph.analysis.inputs import model_inputs
+from onnxcam.graph.analysis.layers import Layer, candidates
+from onnxcam.graph.analysis.score import Score
+from onnxcam.graph.io.load import ModelFile, ModelSource, load
+from onnxcam.graph.io.signature import DeclaredValue, declared_inputs, declared_outputs
+from onnxcam.graph.passes.canonicalize import canonicalize
+from onnxcam.network.network import Network, open_session, read_network
+from onnxcam.runtime.providers import CPU
+
+
+@dataclass(frozen=True)
+class ListedLayer:
+    """A layer that a map can be read from.
+
+    Attributes:
+        index: what to call it: -1 is the last one, the default.
+        layer: the value.
+        gradient: whether methods that need a gradient work there.
+    """
+
+    index: int
+    layer: Layer
+    gradient: bool
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a model file offers.
+
+    Attributes:
+        file: as it was given.
+        size: of the file and its external data, in bytes.
+        inputs: what it takes, as the file says.
+        axes: one letter an axis of each input that is an image or a signal, by name.
+        outputs: what it gives, as the file says.
+        batch: how many samples the file takes at once, None for any number.
+        opened: the file takes one sample, but two at once give what they give one by one.
+        score: what is explained, if there is something.
+        layers: where maps can be read, first to last.
+        missing: operators between inputs and score without a gradient rule: names of nodes by operator.
+        problems: what stands in the way of an explanation, one line each.
+    """
+
+    file: ModelFile
+    size: int
+    inputs: tuple[DeclaredValue, ...]
+    axes: dict[str, str]
+    outputs: tuple[DeclaredValue, ...]
+    batch: int | None
+    opened: bool
+    score: Score | None
+    layers: tuple[ListedLayer, ...]
+    missing: dict[str, list[str]]
+    problems: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything in terms of JSON."""
+        file, score = self.file, self.score
+        return {
+            "format": "onnxcam-inspection-1",
+            "model": file.name,
+            "bytes": self.size,
+            "sha256": file.sha256,
+            "exporter": file.exporter,
+            "opset": file.opset,
+            "inputs": [slot.to_dict() | {"axes": self.axes.get(slot.name, "")} for slot in self.inputs],
+            "outputs": [slot.to_dict() for slot in self.outputs],
+            "batch": {"size": self.batch, "opened": self.opened},
+            "score": score
+            and {
+                "name": score.name,
+                "shape": list(score.shape),
+                "activation": score.activation,
+                "passed": list(score.passed),
+                "kind": score.kind,
+                "box_axis": score.box_axis if score.kind == "boxes" else None,
+                "coordinates": score.coordinates if score.kind == "boxes" else None,
+            },
+            "layers": [
+                {
+                    "index": offer.index,
+                    "name": offer.layer.name,
+                    "node": offer.layer.node,
+                    "operator": offer.layer.op_type,
+                    "shape": list(offer.layer.shape),
+                    "axes": offer.layer.axes,
+                    "gradient": offer.gradient,
+                    "default": offer.index == -1,
+                }
+                for offer in self.layers
+            ],
+            "operators_without_rule": self.missing,
+            "metadata": file.metadata,
+            "problems": list(self.problems),
+        }
+
+
+def inspect(source: ModelSource, score: str | None = None) -> Inspection:
+    """Look at a model.
+
+    Args:
+        source: path, bytes or onnx ``ModelProto``.
+        score: name of the tensor to explain, as for ``Explainer``.
+
+    Raises:
+        ModelError: no ONNX model.
+        NameNotFoundError: no value has the score's name.
+    """
+    file = load(source)
+    network: Network | None = None
+    problems: list[str] = []
+    try:
+        network = read_network(source, score)
+    except UnsupportedError as error:
+        problems.append(str(error))
+    batch = batch_size(file.ir.graph) if network is None or network.batch is None else network.batch
+    graph = canonicalize(file.ir).graph if network is None else network.model.graph
+    layers: tuple[ListedLayer, ...] = ()
+    missing: dict[str, list[str]] = {}
+    if network is not None:
+        coverage = Coverage(network.model, network.score.name)
+        layers, missing = _layers(network, coverage), coverage.missing()
+        problems += _problems(network, layers)
+    return Inspection(
+        file=file,
+        size=file.size,
+        inputs=declared_inputs(file.ir.graph),
+        axes={entry.name: entry.axes for entry in model_inputs(graph)},
+        outputs=declared_outputs(file.ir.graph),
+        batch=batch,
+        opened=network is not None and network.batch is None and batch is not None,
+        score=None if network is None else network.score,
+        layers=layers,
+        missing=missing,
+        problems=tuple(problems),
+    )
+
+
+def _layers(network: Network, coverage: Coverage) -> tuple[ListedLayer, ...]:
+    found = candidates(network.model.graph, network.score.name)
+    return tuple(
+        ListedLayer(index - len(found), layer, coverage.has_gradient(layer.name)) for index, layer in enumerate(found)
+    )
+
+
+def _problems(network: Network, layers: tuple[ListedLayer, ...]) -> list[str]:
+    """Try what an explanation would do with the default layer, and whether the model runs at all."""
+    found = []
+    try:
+        open_session(network.model, [CPU], folder=network.folder)
+    except OnnxcamError as error:
+        found.append(str(error))
+    if not layers:
+        found.append("no layer with spatial extent lies on the way to the score: only methods at the input apply")
+        return found
+    try:
+        add_gradients(network.model, network.score.name, [layers[-1].layer.name], "class")
+    except OnnxcamError as error:
+        found.append(str(error))
+    return found

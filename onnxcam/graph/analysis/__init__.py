@@ -1,0 +1,1 @@
+"""Questions about a graph, answered without changing it."""

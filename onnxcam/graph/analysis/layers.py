@@ -1,0 +1,256 @@
+"""Layers that a map can be read from: values that all of the computation passes through and that span space."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import onnx_ir as ir
+
+from onnxcam.errors import NameNotFoundError, UnsupportedError
+from onnxcam.graph.analysis.axes import Axes, axis_meanings, spatial_axes
+from onnxcam.graph.analysis.dtypes import carries_signal
+from onnxcam.graph.analysis.inputs import model_inputs
+from onnxcam.graph.analysis.subgraphs import reads
+from onnxcam.graph.analysis.tokens import is_mixed
+from onnxcam.graph.analysis.values import data_inputs, find_value, has_name, shape_tuple
+
+_INDEX = re.compile("-?[0-9]{1,9}")
+# Operators that treat every place alike: a layer is what comes after them.
+_POINTWISE = {
+    "Relu",
+    "LeakyRelu",
+    "PRelu",
+    "Elu",
+    "Selu",
+    "Celu",
+    "Gelu",
+    "Mish",
+    "Swish",
+    "Clip",
+    "Sigmoid",
+    "HardSigmoid",
+    "HardSwish",
+    "Tanh",
+    "Softplus",
+    "BatchNormalization",
+    "Identity",
+    "Dropout",
+    "Cast",
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Transpose",
+}
+
+# What activations are written out with.
+_INSIDE_ACTIVATIONS = {"Erf", "Exp", "Pow", "Neg", "Reciprocal", "Min", "Max"}
+_SAME_PLACES = {"Resize", "Upsample", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A value that a map can be read from.
+
+    Attributes:
+        name: of the value.
+        node: name of the node that makes it.
+        op_type: operator of that node.
+        shape: symbols by name, None where unknown.
+        axes: one letter an axis: N batch, C channels, D H W space, T tokens.
+        grid: the places that tokens stand for, row by row; empty where there are no tokens or it is not known.
+        before: tokens in front of them that stand for no place.
+        after: such tokens behind them.
+    """
+
+    name: str
+    node: str
+    op_type: str
+    shape: tuple[int | str | None, ...]
+    axes: str
+    grid: tuple[int, ...] = ()
+    before: int = 0
+    after: int = 0
+
+    @property
+    def extent(self) -> tuple[int | str | None, ...]:
+        """Sizes of the spatial axes; of tokens, their grid where it is known."""
+        if self.grid:
+            return self.grid
+        return tuple(self.shape[axis] for axis in spatial_axes(self.axes))
+
+    @property
+    def has_extent(self) -> bool:
+        """Whether there is more than one place, as far as the file tells."""
+        sizes = [size for size in self.extent if isinstance(size, int)]
+        return len(sizes) < len(self.extent) or prod(sizes) > 1
+
+
+def candidates(graph: ir.Graph, score: str) -> list[Layer]:
+    """Return the layers on the way to the score, first to last; the last one is the default.
+
+    A layer is a value that every path from the inputs to the score passes through, of known axes and with more than one
+    place. Of a convolution with its normalisation and activation, the result counts; tokens count as long as the score
+    still reads more than one of them, which behind the last attention of a network with a class token it does not. A
+    network without such a value (parallel branches up to the score) offers every spatial value on the way. Paths begin
+    at the image where there are other inputs too, and a value that does not count samples first is none.
+    """
+    axes = {value: found for value, found in axis_meanings(graph).items() if found.letters.startswith("N")}
+    nodes, on_way = way(graph, find_value(graph, score), _image(graph))
+    narrow = bottlenecks(nodes, on_way)
+    forms = _other_forms(find_value(graph, score), on_way)
+    for values in (narrow, [value for node in nodes for value in node.outputs if value in on_way]):
+        spatial = [v for v in values if v in axes and v not in forms and _layer(v, axes[v]).has_extent]
+        spatial = [v for v in spatial if "T" not in axes[v].letters or is_mixed(v, axes, on_way)]
+        if spatial:
+            chosen = set(spatial)
+            return [_layer(v, axes[v]) for v in spatial if not _passed_on(v, chosen)]
+    return []
+
+
+def find_layer(graph: ir.Graph, score: str, wanted: str | int | None = None) -> Layer:
+    """Return the layer to explain at.
+
+    Args:
+        graph: canonical.
+        score: name of the score tensor.
+        wanted: name of a value or node, or an index into the candidates (-1 is the last), also as text where nothing
+            has that name; None for the default.
+
+    Raises:
+        NameNotFoundError: no value or node has that name, or there is no such index.
+        UnsupportedError: the value has no known spatial axes, or only one place.
+    """
+    offered = candidates(graph, score)
+    if wanted is None or isinstance(wanted, int) or (_INDEX.fullmatch(wanted) and not has_name(graph, wanted)):
+        return _by_index(offered, -1 if wanted is None else int(wanted))
+    value = find_value(graph, wanted)
+    axes = axis_meanings(graph).get(value)
+    if axes is None:
+        raise UnsupportedError(
+            f"layer '{wanted}' of shape {value.shape} has no axes that are known to span space; "
+            "choose one that onnxcam inspect lists"
+        )
+    if not axes.letters.startswith("N"):
+        raise UnsupportedError(
+            f"layer '{wanted}' of shape {value.shape} counts something else than samples along its first axis; "
+            "choose one that onnxcam inspect lists"
+        )
+    layer = _layer(value, axes)
+    if not layer.has_extent:
+        raise UnsupportedError(
+            f"layer '{wanted}' of shape {value.shape} has one place only, so there is nothing to locate; "
+            "choose an earlier layer (onnxcam inspect lists them)"
+        )
+    return layer
+
+
+def _by_index(offered: Sequence[Layer], index: int) -> Layer:
+    if not offered:
+        raise UnsupportedError(
+            "no layer with spatial extent lies on the way to the score; "
+            "use a method that works on the input, such as gradient-x-input"
+        )
+    if not -len(offered) <= index < len(offered):
+        raise NameNotFoundError(f"there is no layer {index}: the model offers {len(offered)} (onnxcam inspect)")
+    return offered[index]
+
+
+def _layer(value: ir.Value, axes: Axes) -> Layer:
+    node = value.producer()
+    return Layer(
+        name=str(value.name),
+        node="" if node is None else node.name or "",
+        op_type="" if node is None else node.op_type,
+        shape=shape_tuple(value.shape),
+        axes=axes.letters,
+        grid=axes.grid,
+        before=axes.before,
+        after=axes.after,
+    )
+
+
+def _image(graph: ir.Graph) -> list[ir.Value]:
+    """Return the input that holds the image; all of them where none looks like one."""
+    inputs = data_inputs(graph)
+    names = [entry.name for entry in model_inputs(graph) if entry.axes][:1]
+    return [value for value in inputs if value.name in names] or inputs
+
+
+def way(
+    graph: ir.Graph, score: ir.Value, sources: Sequence[ir.Value] | None = None
+) -> tuple[list[ir.Node], set[ir.Value]]:
+    """Return the nodes between inputs, or some of them, and score in order, and the values on the way."""
+    seen = set(data_inputs(graph) if sources is None else sources)
+    for node in graph:
+        if any(value in seen for value in reads(node)):
+            seen.update([value for value in node.outputs if carries_signal(node, value, seen)])
+    needed, nodes = {score}, []
+    for node in reversed(graph):
+        if any(value in needed and value in seen for value in node.outputs):
+            nodes.append(node)
+            needed.update(reads(node))
+    return nodes[::-1], seen & needed
+
+
+def bottlenecks(nodes: Sequence[ir.Node], on_way: set[ir.Value]) -> list[ir.Value]:
+    """Return the values that every path passes: where one of them is made, nothing else is still awaited."""
+    last_use = {v: step for step, node in enumerate(nodes) for v in reads(node) if v in on_way}
+    made = {v: step for step, node in enumerate(nodes) for v in node.outputs if v in on_way}
+    bottlenecks = []
+    waiting = {v for v in on_way if v not in made and v in last_use}
+    for step, node in enumerate(nodes):
+        waiting = {v for v in waiting if last_use[v] > step}
+        waiting |= {v for v in node.outputs if v in on_way and last_use.get(v, -1) > step}
+        if len(waiting) == 1:
+            bottlenecks += [v for v in node.outputs if v in waiting]
+    return bottlenecks
+
+
+def _other_forms(score: ir.Value, on_way: set[ir.Value]) -> set[ir.Value]:
+    """Return the score and what is the score already: the same places resized, transposed or through one function."""
+    forms, value = {score}, score
+    while (node := value.producer()) is not None and (node.op_type in _POINTWISE or node.op_type in _SAME_PLACES):
+        signals = [v for v in node.inputs if v is not None and v in on_way]
+        if len(signals) != 1:
+            break
+        value = signals[0]
+        forms.add(value)
+    return forms
+
+
+def _passed_on(value: ir.Value, chosen: set[ir.Value]) -> bool:
+    """Whether a function of this value alone, place by place, is another candidate: its activation, for instance."""
+    nodes = value.consumers()
+    if len(nodes) == 1:
+        return nodes[0].op_type in _POINTWISE and any(output in chosen for output in nodes[0].outputs)
+    # An activation written out reads the value more than once, as x * sigmoid(x) does.
+    ends: set[ir.Value] = set()
+    reached, waiting = {value}, list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if node.op_type not in _POINTWISE | _INSIDE_ACTIVATIONS:
+            return False
+        reached.update(node.outputs)
+        ends.update(output for output in node.outputs if output in chosen)
+        waiting += [user for output in node.outputs if output not in chosen for user in output.consumers()]
+    given = {v for end in ends for v in _made_of(end, reached - {value})}
+    return len(ends) == 1 and all(v in reached or v.const_value is not None for v in given)
+
+
+def _made_of(value: ir.Value, within: set[ir.Value]) -> set[ir.Value]:
+    """Return everything that the nodes read which make a value out of some others."""
+    found: set[ir.Value] = set()
+    waiting = [value]
+    while waiting:
+        node = waiting.pop().producer()
+        if node is not None and any(v in within for v in node.outputs):
+            new = {v for v in node.inputs if v is not None} - found
+            found |= new
+            waiting += [v for v in new if v in within]
+    return found

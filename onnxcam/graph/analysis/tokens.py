@@ -1,0 +1,125 @@
+"""Tokens of a transformer: which of them the score reads, and what places they stand for."""
+
+from __future__ import annotations
+
+from math import isqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from onnxcam.errors import UnsupportedError
+from onnxcam.graph.analysis.axes import Axes
+
+_ATTENTION = {"Softmax", "Attention", "MultiHeadAttention"}
+_REDUCTIONS = {"ReduceMean", "ReduceSum", "ReduceMax"}
+_POOLS = {"Conv", "GlobalAveragePool", "AveragePool", "MaxPool", "GlobalMaxPool"}
+# Tokens for class, distillation and four registers are what networks have in front.
+_USUAL_EXTRAS = (0, 1, 2, 4, 5, 6)
+
+
+def is_mixed(value: ir.Value, axes: dict[ir.Value, Axes], on_way: set[ir.Value]) -> bool:
+    """Whether something on the way to the score still brings the tokens of a value together."""
+    waiting, seen = [value], {value}
+    while waiting:
+        for node in waiting.pop().consumers():
+            reached = [v for v in node.outputs if v in on_way and v not in seen]
+            if not reached:
+                continue
+            if node.op_type in _ATTENTION | _POOLS or _joins_tokens(node, axes):
+                return True
+            seen.update(reached)
+            waiting += reached
+    return False
+
+
+def _joins_tokens(node: ir.Node, axes: dict[ir.Value, Axes]) -> bool:
+    source = node.inputs[0]
+    known = axes.get(source) if source is not None else None
+    if known is None or "T" not in known.letters:
+        return False
+    if node.op_type in ("Flatten", "Reshape"):
+        shape = node.outputs[0].shape
+        return shape is not None and len(shape) == 2
+    if node.op_type not in _REDUCTIONS or len(node.inputs) < 2 or node.inputs[1] is None:
+        return False
+    given = node.inputs[1].const_value
+    reduced = [] if given is None else [int(axis) % len(known.letters) for axis in given.numpy()]
+    return known.letters.index("T") in reduced
+
+
+def to_places(
+    array: npt.NDArray[Any],
+    grid: tuple[int, ...],
+    before: int,
+    after: int,
+    wanted: tuple[int, ...] | None = None,
+    extent: tuple[int, ...] = (),
+) -> npt.NDArray[Any]:
+    """Return tokens as places.
+
+    Args:
+        array: ``[N, C, T]``.
+        grid: rows and columns as the graph tells them, or empty.
+        before: tokens in front that stand for no place.
+        after: such tokens behind.
+        wanted: rows and columns that the user gives; the extra tokens are then looked for in front.
+        extent: of the image, whose patches the tokens may be; a square is guessed where it is not given.
+
+    Returns:
+        ``[N, C, rows, columns]``.
+
+    Raises:
+        UnsupportedError: the grid is not known, and the tokens are no patches of the image nor a square.
+    """
+    count = array.shape[2]
+    grid, before, after = arrangement(count, grid, before, after, wanted, extent)
+    return array[:, :, before : count - after].reshape(*array.shape[:2], *grid)
+
+
+def arrangement(
+    count: int,
+    grid: tuple[int, ...],
+    before: int,
+    after: int,
+    wanted: tuple[int, ...] | None = None,
+    extent: tuple[int, ...] = (),
+) -> tuple[tuple[int, ...], int, int]:
+    """Return rows and columns of ``count`` tokens, and how many in front and behind stand for no place.
+
+    Raises:
+        UnsupportedError: the grid is not known, and the tokens are no patches of the image nor a square.
+    """
+    if wanted is not None:
+        before = count - int(np.prod(wanted))
+        if before < 0:
+            raise UnsupportedError(
+                f"{count} tokens do not fill a grid of {wanted[0]} x {wanted[1]}; give another --grid"
+            )
+        return wanted, before, 0
+    if not grid or count - before - after != int(np.prod(grid)):
+        grid, before = _guessed(count - after, before, extent)
+    return grid, before, after
+
+
+def _guessed(count: int, before: int, extent: tuple[int, ...]) -> tuple[tuple[int, int], int]:
+    """Guess the grid behind the usual numbers of extra tokens: square patches of the image, or a square of places."""
+    extras = list(dict.fromkeys((before, *_USUAL_EXTRAS)))
+    if len(extent) == 2:
+        whole, cut = _patches(*extent)
+        tried = [(grid, extra) for extra in extras for grid in whole] + [(grid, before) for grid in cut]
+    else:
+        tried = [((side, side), extra) for extra in extras for side in range(isqrt(count), 1, -1)]
+    for (rows, columns), extra in tried:
+        if rows * columns == count - extra > 1:
+            return (rows, columns), extra
+    raise UnsupportedError(f"{count} tokens suggest no grid of places; give it with --grid ROWSxCOLUMNS")
+
+
+def _patches(height: int, width: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return the grids that square patches make of an image: those without a rest; the rest cut off or filled up."""
+    sides = range(1, min(height, width) + 1)
+    whole = [(height // side, width // side) for side in sides if not height % side and not width % side]
+    cut = [(height // side, width // side) for side in sides]
+    return whole, cut + [(-(-height // side), -(-width // side)) for side in sides]

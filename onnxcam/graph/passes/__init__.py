@@ -1,0 +1,1 @@
+"""Passes: each returns a model in another form, or changes one and says whether it did."""

@@ -1,0 +1,105 @@
+"""Cut a graph in two: the trunk computes some values, the head goes on from them to the outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+import onnx_ir.passes.common as passes
+
+from onnxcam.errors import DependencyError
+from onnxcam.graph.analysis.subgraphs import reads
+from onnxcam.graph.analysis.values import data_inputs, expose, find_value
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A model in two parts.
+
+    Attributes:
+        trunk: from the model's inputs to the values of the cut, its outputs; None where those are inputs themselves.
+        head: from there to those of the model's outputs that depend on them, under their own names.
+        at: the values that were asked for: the head's first inputs.
+        beside: further values that the head reads, its other inputs: shortcuts past the cut, sizes, the model's own
+            inputs. Weights are none of them; each part has its own.
+    """
+
+    trunk: ir.Model | None
+    head: ir.Model
+    at: tuple[str, ...]
+    beside: tuple[str, ...]
+
+
+def cut(model: ir.Model, at: Sequence[str]) -> Cut:
+    """Cut a canonical model, which is not changed, at some values.
+
+    Args:
+        model: what it has to compute are its outputs; ``expose`` chooses them.
+        at: names of values or nodes.
+
+    Raises:
+        NameNotFoundError: no value has such a name.
+        DependencyError: no output depends on one of them.
+    """
+    head = model.clone()
+    graph = head.graph
+    values = list(dict.fromkeys(find_value(graph, name) for name in at))
+    nodes, reached = _behind(graph, values)
+    crossing = [value for value in _read(nodes) if value not in reached and not _is_fixed(value)]
+    for value in values:
+        if value not in graph.outputs and not any(value is entry for entry in _read(nodes)):
+            raise DependencyError(f"no output of the model depends on '{value.name}'; cut at a value before one")
+    names = tuple(str(value.name) for value in values)
+    beside = tuple(str(value.name) for value in crossing)
+    outputs = [value for value in graph.outputs if value in reached]
+    graph.outputs.clear()
+    graph.outputs.extend(outputs)
+    ends = [_free(graph, value) for value in [*values, *crossing]]
+    graph.inputs.clear()
+    graph.inputs.extend(ends)
+    head = passes.RemoveUnusedNodesPass()(head).model
+    given = {str(value.name) for value in data_inputs(model.graph)}
+    made = [name for name in (*names, *beside) if name not in given]
+    return Cut(expose(model, made) if made else None, head, names, beside)
+
+
+def _behind(graph: ir.Graph, sources: Sequence[ir.Value]) -> tuple[list[ir.Node], set[ir.Value]]:
+    """Return the nodes on the way from the sources to the outputs, and all that depends on the sources."""
+    needed, wanted = set(graph.outputs), []
+    for node in reversed(graph):
+        if any(value in needed and value not in sources for value in node.outputs):
+            wanted.append(node)
+            needed.update(reads(node))
+    reached, nodes = set(sources), []
+    for node in reversed(wanted):
+        if any(value in reached for value in reads(node)):
+            nodes.append(node)
+            reached.update(node.outputs)
+    return nodes, reached
+
+
+def _read(nodes: Sequence[ir.Node]) -> list[ir.Value]:
+    """Return what nodes read, each once."""
+    return list(dict.fromkeys(value for node in nodes for value in reads(node)))
+
+
+def _is_fixed(value: ir.Value) -> bool:
+    """Whether a value depends on weights alone."""
+    producer = value.producer()
+    if producer is None:
+        return value.is_initializer() or value.const_value is not None
+    fed = list(reads(producer))
+    return bool(fed) and all(_is_fixed(entry) for entry in fed)
+
+
+def _free(graph: ir.Graph, value: ir.Value) -> ir.Value:
+    """Return an input that takes the place of a value."""
+    if value.producer() is None:
+        return value
+    name = str(value.name)
+    end = ir.Value(name=name, shape=value.shape, type=value.type)
+    value.name = f"{name}/cut"
+    places = [i for i, output in enumerate(graph.outputs) if output is value]
+    value.replace_all_uses_with(end, replace_graph_outputs=bool(places))
+    return end

@@ -1,0 +1,242 @@
+"""Normalisations with stored statistics, and constants for each channel, folded into the linear operators beside them.
+
+Exporters fold some of them and leave others, so that two files of one network differ; rules that treat weights by their
+sign, as those of relevance propagation do, then give two maps. Folded, they give one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+import onnx_ir.passes.common as passes
+from onnx_ir.convenience import replace_nodes_and_values
+
+from onnxcam.graph.analysis.channelwise import Tensor, channelwise, constant
+from onnxcam.graph.analysis.linear import Weights, in_own_layout, pads_nothing, weights_of
+
+
+def fold_normalization(model: ir.Model, keep: Collection[str] = ()) -> ir.Model:
+    """Return a copy of a canonical model with constants for each channel folded into linear operators.
+
+    BatchNormalization, and Add, Sub, Mul and Div with a constant for each channel, are folded into the Conv,
+    ConvTranspose, Gemm or MatMul (and the Add behind it) before them that nothing else reads, else into the one behind
+    them where that is exact: where it pads nothing, or where nothing is added. One Transpose may lie between. What
+    cannot be folded stays, and so does a number that several channels share: activations are written out with such.
+
+    The result keeps its name: a normalisation's where it is folded into what is before it, the linear operator's where
+    it is folded into what is behind. Values between the two are gone, or have new names.
+
+    Args:
+        model: it is not changed.
+        keep: names of values that must stay as they are.
+    """
+    model = model.clone()
+    folder = _Folder(model.graph, frozenset(keep))
+    for node in list(model.graph):
+        folder.into_producer(node)
+    for node in reversed(list(model.graph)):
+        folder.into_consumer(node)
+    return passes.RemoveUnusedNodesPass()(model).model
+
+
+@dataclass(frozen=True, eq=False)
+class _Unit:
+    """A linear operator; of a MatMul, the Add behind it too.
+
+    Attributes:
+        node: the operator.
+        add: what adds a constant to a MatMul's result, if something does.
+        weights: of both.
+    """
+
+    node: ir.Node
+    add: ir.Node | None
+    weights: Weights
+
+    @property
+    def nodes(self) -> list[ir.Node]:
+        """The nodes that it is made of."""
+        return [self.node] if self.add is None else [self.node, self.add]
+
+    @property
+    def source(self) -> ir.Value:
+        """What it is applied to."""
+        source = self.node.inputs[0]
+        assert source is not None
+        return source
+
+    def channel(self, value: ir.Value) -> int | None:
+        """Return which axis of its input or result holds channels, or None where that is not known."""
+        if self.node.op_type != "MatMul":
+            return 1
+        return None if value.shape is None else len(value.shape) - 1
+
+
+class _Folder:
+    """Rewrites one graph."""
+
+    def __init__(self, graph: ir.Graph, keep: frozenset[str]) -> None:
+        self.graph = graph
+        self.keep = keep
+        self._taken = {value.name for node in graph.all_nodes() for value in node.outputs}
+        self._taken |= {value.name for value in graph.inputs} | set(graph.initializers)
+
+    def into_producer(self, node: ir.Node) -> None:
+        """Fold what a node does into the linear operator before it, if there is one."""
+        found = channelwise(node)
+        if found is None or not self._alone(found.source):
+            return
+        turned = _transpose(found.source.producer())
+        value = found.source if turned is None else turned.inputs[0]
+        unit = None if value is None else self._unit_of(value)
+        if value is None or unit is None or not self._alone(value):
+            return
+        if node.op_type in ("Add", "Sub") and unit.nodes == [unit.node] and unit.node.op_type == "MatMul":
+            return  # A MatMul has its bias there.
+        if not _lies_on(found.axis, turned, unit.channel(value), forwards=True):
+            return
+        weights = unit.weights.followed(found.scale, found.shift)
+        old = [*unit.nodes, *([] if turned is None else [turned]), node]
+        if weights is not None:
+            self._replace(old, unit, weights, unit.source, behind=turned)
+
+    def into_consumer(self, node: ir.Node) -> None:
+        """Fold what a node does into the linear operator behind it, if there is one."""
+        found = channelwise(node)
+        value = node.outputs[0]
+        if found is None or not self._alone(value):
+            return
+        turned = _transpose(value.consumers()[0])
+        if turned is not None:
+            value = turned.outputs[0]
+        unit = self._unit_at(value)
+        if unit is None or not self._alone(value) or (found.shift.any() and not pads_nothing(unit.node)):
+            return
+        if not _lies_on(found.axis, turned, unit.channel(value), forwards=False):
+            return
+        weights = unit.weights.preceded(found.scale, found.shift)
+        old = [node, *([] if turned is None else [turned]), *unit.nodes]
+        if weights is not None:
+            self._replace(old, unit, weights, found.source, before=turned)
+
+    def _alone(self, value: ir.Value) -> bool:
+        """Whether one node reads a value, once, and nobody else wants it."""
+        return len(value.uses()) == 1 and not value.is_graph_output() and value.name not in self.keep
+
+    def _unit_of(self, value: ir.Value) -> _Unit | None:
+        """Return the linear operator that gives a value."""
+        node = value.producer()
+        if node is None:
+            return None
+        if node.op_type == "Add" and not node.domain:
+            products = [entry for entry in node.inputs if entry is not None and entry.const_value is None]
+            product = products[0].producer() if len(products) == 1 else None
+            if product is None or product.op_type != "MatMul" or not self._alone(products[0]):
+                return None
+            return _unit(product, node)
+        return _unit(node)
+
+    def _unit_at(self, value: ir.Value) -> _Unit | None:
+        """Return the linear operator that is applied to a value which one node reads."""
+        node = value.consumers()[0] if value.consumers() else None
+        if node is None or node.inputs[0] is not value or node.attributes.get_int("transA", 0) != 0:
+            return None
+        result = node.outputs[0]
+        if node.op_type == "MatMul" and self._alone(result) and result.consumers()[0].op_type == "Add":
+            unit = _unit(node, result.consumers()[0])
+            if unit is not None:
+                return unit
+        return _unit(node)
+
+    def _replace(
+        self,
+        old: Sequence[ir.Node],
+        unit: _Unit,
+        weights: Weights,
+        source: ir.Value,
+        before: ir.Node | None = None,
+        behind: ir.Node | None = None,
+    ) -> None:
+        """Put an operator of other weights in the place of some nodes, with what turns its axes.
+
+        The weights are new ones: others may read the old.
+        """
+        own = in_own_layout(unit.node, weights)
+        if not (np.isfinite(own.weight).all() and np.isfinite(own.bias).all()):
+            return  # They leave the range of float16.
+        new = [] if before is None else [self._like(before, [source])]
+        new += self._linear(unit, own, new[-1].outputs[0] if new else source)
+        new += [] if behind is None else [self._like(behind, [new[-1].outputs[0]])]
+        end = old[-1].outputs[0]
+        name = end.name
+        replace_nodes_and_values(self.graph, old[-1], old, new, [end], [new[-1].outputs[0]])
+        new[-1].outputs[0].name = name
+
+    def _linear(self, unit: _Unit, weights: Weights, source: ir.Value) -> list[ir.Node]:
+        inputs, hint = [source, self._weight(weights.weight, unit.node, 1)], unit.node
+        biased = unit.add is not None or len(unit.node.inputs) > 2 or weights.bias.any()
+        bias = self._weight(weights.bias, hint, 2) if biased else None
+        if unit.node.op_type != "MatMul":
+            return [self._like(hint, inputs if bias is None else [*inputs, bias])]
+        product = self._like(hint, inputs)
+        return [product] if bias is None else [product, self._like(unit.add, [product.outputs[0], bias], "Add")]
+
+    def _like(self, node: ir.Node | None, inputs: Sequence[ir.Value], op_type: str | None = None) -> ir.Node:
+        """Return a node like another one that reads other values."""
+        op_type = op_type or (node.op_type if node is not None else "")
+        attributes = [] if node is None else [a for a in node.attributes.values() if a.name not in ("alpha", "beta")]
+        result = None if node is None else node.outputs[0]
+        output = ir.Value(
+            name=self._unique(op_type if result is None else str(result.name)),
+            type=inputs[0].type if result is None else result.type,
+            shape=None if result is None else _copy(result.shape),
+        )
+        return ir.Node("", op_type, inputs, attributes, outputs=[output], name=None if node is None else node.name)
+
+    def _weight(self, array: Tensor, node: ir.Node, place: int) -> ir.Value:
+        old = node.inputs[place] if len(node.inputs) > place else None
+        name = self._unique(f"{node.outputs[0].name}/bias" if old is None else str(old.name))
+        tensor = ir.tensor(array, name=name)
+        value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
+        self.graph.register_initializer(value)
+        return value
+
+    def _unique(self, name: str) -> str:
+        count = 1
+        while (found := f"{name}/folded{count}") in self._taken:
+            count += 1
+        self._taken.add(found)
+        return found
+
+
+def _unit(node: ir.Node, add: ir.Node | None = None) -> _Unit | None:
+    added = None
+    if add is not None:
+        added = next((found for place in (0, 1) if (found := constant(add, place)) is not None), None)
+        if added is None:
+            return None
+    weights = weights_of(node, added)
+    return None if weights is None else _Unit(node, add, weights)
+
+
+def _transpose(node: ir.Node | None) -> ir.Node | None:
+    """Return a node if it exchanges axes as the file tells."""
+    found = node is not None and node.op_type == "Transpose" and not node.domain
+    return node if found and node is not None and "perm" in node.attributes else None
+
+
+def _lies_on(axis: int | None, turned: ir.Node | None, channel: int | None, *, forwards: bool) -> bool:
+    """Whether an axis is that of a linear operator's channels, seen through what may lie between the two."""
+    if axis is None or channel is None:
+        return channel is not None
+    if turned is not None:
+        order = list(turned.attributes.get_ints("perm", ()))
+        axis = order[axis] if forwards else order.index(axis)
+    return axis == channel
+
+
+def _copy(shape: ir.Shape | None) -> ir.Shape | None:
+    return None if shape is None else shape.copy()

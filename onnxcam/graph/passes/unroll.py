@@ -1,0 +1,212 @@
+"""Loops that run a fixed number of times, written out; branches whose condition is fixed, put in their node's place.
+
+What is left is refused when a gradient has to pass it: how often it runs is only known while the graph runs, or it is
+too much to write out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from onnxcam.graph.analysis.subgraphs import bodies
+from onnxcam.graph.passes.clone import copy_node
+
+# A graph of this size is still written in a second and optimised in a few.
+_MOST_STEPS = 256
+_MOST_NODES = 20_000
+# Together with what is there already: loops inside loops multiply.
+_LARGEST_GRAPH = 25_000
+
+
+def unroll(model: ir.Model) -> bool:
+    """Write out every If, Loop and Scan that is fixed; return whether there were any.
+
+    What they hold joins the graph around them, where the next round finds it. The branches of an If that is not fixed
+    are such graphs too; the steps of a loop that is not, no gradient passes.
+    """
+    return _unroll(model.graph, model.graph)
+
+
+def _unroll(main: ir.Graph, graph: ir.Graph) -> bool:
+    known: dict[str, Callable[[ir.Graph, ir.Node], bool]] = {"If": _branch, "Loop": _loop, "Scan": _scan}
+    done = False
+    for node in [node for node in graph if node.domain == "" and node.op_type in known]:
+        if known[node.op_type](main, node):
+            done = True
+        elif node.op_type == "If":
+            for branch in bodies(node):
+                done = _unroll(main, branch) or done
+    return done
+
+
+class _Copier:
+    """Puts copies of a body's nodes before a node; weights join the main graph, where all of its branches see them."""
+
+    def __init__(self, main: ir.Graph, node: ir.Node, body: ir.Graph) -> None:
+        assert node.graph is not None
+        self.main, self.graph, self.node, self.body = main, node.graph, node, body
+        self.nodes: list[ir.Node] = []
+        self._prefix = f"{node.name or node.outputs[0].name}/unrolled"
+        self._weights: dict[ir.Value, ir.Value] = {}
+        for value in body.initializers.values():
+            self._weights[value] = self.constant(value.const_value, str(value.name))
+
+    def constant(self, tensor: ir.TensorProtocol | None, hint: str) -> ir.Value:
+        """Return a value that the file fixes, in the main graph."""
+        if tensor is None:
+            raise TypeError(f"'{hint}' has no numbers")
+        name = f"{self._prefix}/{hint}"
+        value = ir.Value(
+            name=name, shape=ir.Shape(tensor.numpy().shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+        )
+        self.main.register_initializer(value)
+        return value
+
+    def number(self, number: int | list[int], hint: str) -> ir.Value:
+        """Return an int64 constant."""
+        return self.constant(ir.tensor(np.array(number, np.int64)), hint)
+
+    def emit(self, op_type: str, inputs: Sequence[ir.Value | None], hint: str, **attributes: int) -> ir.Value:
+        """Append one node of its own."""
+        name = f"{self._prefix}/{hint}"
+        node = ir.node(op_type, inputs, attributes, outputs=[ir.Value(name=name)], name=name)
+        self.nodes.append(node)
+        return node.outputs[0]
+
+    def run(self, given: Mapping[ir.Value, ir.Value], step: int) -> list[ir.Value]:
+        """Append a copy of the body; return its results."""
+        values = {**self._weights, **given}
+        self.nodes += [copy_node(inner, values, lambda name: f"{self._prefix}/{step}/{name}") for inner in self.body]
+        return [values.get(value, value) for value in self.body.outputs]
+
+    def replace(self, results: Sequence[ir.Value]) -> None:
+        """Put everything in the node's place."""
+        own = {value for node in self.nodes for value in node.outputs}
+        seen: set[ir.Value] = set()
+        new = []
+        for position, value in enumerate(results):
+            # A result that is not this node's own keeps its name beside this one.
+            alone = value in own and value not in seen
+            new.append(value if alone else self.emit("Identity", [value], f"result_{position}"))
+            seen.add(value)
+        ir.convenience.replace_nodes_and_values(
+            self.graph, self.node, [self.node], self.nodes, list(self.node.outputs), new
+        )
+
+
+def _list(node: ir.Node, name: str, count: int) -> list[int]:
+    """Return one number for each of ``count`` values, 0 where the node says nothing."""
+    return list(node.attributes.get_ints(name, [0] * count))
+
+
+def _has_room(main: ir.Graph, body: ir.Graph, steps: int) -> bool:
+    """Whether a body can be copied that often, into a graph that loops around this one may have made large."""
+    copies = steps * _size(body)
+    return steps <= _MOST_STEPS and copies <= _MOST_NODES and len(main) + copies <= _LARGEST_GRAPH
+
+
+def _size(body: ir.Graph) -> int:
+    """Return how many nodes a body has when the loops in it are written out too."""
+    return sum(1 + _trips(node) * sum(map(_size, bodies(node))) for node in body)
+
+
+def _trips(node: ir.Node) -> int:
+    trips = _fixed(node.inputs[0]) if node.op_type == "Loop" and node.domain == "" else None
+    return 1 if trips is None else int(trips.numpy().ravel()[0])
+
+
+def _fixed(value: ir.Value | None) -> ir.TensorProtocol | None:
+    return None if value is None else value.const_value
+
+
+def _branch(main: ir.Graph, node: ir.Node) -> bool:
+    condition = _fixed(node.inputs[0])
+    if condition is None:
+        return False
+    name = "then_branch" if bool(condition.numpy().ravel()[0]) else "else_branch"
+    body = node.attributes[name].as_graph()
+    copier = _Copier(main, node, body)
+    copier.replace(copier.run({}, 0))
+    return True
+
+
+def _loop(main: ir.Graph, node: ir.Node) -> bool:
+    trips, start = _fixed(node.inputs[0]), node.inputs[1]
+    body = node.attributes["body"].as_graph()
+    entry = _fixed(start)
+    if trips is None or (start is not None and (entry is None or not bool(entry.numpy().ravel()[0]))):
+        return False
+    steps = int(trips.numpy().ravel()[0])
+    if not _has_room(main, body, steps) or not _goes_on(body.outputs[0], body.inputs[1]) or steps < 1:
+        return False
+    count = len(node.inputs) - 2
+    copier = _Copier(main, node, body)
+    on = copier.constant(ir.tensor(np.array(True)), "on")
+    states = [value for value in node.inputs[2:] if value is not None]
+    if len(states) != count:
+        return False
+    rows: list[list[ir.Value]] = [[] for _ in node.outputs[count:]]
+    for step in range(steps):
+        given = dict(zip(body.inputs, [copier.number(step, f"step_{step}"), on, *states], strict=True))
+        results = copier.run(given, step)[1:]
+        states = results[:count]
+        for row, value in zip(rows, results[count:], strict=True):
+            row.append(value)
+    copier.replace([*states, *(_stacked(copier, row, 0, i) for i, row in enumerate(rows))])
+    return True
+
+
+def _goes_on(value: ir.Value, entry: ir.Value) -> bool:
+    """Whether a loop's condition stays true."""
+    while (maker := value.producer()) is not None and maker.op_type in ("Identity", "Cast") and maker.inputs[0]:
+        value = maker.inputs[0]
+    tensor = value.const_value
+    if tensor is None and maker is not None and maker.op_type == "Constant":
+        attribute = maker.attributes.get("value")
+        tensor = None if attribute is None else attribute.as_tensor()
+    return value is entry or (tensor is not None and bool(tensor.numpy().ravel()[0]))
+
+
+def _scan(main: ir.Graph, node: ir.Node) -> bool:
+    body = node.attributes["body"].as_graph()
+    scanned = node.attributes.get_int("num_scan_inputs", 0)
+    count = len(node.inputs) - scanned
+    inputs = [value for value in node.inputs if value is not None]
+    axes = _list(node, "scan_input_axes", scanned)
+    shape = inputs[count].shape if len(inputs) == len(node.inputs) and scanned else None
+    steps = None if shape is None else shape[axes[0]]
+    if not isinstance(steps, int) or steps < 1 or not _has_room(main, body, steps):
+        return False
+    backward = _list(node, "scan_input_directions", scanned)
+    kept = len(node.outputs) - count
+    out_axes = _list(node, "scan_output_axes", kept)
+    out_backward = _list(node, "scan_output_directions", kept)
+    copier = _Copier(main, node, body)
+    states = inputs[:count]
+    rows: list[list[ir.Value]] = [[] for _ in range(kept)]
+    places = [copier.number(step, f"step_{step}") for step in range(steps)]
+    for step in range(steps):
+        slices = [
+            copier.emit("Gather", [x, places[steps - 1 - step if back else step]], f"{step}/slice_{i}", axis=axis)
+            for i, (x, axis, back) in enumerate(zip(inputs[count:], axes, backward, strict=True))
+        ]
+        results = copier.run(dict(zip(body.inputs, [*states, *slices], strict=True)), step)
+        states = results[:count]
+        for row, value in zip(rows, results[count:], strict=True):
+            row.append(value)
+    stacked = [
+        _stacked(copier, row[::-1] if back else row, axis, i)
+        for i, (row, axis, back) in enumerate(zip(rows, out_axes, out_backward, strict=True))
+    ]
+    copier.replace([*states, *stacked])
+    return True
+
+
+def _stacked(copier: _Copier, row: list[ir.Value], axis: int, index: int) -> ir.Value:
+    """Join the results of all steps along a new axis."""
+    place = copier.number([axis], f"axis_{index}")
+    apart = [copier.emit("Unsqueeze", [value, place], f"{step}/row_{index}") for step, value in enumerate(row)]
+    return copier.emit("Concat", apart, f"rows_{index}", axis=axis)

@@ -1,0 +1,31 @@
+"""CAM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from onnxcam.arrays import Array, spatial
+from onnxcam.methods.base import WeightedMethod
+
+
+@dataclass(frozen=True)
+class CAM(WeightedMethod):
+    """Feature maps weighted by the weights of the one linear layer that reads them.
+
+    ``L = sum_k (sum_xy g_k) A_k``. HeadRunner global average pooling and a linear layer ``W`` the gradient is
+    ``W[c,k] / Z`` at each of the ``Z`` places, so that this is exactly the paper's ``sum_k W[c,k] A_k``, without a
+    search of the file for ``W``. HeadRunner any other head the sum has no such meaning: use Grad-CAM or HiResCAM there.
+
+    Source: Zhou et al. 2016, eq. 2. The bias of the linear layer is left out, as in the paper.
+    """
+
+    name: ClassVar[str] = "cam"
+    paper: ClassVar[str] = "zhou2016"
+    head: ClassVar[Literal["any", "gap-linear"]] = "gap-linear"
+
+    def components(self, a: Array, g: Array) -> Array:
+        """Return the terms of the sum; their mean over places plus the bias is the score."""
+        xp = a.__array_namespace__()
+        w = xp.sum(g, axis=spatial(g), keepdims=True)
+        return w * a

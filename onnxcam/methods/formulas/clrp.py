@@ -1,0 +1,38 @@
+"""Contrastive relevance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from onnxcam.arrays import Array
+from onnxcam.methods.support.lrp_base import LRPMethod, one_hot
+from onnxcam.methods.view import NetworkView
+from onnxcam.relevance.composite import Composite
+
+
+@dataclass(frozen=True)
+class CLRP(LRPMethod):
+    """What speaks for the class and not for the others: its relevance less that of all others together.
+
+    ``L = sum_k R_k``, ``R`` propagated as in ``lrp`` from ``z_t`` at the target and ``-z_t / (n - 1)`` at each of the
+    ``n - 1`` other classes, ``z_t`` the target's logit.
+
+    Source: Gu et al. 2018, CLRP1, whose difference of two propagations is one, since propagation is linear in what
+    starts it. The paper keeps the positive part of each input value; here the map is signed.
+
+    Attributes:
+        composite: as of ``lrp``.
+        to: as of ``lrp``.
+    """
+
+    name: ClassVar[str] = "clrp"
+    paper: ClassVar[str] = "gu2018"
+    composite: str | Composite = "epsilon-plus"
+
+    def explain(self, view: NetworkView) -> Array:
+        """Return ``[N, *spatial]`` where it ends, signed, in units of the score."""
+        scores, hot = one_hot(view, self)
+        others = (1 - hot) / max(hot.shape[1] - 1, 1)
+        start = (scores * hot).sum(axis=1, keepdims=True) * (hot - others)
+        return self.propagated(view, start.reshape(view.scores.shape))

@@ -1,0 +1,28 @@
+"""Eigen-CAM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from onnxcam.arrays import Array
+from onnxcam.methods.base import ActivationMethod
+from onnxcam.methods.support.principal import first_component
+
+
+@dataclass(frozen=True)
+class EigenCAM(ActivationMethod):
+    """The pattern that the feature maps share most: their first principal component, for no class in particular.
+
+    ``L = (A - mean_xy A)^T v``, with ``v`` the unit vector over channels of the greatest variance over places.
+
+    Source: Muhammad & Yeasin 2020. The paper does not centre; pytorch-grad-cam does, and so does this, since without it
+    the component is mostly the mean. The sign is fixed so that the map agrees with the sum of the activations.
+    """
+
+    name: ClassVar[str] = "eigen-cam"
+    paper: ClassVar[str] = "muhammad2020"
+
+    def __call__(self, a: Array) -> Array:
+        """Return ``[N, *spatial]``, signed, mean 0, in units of the activations."""
+        return first_component(a)

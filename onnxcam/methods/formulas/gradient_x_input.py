@@ -1,0 +1,28 @@
+"""Gradient times input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from onnxcam.arrays import Array
+from onnxcam.methods.base import WeightedMethod
+
+
+@dataclass(frozen=True)
+class GradientXInput(WeightedMethod):
+    """Input values times their gradient: HiResCAM's formula at the input.
+
+    ``L = sum_k x_k g_k`` over the input's channels. The input is what the network receives, after preprocessing: where
+    that is 0, so is the map. For a ReLU network without biases the sum of the map is the score.
+
+    Source: Shrikumar et al. 2016. The paper scores each input value; summing over channels makes a map of that.
+    """
+
+    name: ClassVar[str] = "gradient-x-input"
+    paper: ClassVar[str] = "shrikumar2016"
+    at: ClassVar[Literal["layer", "input"]] = "input"
+
+    def components(self, a: Array, g: Array) -> Array:
+        """Return the terms of the sum, signed, in units of the score."""
+        return g * a

@@ -1,0 +1,53 @@
+"""gScoreCAM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from onnxcam.arrays import Array, spatial
+from onnxcam.methods.formulas.score_cam import ScoreCAM
+from onnxcam.methods.support.channels import require_positive
+from onnxcam.methods.view import NetworkView
+
+
+@dataclass(frozen=True)
+class GScoreCAM(ScoreCAM):
+    """Score-CAM of those channels alone whose mean gradient is largest.
+
+    ``L = sum_k w_k A_k`` over the ``count`` channels of the largest ``mean_xy g_k``, with ``w_k`` as in Score-CAM. Of
+    two channels with one mean gradient the earlier is taken.
+
+    Source: Chen et al. 2022. The authors' code takes logits and a softmax over channels, in which those that were left
+    out take part with the logit 0; here they weigh 0.
+
+    Attributes:
+        score: the ``probability`` of the target or its ``logit``.
+        baseline: subtract that of a blank image from it.
+        normalise: ``softmax`` over the channels that were run, or ``none``.
+        count: of channels; the authors' 300 are a tenth of those of the CLIP network they explain.
+    """
+
+    name: ClassVar[str] = "gscore-cam"
+    paper: ClassVar[str] = "chen2022"
+    count: int = 300
+
+    def __post_init__(self) -> None:
+        """Refuse an empty choice."""
+        super().__post_init__()
+        require_positive(self, "count")
+
+    @property
+    def gradient(self) -> bool:
+        """Yes."""
+        return True
+
+    def channels(self, view: NetworkView) -> Array:
+        """Return which channels are run: of the largest mean gradient, less the constant ones among them."""
+        g = np.asarray(view.g)
+        order = np.argsort(-np.mean(g, axis=spatial(g)), axis=1, kind="stable")
+        largest = np.zeros(g.shape[:2], bool)
+        np.put_along_axis(largest, order[:, : self.count], True, axis=1)
+        return largest & super().channels(view)

@@ -1,0 +1,26 @@
+"""HiResCAM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from onnxcam.arrays import Array
+from onnxcam.methods.base import WeightedMethod
+
+
+@dataclass(frozen=True)
+class HiResCAM(WeightedMethod):
+    """Only places that the model used: gradient times activation, place by place.
+
+    ``L = sum_k g_k * A_k``. Where one linear layer follows, ``sum(L) + bias`` is the score itself.
+
+    Source: Draelos & Carin 2021, eq. 4. The raw map keeps its sign; only the display form applies relu.
+    """
+
+    name: ClassVar[str] = "hires-cam"
+    paper: ClassVar[str] = "draelos2021"
+
+    def components(self, a: Array, g: Array) -> Array:
+        """Return the terms of the sum, signed, in units of the score."""
+        return g * a

@@ -1,0 +1,43 @@
+"""LeGrad."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from onnxcam.arrays import Array, relu
+from onnxcam.methods.base import Method
+from onnxcam.methods.support.attention import attentions_of, map_of_tokens
+from onnxcam.methods.view import NetworkView
+
+
+@dataclass(frozen=True)
+class LeGrad(Method):
+    """Tokens to which more attention, in any layer of a transformer, would raise the score.
+
+    ``L = sum_l mean_heads mean_queries relu(dS/dA_l)``, ``A_l`` the attention of a layer, for each token as a key.
+
+    Source: Bousselham et al. 2024. There each layer has a score of its own, the classifier applied to what the layer
+    puts out, and the map is scaled to [0, 1]; here all layers are asked for the gradient of the one score that is
+    explained, so that the map is of this file's answer. For the last layer of a model that pools its tokens both are
+    the same.
+    """
+
+    name: ClassVar[str] = "le-grad"
+    paper: ClassVar[str] = "bousselham2024"
+    reads: ClassVar[Literal["layer", "biases", "attentions"]] = "attentions"
+
+    @property
+    def signed(self) -> bool:
+        """Never negative."""
+        return False
+
+    @property
+    def gradient(self) -> bool:
+        """Yes."""
+        return True
+
+    def explain(self, view: NetworkView) -> Array:
+        """Return ``[N, rows, columns]``, never negative, in units of the score per unit of attention."""
+        tokens = sum(relu(attention.g).mean(axis=(1, 2)) for attention in attentions_of(view, self))
+        return map_of_tokens(view, tokens)

@@ -1,0 +1,65 @@
+"""Attention rollout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from onnxcam.arrays import Array
+from onnxcam.errors import InputError
+from onnxcam.methods.base import Method
+from onnxcam.methods.support.attention import attentions_of, map_of_tokens
+from onnxcam.methods.view import NetworkView
+
+
+@dataclass(frozen=True)
+class Rollout(Method):
+    """Where attention leads through all layers of a transformer, for no class in particular.
+
+    ``L = (R_last ... R_2 R_1)[class token]``, ``R_l`` the rows of ``A_l / 2 + I / 2`` scaled to sum 1, ``A_l`` the
+    attention of a layer fused over its heads. Without a class token the mean of all rows is taken.
+
+    Source: Abnar & Zuidema 2020, sec. 3, where heads are averaged. The other ways of fusing them and the discarding of
+    weak attention are those of Gildenblat's vit-explain, without its exemption of the first entry.
+
+    Attributes:
+        heads: how they are fused: ``mean``, ``max`` or ``min``.
+        discard_ratio: share of the entries of each layer's fused attention, the weakest, that is set to 0.
+    """
+
+    name: ClassVar[str] = "rollout"
+    paper: ClassVar[str] = "abnar2020"
+    reads: ClassVar[Literal["layer", "biases", "attentions"]] = "attentions"
+    heads: Literal["mean", "max", "min"] = "mean"
+    discard_ratio: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse to discard everything."""
+        super().__post_init__()
+        if not 0 <= self.discard_ratio < 1:
+            raise InputError(f"field discard_ratio of rollout is {self.discard_ratio}; it must be from 0 to below 1")
+
+    @property
+    def signed(self) -> bool:
+        """Never negative."""
+        return False
+
+    def explain(self, view: NetworkView) -> Array:
+        """Return ``[N, rows, columns]``, never negative: shares of the class token, of which 1 includes itself."""
+        rolled: Array = None
+        for attention in attentions_of(view, self):
+            fused = self._discard(getattr(np, self.heads)(attention.a, axis=1))
+            mixed = 0.5 * fused + 0.5 * np.eye(fused.shape[-1], dtype=fused.dtype)
+            mixed = mixed / mixed.sum(axis=-1, keepdims=True)
+            rolled = mixed if rolled is None else mixed @ rolled
+        return map_of_tokens(view, rolled[:, 0] if view.leading else rolled.mean(axis=1))
+
+    def _discard(self, fused: Array) -> Array:
+        """Return attention with its weakest entries set to 0; of equal ones the first go."""
+        flat = fused.reshape(len(fused), -1)
+        weakest = np.argsort(flat, axis=1, kind="stable")[:, : int(flat.shape[1] * self.discard_ratio)]
+        kept = flat.copy()
+        np.put_along_axis(kept, weakest, 0, axis=1)
+        return kept.reshape(fused.shape)

@@ -1,0 +1,37 @@
+"""Seg-Eigen-CAM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from onnxcam.arrays import Array, spatial
+from onnxcam.methods.base import GradientMethod
+from onnxcam.methods.support.principal import first_component
+
+# Two extremes that differ by less are equal to rounding, and decide nothing.
+_EVEN = 1e-6
+
+
+@dataclass(frozen=True)
+class SegEigenCAM(GradientMethod):
+    """The first principal component of activations weighted by how much the score answers to them at all.
+
+    ``L = (P - mean_xy P)^T v``, ``P = abs(g) * A``, with ``v`` the unit vector over channels of the greatest variance.
+    The extreme that is farther from 0 is positive.
+
+    Source: Chung & Ying 2025, eq. 10 to 13, made for scores of segmentation. Where both extremes are equally far, the
+    paper's rule for the sign decides nothing, and the map agrees with the sum of ``P`` over channels.
+    """
+
+    name: ClassVar[str] = "seg-eigen-cam"
+    paper: ClassVar[str] = "chung2025"
+
+    def __call__(self, a: Array, g: Array) -> Array:
+        """Return ``[N, *spatial]``, signed, mean 0, in units of the score."""
+        xp = a.__array_namespace__()
+        component = first_component(xp.abs(g) * a)
+        axes = tuple(axis - 1 for axis in spatial(a))
+        low = -xp.min(component, axis=axes, keepdims=True)
+        high = xp.max(component, axis=axes, keepdims=True)
+        return xp.where(low > high * (1 + _EVEN), -component, component)

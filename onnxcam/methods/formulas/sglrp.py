@@ -1,0 +1,41 @@
+"""Softmax-gradient relevance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from onnxcam.arrays import Array, softmax
+from onnxcam.methods.support.lrp_base import LRPMethod, one_hot
+from onnxcam.methods.view import NetworkView
+from onnxcam.relevance.composite import Composite
+
+
+@dataclass(frozen=True)
+class SGLRP(LRPMethod):
+    """Relevance for the class against those that come near it: it starts as the gradient of the softmax.
+
+    ``L = sum_k R_k``, ``R`` propagated as in ``lrp`` from ``p_t (1 - p_t)`` at the target and ``-p_t p_n`` at each
+    other class, ``p`` the softmax of the logits.
+
+    Source: Iwana et al. 2019.
+
+    Attributes:
+        composite: as of ``lrp``.
+        to: as of ``lrp``.
+    """
+
+    name: ClassVar[str] = "sglrp"
+    paper: ClassVar[str] = "iwana2019"
+    composite: str | Composite = "epsilon-plus"
+
+    def explain(self, view: NetworkView) -> Array:
+        """Return ``[N, *spatial]`` where it ends, signed; its scale is that of a probability."""
+        scores, hot = one_hot(view, self)
+        p = softmax(scores)
+        # 1 - p of a sure class would be rounded to 0: the sum of the others is not.
+        rest = np.where(hot > 0, 0, p)
+        start = (p * hot).sum(axis=1, keepdims=True) * (hot * rest.sum(axis=1, keepdims=True) - rest)
+        return self.propagated(view, start.reshape(view.scores.shape))

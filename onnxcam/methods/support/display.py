@@ -1,0 +1,69 @@
+"""From raw maps to what people look at: the positive part, at the input's size, in [0, 1]."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from onnxcam.arrays import Maps, divide_by_peak, upsample
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Raw maps are float32: places that differ by less than this share of the maximum are equal to rounding.
+_FLAT = 1e-6
+
+
+def display(raw: Maps, size: Sequence[int], signed: bool = True) -> tuple[npt.NDArray[np.float32], list[list[str]]]:
+    """Return display maps, and for each what a reader must know before trusting it.
+
+    ``upsample(relu(L)) / max``. The minimum is not subtracted: 0 means that a place does not speak for the target, and
+    it must still mean that on the picture. (pytorch-grad-cam subtracts it, so that a place which does speak for the
+    target, only the least of all, is shown as one that does not.)
+
+    A map with nothing positive becomes blank, and a constant one is 1 everywhere. Places that are not finite are shown
+    as 0, the rest of their map as if they were 0. Each of these is a warning, never an exception.
+
+    Args:
+        raw: ``[N, *spatial]``.
+        size: of the input, one length for each spatial axis.
+        signed: whether the method's raw map can be negative. If not, a negative place is a fault of the method.
+
+    Returns:
+        Float32 maps ``[N, *size]`` in [0, 1], the maximum of each that is not blank being 1; and a list of warnings for
+        each image, empty where there is nothing to warn of.
+    """
+    finite = np.isfinite(raw)
+    values = np.where(finite, raw, 0).astype(np.float64)
+    if not signed and (values < 0).any():
+        raise ValueError("a method that declares its maps unsigned returned a negative one")
+    positive = np.maximum(values, 0)
+    # Scaled before it is enlarged, in float64: neither huge nor tiny scores leave the range of float32.
+    maps = upsample(divide_by_peak(positive).astype(np.float32), size)
+    maps = np.clip(divide_by_peak(maps), 0, 1)
+    for one, source in zip(maps, positive, strict=True):
+        if _is_flat(source):
+            one[...] = 1
+    return maps, [_warnings(*pair) for pair in zip(values, finite, strict=True)]
+
+
+def _is_flat(positive: Maps) -> bool:
+    peak = positive.max()
+    return bool(peak > 0 and positive.min() >= peak * (1 - _FLAT))
+
+
+def _warnings(values: Maps, finite: npt.NDArray[np.bool_]) -> list[str]:
+    """Return what must be said of one raw map, whose places that are not finite are 0 in ``values``."""
+    if not finite.any():
+        return ["the map is blank: every place is NaN or infinite"]
+    found = []
+    if not finite.all():
+        found.append(f"{int((~finite).sum())} of {finite.size} places are NaN or infinite; they are shown as 0")
+    if values.max() <= 0:
+        why = "no place speaks for the target" if values.min() < 0 else "the raw map is zero everywhere"
+        found.append(f"the map is blank: {why}")
+    elif _is_flat(values):
+        found.append("the map is constant: it holds no location information")
+    return found

@@ -1,0 +1,65 @@
+"""What methods of relevance share: a field that names a composite, or is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from onnxcam.arrays import Array
+from onnxcam.errors import UnsupportedError
+from onnxcam.methods.base import Method
+from onnxcam.methods.support.propagating import PropagatingMethod
+from onnxcam.methods.view import NetworkView
+from onnxcam.relevance.composite import Composite
+
+
+@dataclass(frozen=True)
+class LRPMethod(PropagatingMethod):
+    """A method that propagates relevance to the input, or to a layer before the score, by the rules of a composite.
+
+    Attributes:
+        composite: its name, a JSON file, or the composite itself.
+    """
+
+    at: ClassVar[Literal["layer", "input"]] = "input"
+    composite: str | Composite = "epsilon-plus"
+
+    def __post_init__(self) -> None:
+        """Refuse what is no composite; keep the content of a file, so that the file is not needed again."""
+        super().__post_init__()
+        given = self.composite
+        if isinstance(given, Mapping) or (isinstance(given, str) and given.endswith(".json")):
+            object.__setattr__(self, "composite", Composite.parse(given))
+        else:
+            Composite.parse(given)
+
+    @property
+    def rules(self) -> Composite:
+        """The composite."""
+        return Composite.parse(self.composite)
+
+    def propagated(self, view: NetworkView, start: Array | None = None) -> Array:
+        """Return relevance where the map ends, summed over channels: of the explained score, or from ``start``."""
+        return np.asarray(view.relevance(self.rules, start, to=self.end).sum(axis=1))
+
+    def describe(self) -> dict[str, Any]:
+        """Return the name and all fields, a composite of the user's own in full."""
+        found = super().describe()
+        own = found["composite"]
+        return {**found, "composite": own.describe() if isinstance(own, Composite) else own}
+
+
+def one_hot(view: NetworkView, method: Method) -> tuple[Array, Array]:
+    """Return scores and weights ``[N, classes]`` of a network that tells one vector of classes.
+
+    Raises:
+        UnsupportedError: it tells something else, or no class is explained.
+    """
+    scores, weights = (array.reshape(array.shape[0], -1) for array in (view.scores, view.weights))
+    single = (weights == 0).sum(axis=1) == weights.shape[1] - 1
+    if scores.shape[1] != view.scores.shape[1] or not single.all():
+        raise UnsupportedError(f"{method.name} sets one class against all others, and explains nothing else; use lrp")
+    return scores, weights

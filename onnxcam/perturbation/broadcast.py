@@ -1,0 +1,64 @@
+"""Inputs of one sample, spread over all rows of a run inside the graph."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from onnxcam.autodiff.builder import Builder, Var
+from onnxcam.graph.analysis.dtypes import FLOATS
+
+
+def new_input(op: Builder, name: str, dtype: ir.DataType, shape: list[int | str]) -> Var:
+    """Add an input to the graph.
+
+    Raises:
+        UnsupportedError: the model has one of that name.
+    """
+    value = ir.Value(name=op.claim(name), type=ir.TensorType(dtype), shape=ir.Shape(shape))
+    op.graph.inputs.append(value)
+    return op.var(value)
+
+
+def replace_input(op: Builder, value: ir.Value, changed: Var) -> None:
+    """Let everything read ``changed`` in place of an input, but what ``changed`` itself is made of."""
+    own = _makers(changed.value, value)
+    for node, index in list(value.uses()):
+        if node not in own:
+            node.replace_input_with(index, changed.value)
+    for index, output in enumerate(op.graph.outputs):
+        if output is value:
+            op.graph.outputs[index] = changed.value
+
+
+def spread(op: Builder, value: ir.Value, like: Var) -> None:
+    """Repeat an input of one sample for each row of ``like``; sizes and what has no batch axis stay as they are."""
+    if not has_rows(value):
+        return
+    assert value.shape is not None
+    rank, shape = len(value.shape), value.shape
+    rows = op.Shape(like, start=0, end=1)
+    target = op.Concat(rows, op.ints([1] * (rank - 1)), axis=0) if rank > 1 else rows
+    repeated = op.Expand(op.var(value), target)
+    repeated.value.shape = shape
+    replace_input(op, value, repeated)
+    value.shape = ir.Shape([None, *shape.dims[1:]])
+
+
+def has_rows(value: ir.Value) -> bool:
+    """Whether the first axis of an input counts samples."""
+    shape = value.shape
+    if shape is None or not len(shape):
+        return False
+    # Integers of rank one are sizes and positions.
+    return value.dtype in FLOATS or len(shape) > 1
+
+
+def _makers(value: ir.Value, source: ir.Value) -> set[ir.Node]:
+    """Return the nodes between an input and what was made of it."""
+    waiting, found = [value], set()
+    while waiting:
+        node = waiting.pop().producer()
+        if node is not None and node not in found:
+            found.add(node)
+            waiting += [entry for entry in node.inputs if entry is not None and entry is not source]
+    return found

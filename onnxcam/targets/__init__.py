@@ -1,0 +1,1 @@
+"""What is explained of each sample: kinds of targets, their written forms, and a batch of them."""
