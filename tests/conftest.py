@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import colour_model, draw, save
+from tests.helpers.commands import colour_model, draw, save
 
 
 @pytest.fixture

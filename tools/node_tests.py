@@ -6,7 +6,7 @@ import sys
 import warnings
 
 from onnxcam.autodiff.registry import gradient_table
-from tests.autodiff.node_cases import check_all
+from tests.helpers.node_cases import check_all
 
 
 def main() -> int:

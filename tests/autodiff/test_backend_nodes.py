@@ -8,9 +8,9 @@ from onnx import TensorProto, helper
 
 from onnxcam.autodiff.operators import CHECKED_DEFINITIONS
 from onnxcam.autodiff.registry import gradient_table
-from tests.autodiff.node_cases import check_all, check_case
 from tests.autodiff.samples import SAMPLES
 from tests.autodiff.test_rules import STRAIGHT_THROUGH
+from tests.helpers.node_cases import check_all, check_case
 
 # ONNX has no node test with numbers that have a gradient for these (its branches read nothing around them), and none
 # of quantised operators.

@@ -17,9 +17,9 @@ from onnxcam.autodiff.registry import Rule
 from onnxcam.graph.analysis.values import expose
 from onnxcam.graph.io.serialize import to_proto
 from onnxcam.graph.passes.canonicalize import MINIMUM_OPSET
-from tests.autodiff.checks import Reference, assert_close, cotangent_like, differentiate
-from tests.autodiff.sample import Arg, Sample
 from tests.autodiff.samples import SAMPLES
+from tests.helpers.checks import Reference, assert_close, cotangent_like, differentiate
+from tests.helpers.sample import Arg, Sample
 
 # Casts have a test of their own; onnx's body of MeanVarianceNormalization mixes bfloat16 with float32.
 _ELSEWHERE = ("Cast", "CastLike", "MeanVarianceNormalization")

@@ -16,10 +16,10 @@ from onnxcam.graph.analysis.batch import mixes_samples
 from onnxcam.graph.analysis.layers import candidates
 from onnxcam.graph.io.load import load
 from onnxcam.graph.passes.canonicalize import canonicalize
-from tests.autodiff.checks import OnnxRuntime
-from tests.autodiff.sample import Array
-from tests.autodiff.scaling import scaled
-from tests.models import floats, model
+from tests.helpers.checks import OnnxRuntime
+from tests.helpers.models import floats, model
+from tests.helpers.sample import Array
+from tests.helpers.scaling import scaled
 
 _BOTH = """main (float[n,3] x, bool which) => (float[n,3] y) {
   a = Exp(x)

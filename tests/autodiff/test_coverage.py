@@ -15,7 +15,7 @@ from onnxcam.autodiff.registry import Table, gradient_table
 from onnxcam.errors import UnsupportedError
 from onnxcam.graph.io.load import load
 from onnxcam.graph.passes.canonicalize import canonicalize
-from tests.models import floats, model
+from tests.helpers.models import floats, model
 
 _TEXTS = {
     "rules": "a = Exp(x) y = Sin(a)",

@@ -16,8 +16,8 @@ from onnxcam.autodiff.differentiate import Seed, add_gradients
 from onnxcam.autodiff.registry import gradient_table
 from onnxcam.errors import DependencyError, NameNotFoundError, UnsupportedError
 from onnxcam.graph.passes.canonicalize import canonicalize
-from tests.autodiff.checks import OnnxRuntime, Reference, differentiate
-from tests.autodiff.sample import Array
+from tests.helpers.checks import OnnxRuntime, Reference, differentiate
+from tests.helpers.sample import Array
 
 _X = np.array([[0.5, -1.5, 2.0], [1.0, 0.25, -0.75]])
 _HEAD = '<ir_version: 8, opset_import: ["" : {opset}]>'

@@ -16,9 +16,9 @@ from onnxcam.autodiff.differentiate import add_gradients
 from onnxcam.autodiff.registry import Rule
 from onnxcam.errors import UnsupportedError
 from onnxcam.graph.passes.canonicalize import canonicalize
-from tests.autodiff.checks import OnnxRuntime, assert_close, check_slopes, cotangent_like, differentiate, gradients
-from tests.autodiff.sample import Arg, Array, Sample, Sizes, const, sized, smooth, var
 from tests.autodiff.samples import SAMPLES
+from tests.helpers.checks import OnnxRuntime, assert_close, check_slopes, cotangent_like, differentiate, gradients
+from tests.helpers.sample import Arg, Array, Sample, Sizes, const, sized, smooth, var
 
 _INT = np.int64
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.autodiff.checks import OnnxRuntime, Reference, assert_close
-from tests.autodiff.exact import EXACT
-from tests.autodiff.sample import Sample
 from tests.autodiff.samples import SAMPLES
+from tests.helpers.checks import OnnxRuntime, Reference, assert_close
+from tests.helpers.sample import Sample
+from tests.oracles.exact import EXACT
 
 _STOOD_IN = {operator.__name__ for operator in EXACT}
 

@@ -12,9 +12,9 @@ from onnxcam.autodiff.builder import Shape
 from onnxcam.autodiff.lowering import ConvForm, conv_input_gradient, map_sizes
 from onnxcam.autodiff.registry import Table, find_rule, gradient_table
 from onnxcam.autodiff.windows import Window
-from tests.autodiff.checks import OnnxRuntime, assert_close, differentiate
-from tests.autodiff.sample import Array
-from tests.autodiff.scaling import scaled
+from tests.helpers.checks import OnnxRuntime, assert_close, differentiate
+from tests.helpers.sample import Array
+from tests.helpers.scaling import scaled
 
 
 def _model(body: str) -> onnx.ModelProto:

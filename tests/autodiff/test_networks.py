@@ -14,13 +14,13 @@ import onnx_ir as ir
 import pytest
 import torch
 
-import tests.torch_shim  # noqa: F401  # makes torchvision importable
+import tests.helpers.torch_shim  # noqa: F401  # makes torchvision importable
 from onnxcam.autodiff.differentiate import add_gradients
 from onnxcam.graph.io.load import load
 from onnxcam.graph.passes.canonicalize import canonicalize
-from tests.autodiff.checks import OnnxRuntime, relative_error
-from tests.autodiff.sample import Array
-from tests.exports.torch_files import FLOOR, NOISES, neighbours, write
+from tests.helpers.checks import OnnxRuntime, relative_error
+from tests.helpers.sample import Array
+from tests.networks.torch_files import FLOOR, NOISES, neighbours, write
 
 _PIXELS = 96
 # Its adaptive pooling to 7 x 7 places is exported only where it does nothing.

@@ -18,9 +18,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from onnxcam.autodiff.registry import Rule, Table, gradient_table
 from onnxcam.graph.analysis.quantization import MICROSOFT
-from tests.autodiff.checks import OnnxRuntime, assert_close, cotangent_like, differentiate
-from tests.autodiff.sample import Array
-from tests.autodiff.scaling import scaled
+from tests.helpers.checks import OnnxRuntime, assert_close, cotangent_like, differentiate
+from tests.helpers.sample import Array
+from tests.helpers.scaling import scaled
 
 _ZERO, _TOP = 128, 255
 _RTOL = 1e-5

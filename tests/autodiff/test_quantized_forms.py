@@ -19,8 +19,8 @@ from onnxcam.graph.analysis.score import find_score
 from onnxcam.graph.io.serialize import to_proto
 from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.graph.passes.dequantize_layer import dequantized
-from tests.autodiff.checks import OnnxRuntime, Reference, assert_close, cotangent_like, differentiate
-from tests.models import floats, model, rng
+from tests.helpers.checks import OnnxRuntime, Reference, assert_close, cotangent_like, differentiate
+from tests.helpers.models import floats, model, rng
 
 # The ends of each type's range, worked out apart from the package's own.
 _RANGES: dict[str, tuple[float, float, int]] = {

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from onnxcam.autodiff import shapes
 from onnxcam.autodiff.builder import Builder, Shape, Var
 from onnxcam.autodiff.driver import Walk
-from tests.autodiff.random_graphs import check, models
+from tests.networks.random_graphs import check, models
 
 _FAST, _MANY = 60, 2000
 _SLOW_GRAPHS = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]

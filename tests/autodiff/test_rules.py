@@ -11,9 +11,9 @@ import pytest
 from onnxcam.autodiff.registry import gradient_table
 from onnxcam.errors import NoRuleError, UnsupportedError
 from onnxcam.graph.passes.canonicalize import MINIMUM_OPSET
-from tests.autodiff.checks import check_float32, check_slopes, differentiate
-from tests.autodiff.sample import Sample, Sizes, var
 from tests.autodiff.samples import SAMPLES
+from tests.helpers.checks import check_float32, check_slopes, differentiate
+from tests.helpers.sample import Sample, Sizes, var
 
 _DYNAMIC: tuple[Sizes, ...] = ("batch", "symbolic", "unknown")
 # Rounding has no derivative, and theirs is the identity's by choice: differences of what runs cannot check that.

@@ -16,7 +16,7 @@ from onnxcam.cli.photographs import batches
 from onnxcam.errors import ImageError, InputError
 from onnxcam.explainer import Explainer
 from onnxcam.methods.registry import methods
-from tests.commands import colour_model, draw, run, save
+from tests.helpers.commands import colour_model, draw, run, save
 
 NOTE = "onnxcam: note: hires-cam at 'a' of the score 'pooled' on CPUExecutionProvider\n"
 

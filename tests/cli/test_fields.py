@@ -8,7 +8,7 @@ import pytest
 from onnxcam.cli.fields import build_method
 from onnxcam.errors import InputError, NameNotFoundError
 from onnxcam.methods.registry import method, wrap
-from tests.commands import run
+from tests.helpers.commands import run
 
 
 def test_wrappers_stand_innermost_first() -> None:

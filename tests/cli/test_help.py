@@ -16,7 +16,7 @@ from onnxcam.cli import application
 from onnxcam.cli.command import Command
 from onnxcam.cli.options import RESIZE
 from onnxcam.images import Resize
-from tests.commands import colour_model, draw, run, save
+from tests.helpers.commands import colour_model, draw, run, save
 
 NAMES = application.list_commands(click.Context(application))
 HEAVY = ("numpy", "onnx", "onnx_ir", "onnxruntime", "PIL")

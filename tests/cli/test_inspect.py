@@ -7,9 +7,9 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.commands import colour_model, run, save
-from tests.models import floats, model
-from tests.shared import shared_path
+from tests.helpers.commands import colour_model, run, save
+from tests.helpers.models import floats, model
+from tests.helpers.shared import shared_path
 
 COLOURS = """\
 m.onnx: 0.6 kB, exported by test 1.0, opset 18

@@ -6,7 +6,7 @@ import pytest
 
 from onnxcam.methods.papers import bibtex, citation
 from onnxcam.methods.registry import methods, wrappers
-from tests.commands import run
+from tests.helpers.commands import run
 
 BOTH = {**methods(), **wrappers()}
 

@@ -8,9 +8,9 @@ from click.testing import CliRunner
 from onnxcam.autodiff.operators import operators
 from onnxcam.autodiff.registry import gradient_table, refusals, zero_gradients
 from onnxcam.graph.passes.expand_fused import expansions
-from tests.autodiff.fused_cases import CASES
 from tests.autodiff.samples import SAMPLES
-from tests.commands import run
+from tests.helpers.commands import run
+from tests.helpers.fused_cases import CASES
 from tools import docs
 
 

@@ -8,8 +8,8 @@ import pytest
 from onnxcam.cli import options
 from onnxcam.diagnostics import verification
 from onnxcam.explainer import Explainer
-from tests.commands import colour_model, draw, run, save
-from tests.models import classifier
+from tests.helpers.commands import colour_model, draw, run, save
+from tests.helpers.models import classifier
 
 LINES = """\
 m.onnx on CPUExecutionProvider, score 'pooled'
@@ -63,7 +63,7 @@ def test_a_disagreement_has_its_own_exit_code(
 
 
 def test_a_model_without_layers_is_checked_at_its_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from tests.models import model
+    from tests.helpers.models import model
 
     proto = model("g (float[n, 1, 2, 2] x) => (float[n, 4] y) { a = Flatten(x) y = Tanh(a) }")
     ran = run(capsys, "verify", save(proto, tmp_path / "m.onnx"), "--json")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from onnxcam.errors import InputError, NameNotFoundError, TargetError
 from onnxcam.images import check_labels, find_label, label_of, load_labels
-from tests.shared import shared_path
+from tests.helpers.shared import shared_path
 
 LABELS = (
     "n02123045 tabby, tabby cat",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from onnxcam.errors import InputError, NameNotFoundError
 from onnxcam.images import METADATA_KEY, PRESETS, ImageInput, Preprocess, default_for
-from tests.shared import shared_path
+from tests.helpers.shared import shared_path
 
 GOOD: dict[str, Any] = {"channels": "BGR", "mean": [1, 2, 3], "std": [4, 5, 6], "scale": 0.5}
 FINITE = st.floats(-1e6, 1e6)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from onnxcam.errors import ImageError
 from onnxcam.images import expand, read_image
-from tests.shared import shared_path
+from tests.helpers.shared import shared_path
 
 RED_GREEN = np.array([[[255, 0, 0], [0, 255, 0]]], dtype=np.uint8)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.methods.samples import SAMPLES, assert_agree, fixed_pair, raw_map
+from tests.helpers.method_samples import SAMPLES, assert_agree, fixed_pair, raw_map
 
 if TYPE_CHECKING:
     from onnxcam.methods.base import Method

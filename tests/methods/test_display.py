@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnxcam.arrays import upsample
 from onnxcam.errors import InputError
 from onnxcam.methods.support.display import display
-from tests.methods.samples import assert_agree
+from tests.helpers.method_samples import assert_agree
 
 MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 

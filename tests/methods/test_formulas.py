@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 
 from onnxcam.methods.registry import method
-from tests.methods.oracles import Floats, expected
-from tests.methods.samples import SAMPLES, assert_agree, assume_one_component, fixed_pair, pairs, raw_map
+from tests.helpers.method_samples import SAMPLES, assert_agree, assume_one_component, fixed_pair, pairs, raw_map
+from tests.oracles.registry import Floats, expected
 
 if TYPE_CHECKING:
     from onnxcam.methods.base import Method

@@ -13,11 +13,11 @@ import torch
 
 from onnxcam.arrays import upsample
 from onnxcam.methods.registry import method, wrap
-from tests import torch_shim  # noqa: F401 - before anything that imports torchvision
-from tests.methods.networks import NETWORKS
-from tests.methods.networks_special import Special
-from tests.methods.samples import assert_agree
-from tests.methods.torch_probe import Array, TorchProbe
+from tests.helpers import torch_shim  # noqa: F401 - before anything that imports torchvision
+from tests.helpers.method_samples import assert_agree
+from tests.networks.small import NETWORKS
+from tests.networks.special import Special
+from tests.networks.torch_view import Array, TorchView
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # whatever their many dependencies warn of on import
@@ -58,12 +58,12 @@ def images() -> Any:
     return torch.tensor(2 * np.random.default_rng(8).normal(size=(3, 3, 24, 20)))
 
 
-def view(depth: int = 3, head: Any = None) -> TorchProbe:
+def view(depth: int = 3, head: Any = None) -> TorchView:
     whole = network()
-    return TorchProbe(whole[:depth], head or whole[depth:], images().numpy(), TARGETS)
+    return TorchView(whole[:depth], head or whole[depth:], images().numpy(), TARGETS)
 
 
-class Layered(TorchProbe):
+class Layered(TorchView):
     def layers(self) -> Any:
         return [view(depth) for depth in (3, 2, 1)]
 
@@ -94,7 +94,7 @@ def scaled(maps: Array) -> Array:
 @pytest.mark.parametrize(("rule", "theirs"), [("gauss-legendre", "gausslegendre"), ("midpoint", "riemann_middle")])
 @pytest.mark.parametrize("baseline", [0.0, -0.7])
 def test_integrated_gradients_are_captums(rule: str, theirs: str, baseline: float) -> None:
-    whole = TorchProbe(torch.nn.Identity(), network(), images().numpy(), TARGETS)
+    whole = TorchView(torch.nn.Identity(), network(), images().numpy(), TARGETS)
     peer = captum.attr.IntegratedGradients(network())
     wanted = peer.attribute(images(), baselines=baseline, target=TARGETS, n_steps=20, method=theirs).sum(dim=1)
     sample = method("integrated-gradients", steps=20, baseline=baseline, rule=rule)
@@ -148,13 +148,13 @@ def test_finer_cam_is_torch_cams_and_with_one_class_pytorch_grad_cams() -> None:
     assert_same(np.maximum(ours, 0), wanted)
 
     best = whole(images()).argmax(dim=1).tolist()  # the only class that it explains by itself
-    found = TorchProbe(whole[:3], contrast(1, 1.0), images().numpy(), best)
+    found = TorchView(whole[:3], contrast(1, 1.0), images().numpy(), best)
     with pytorch_grad_cam.FinerCAM(whole, [whole[2]]) as cam:
         shown = cam(images(), comparison_categories=[1])
         weighted = cam(images())
     assert_same(scaled(method("finer-cam", alpha=1.0, count=1).explain(found)), shown)
     # With three it weights them by probability, and differentiates the weights too.
-    three = TorchProbe(whole[:3], contrast(3, 1.0), images().numpy(), best)
+    three = TorchView(whole[:3], contrast(3, 1.0), images().numpy(), best)
     assert abs(scaled(method("finer-cam", alpha=1.0).explain(three)) - weighted).max() > 0.01
 
 

@@ -15,9 +15,9 @@ import torch
 import onnxcam
 from onnxcam.graph.analysis.layers import candidates
 from onnxcam.network.network import read_network
-from tests import torch_shim  # noqa: F401 - before anything that imports torchvision
-from tests.exports.torch_files import write
-from tests.methods.samples import assert_agree
+from tests.helpers import torch_shim  # noqa: F401 - before anything that imports torchvision
+from tests.helpers.method_samples import assert_agree
+from tests.networks.torch_files import write
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # whatever their many dependencies warn of on import

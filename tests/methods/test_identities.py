@@ -13,11 +13,11 @@ from onnxcam.methods.formulas.grad_cam_plus_plus import GradCAMPlusPlus
 from onnxcam.methods.formulas.hires_cam import HiResCAM
 from onnxcam.methods.formulas.layer_cam import LayerCAM
 from onnxcam.methods.formulas.xgrad_cam import XGradCAM
-from tests.methods.heads import PLACES, SHAPE, Head, activations, flattened, pooled, relu_mlp
-from tests.methods.samples import assert_agree
+from tests.helpers.method_samples import assert_agree
+from tests.networks.heads import PLACES, SHAPE, Head, activations, flattened, pooled, relu_mlp
 
 if TYPE_CHECKING:
-    from tests.methods.oracles import Floats
+    from tests.oracles.registry import Floats
 
 SPACE = (1, 2)
 TOLERANCE = 1e-12

@@ -13,9 +13,9 @@ from onnxcam.errors import InputError
 from onnxcam.methods.base import Method
 from onnxcam.methods.registry import method
 from onnxcam.methods.support.blur import gaussian_blur
-from tests.methods.networks import NETWORKS, Network
-from tests.methods.samples import EVERY, assert_agree
-from tests.methods.torch_probe import TorchProbe
+from tests.helpers.method_samples import EVERY, assert_agree
+from tests.networks.small import NETWORKS, Network
+from tests.networks.torch_view import TorchView
 
 HEAD = ["ablation-cam", "recipro-cam", "lift-cam"]
 NAMES = [*HEAD, "score-cam", "ss-cam", "is-cam", "group-cam", "gscore-cam", "rise"]
@@ -24,7 +24,7 @@ SAMPLES = [sample for sample in EVERY if sample.name in NAMES]
 every_sample = pytest.mark.parametrize("sample", SAMPLES, ids=repr)
 
 
-class Watched(TorchProbe):
+class Watched(TorchView):
     """Keeps the progress that it is told of, and has no gradient unless it is given one."""
 
     differentiable = True

@@ -14,9 +14,9 @@ from onnxcam.methods.formulas.cam import CAM
 from onnxcam.methods.formulas.grad_cam import GradCAM
 from onnxcam.methods.formulas.xgrad_cam import XGradCAM
 from onnxcam.methods.registry import method
-from tests.methods.networks import NETWORKS, Floats, Network
-from tests.methods.samples import assert_agree
-from tests.methods.torch_probe import TorchProbe
+from tests.helpers.method_samples import assert_agree
+from tests.networks.small import NETWORKS, Floats, Network
+from tests.networks.torch_view import TorchView
 
 TOLERANCE = 1e-12
 
@@ -36,7 +36,7 @@ def pooled() -> Network:
 
 
 @pytest.fixture
-def view(pooled: Network) -> TorchProbe:
+def view(pooled: Network) -> TorchView:
     return pooled.view()
 
 
@@ -47,13 +47,13 @@ def last_layer(network: Network) -> tuple[Floats, Floats]:
     return weight, bias
 
 
-def drops(view: TorchProbe) -> Floats:
+def drops(view: TorchView) -> Floats:
     """Return how far the score falls without each channel, ``[N, K]``."""
     keep = 1 - np.eye(view.a.shape[1])[:, :, None, None]
     return np.stack([score - view.head(i, keep) for i, score in enumerate(view.score)])
 
 
-def test_5_drops_behind_a_linear_head_are_the_sums_of_xgrad_cam(view: TorchProbe) -> None:
+def test_5_drops_behind_a_linear_head_are_the_sums_of_xgrad_cam(view: TorchView) -> None:
     weights = drops(view)
     xgrad = XGradCAM(eps=0.0)
     for k in range(view.a.shape[1]):
@@ -62,14 +62,14 @@ def test_5_drops_behind_a_linear_head_are_the_sums_of_xgrad_cam(view: TorchProbe
     assert_agree(method("ablation-cam").explain(view), np.einsum("nk,nk...->n...", weights, view.a), TOLERANCE)
 
 
-def test_6_drops_behind_pooling_are_weights_times_means(pooled: Network, view: TorchProbe) -> None:
+def test_6_drops_behind_pooling_are_weights_times_means(pooled: Network, view: TorchView) -> None:
     w, _ = last_layer(pooled)
     by_hand = np.einsum("nk,nk...->n...", w * view.a.mean(axis=(2, 3)), view.a)
     for exact in (True, False):
         assert_agree(method("ablation-cam", closed_form=exact).explain(view), by_hand, TOLERANCE)
 
 
-def test_9_recipro_cam_behind_pooling_is_cam_over_places_plus_bias(pooled: Network, view: TorchProbe) -> None:
+def test_9_recipro_cam_behind_pooling_is_cam_over_places_plus_bias(pooled: Network, view: TorchView) -> None:
     _, bias = last_layer(pooled)
     cam = CAM()(view.a, view.g)
     by_hand = cam / cam[0].size + bias[:, None, None]
@@ -78,7 +78,7 @@ def test_9_recipro_cam_behind_pooling_is_cam_over_places_plus_bias(pooled: Netwo
 
 
 @pytest.mark.parametrize("sample", EXACT, ids=repr)
-def test_a_closed_form_is_the_general_path_without_runs(sample: Method, view: TorchProbe) -> None:
+def test_a_closed_form_is_the_general_path_without_runs(sample: Method, view: TorchView) -> None:
     exact = sample.explain(view)
     assert view.runs == 0
     fields = sample.describe()
@@ -90,7 +90,7 @@ def test_lift_cam_weights_sum_to_the_change_of_the_score() -> None:
     """Where all channels hold one map, Lift-CAM is that map times the sum of its weights."""
     network = NETWORKS["curved"]()
     trunk = torch.nn.Sequential(network.trunk, Alike())
-    view = TorchProbe(trunk, network.head, network.x, network.targets)
+    view = TorchView(trunk, network.head, network.x, network.targets)
     blank = np.array([network.behind(i, np.zeros_like(a)) for i, a in enumerate(view.a)])
     found = method("lift-cam").explain(view)
     assert_agree(found, (view.score - blank)[:, None, None] * view.a[:, 0], 1e-10)
@@ -101,7 +101,7 @@ class Alike(torch.nn.Module):  # type: ignore[misc]
         return x[:, :1].expand(x.shape)
 
 
-def test_lift_cam_behind_a_linear_head_is_ablation_cam(view: TorchProbe) -> None:
+def test_lift_cam_behind_a_linear_head_is_ablation_cam(view: TorchView) -> None:
     assert_agree(method("lift-cam").explain(view), method("ablation-cam").explain(view), TOLERANCE)
 
 
@@ -125,7 +125,7 @@ def test_one_group_of_group_cam_is_grad_cam_scaled() -> None:
         assert_agree(agree, theirs - theirs.min(), 1e-10)
 
 
-def test_rise_with_everything_shown_is_the_probability_everywhere(view: TorchProbe) -> None:
+def test_rise_with_everything_shown_is_the_probability_everywhere(view: TorchView) -> None:
     found = method("rise", count=5, keep=1.0, centred=False).explain(view)
     assert_agree(found, np.broadcast_to(view.probability()[:, None, None], found.shape), TOLERANCE)
     assert abs(method("rise", count=5, keep=1.0).explain(view)).max() < TOLERANCE
@@ -134,7 +134,7 @@ def test_rise_with_everything_shown_is_the_probability_everywhere(view: TorchPro
 def test_masks_of_rise_show_each_place_as_often() -> None:
     """Of a network that answers 1 whatever it sees, the map is the mean mask over ``keep``: 1 everywhere."""
 
-    class Sure(TorchProbe):
+    class Sure(TorchView):
         def masked(self, sample: int, masks: Floats, *_: object, **__: object) -> Floats:
             return np.ones(len(masks))
 

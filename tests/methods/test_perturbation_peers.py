@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from onnxcam.methods.registry import method
-from tests import torch_shim  # noqa: F401 - before anything that imports torchvision
-from tests.methods.samples import assert_agree
-from tests.methods.torch_probe import Array, TorchProbe
+from tests.helpers import torch_shim  # noqa: F401 - before anything that imports torchvision
+from tests.helpers.method_samples import assert_agree
+from tests.networks.torch_view import Array, TorchView
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # whatever their many dependencies warn of on import
@@ -35,7 +35,7 @@ class Case:
 
     trunk: Any
     head: Any
-    view: TorchProbe
+    view: TorchView
 
     @property
     def whole(self) -> Any:
@@ -55,7 +55,7 @@ def case(activation: bool = True, pool: bool = False) -> Case:
     head = [nn.Conv2d(6, 8, 3), nn.SiLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)]
     first, last = (nn.Sequential(*part).double().eval() for part in (trunk, head))
     x = 3 * np.random.default_rng(8).normal(size=(3, 3, 12, 10))
-    return Case(first, last, TorchProbe(first, last, x, TARGETS))
+    return Case(first, last, TorchView(first, last, x, TARGETS))
 
 
 def grad_cam_weights(name: str, found: Case, **options: Any) -> Array:
@@ -134,7 +134,7 @@ def test_score_cam_at_a_smaller_layer_is_not_for_it_enlarges_corner_to_corner() 
 def test_score_cam_there_gives_a_dead_channel_a_share() -> None:
     found = case()
     trunk = torch.nn.Sequential(*found.trunk, _Kill(2))
-    dead = Case(trunk, found.head, TorchProbe(trunk, found.head, found.view.x, TARGETS))
+    dead = Case(trunk, found.head, TorchView(trunk, found.head, found.view.x, TARGETS))
     theirs = grad_cam_weights("ScoreCAM", dead)
     assert (theirs[:, 2] > 0.01).all()
     ours = method("score-cam", score="logit", normalise="softmax").explain(dead.view)

@@ -9,8 +9,8 @@ from onnxcam.methods.base import Method
 from onnxcam.methods.formulas.random_cam import RandomCAM
 from onnxcam.methods.registry import method
 from onnxcam.methods.support.display import display
-from tests.methods.peer import CASES, Case, Maps, peer_maps
-from tests.methods.samples import assert_agree, raw_map
+from tests.helpers.method_samples import assert_agree, raw_map
+from tests.oracles.pytorch_grad_cam import CASES, Case, Maps, peer_maps
 
 TOLERANCE = 1e-4
 

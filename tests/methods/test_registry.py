@@ -10,8 +10,8 @@ import pytest
 from onnxcam.errors import InputError, NameNotFoundError
 from onnxcam.methods.papers import bibtex
 from onnxcam.methods.registry import method, methods
-from tests.methods.oracles import oracles
-from tests.methods.samples import EVERY
+from tests.helpers.method_samples import EVERY
+from tests.oracles.registry import oracles
 
 if TYPE_CHECKING:
     from onnxcam.methods.base import Method

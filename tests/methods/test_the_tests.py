@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.methods.oracles import expected
-from tests.methods.samples import SAMPLES, assert_agree, fixed_pair, raw_map
+from tests.helpers.method_samples import SAMPLES, assert_agree, fixed_pair, raw_map
+from tests.oracles.registry import expected
 
 if TYPE_CHECKING:
     from onnxcam.methods.base import Method

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-import tests.methods.oracles_wholes  # noqa: F401 - networks join by being imported
+import tests.oracles.methods.wholes  # noqa: F401 - networks join by being imported
 from onnxcam.errors import InputError, NameNotFoundError
 from onnxcam.methods.base import Contrast, Method, WeightedMethod
 from onnxcam.methods.nested import Wrapper
 from onnxcam.methods.papers import bibtex
 from onnxcam.methods.registry import method, methods, wrap, wrappers
-from tests.methods.networks import NETWORKS, Floats
-from tests.methods.networks_special import Special
-from tests.methods.oracles import oracles
-from tests.methods.oracles_arrays import principal_component
-from tests.methods.oracles_sampled import layer_at
-from tests.methods.oracles_wholes import enlarged, layer_maps
-from tests.methods.samples import assert_agree, fixed_pair
+from tests.helpers.method_samples import assert_agree, fixed_pair
+from tests.networks.small import NETWORKS, Floats
+from tests.networks.special import Special
+from tests.oracles.methods.arrays import principal_component
+from tests.oracles.methods.sampled import layer_at
+from tests.oracles.methods.wholes import enlarged, layer_maps
+from tests.oracles.registry import oracles
 
 HIRES = method("hires-cam")
 # Every field of every wrapper away from its default.

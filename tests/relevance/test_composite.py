@@ -16,8 +16,8 @@ from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.relevance.composite import Composite, Place, composites
 from onnxcam.relevance.origins import Origins
 from onnxcam.relevance.rules import Box, Epsilon, Flat, Gamma, ZPlus
-from tests import torch_shim  # noqa: F401 - before anything that imports torchvision
-from tests.models import classifier, floats, model
+from tests.helpers import torch_shim  # noqa: F401 - before anything that imports torchvision
+from tests.helpers.models import classifier, floats, model
 
 MINE: dict[str, Any] = {
     "name": "mine",

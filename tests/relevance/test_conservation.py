@@ -17,10 +17,10 @@ from onnxcam.graph.analysis.layers import candidates
 from onnxcam.network.sessions import RunOptions
 from onnxcam.relevance.composite import composites
 from onnxcam.relevance.runs import RelevanceRuns
-from tests.autodiff.checks import assert_close
-from tests.exports.torch_files import write
-from tests.methods.networks_special import Transformer
-from tests.test_real_models import explainer, photographs
+from tests.helpers.checks import assert_close
+from tests.models.test_real import explainer, photographs
+from tests.networks.special import Transformer
+from tests.networks.torch_files import write
 
 SIZE = 16
 

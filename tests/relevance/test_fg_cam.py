@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from tests.torch_shim import torchvision  # isort: skip  # onnx2torch imports it
+from tests.helpers.torch_shim import torchvision  # isort: skip  # onnx2torch imports it
 
 from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d, interpolate
 
 import onnxcam
-from tests.autodiff.checks import assert_close
-from tests.exports.torch_files import write
-from tests.methods.networks_special import Special  # noqa: F401 - one thread
+from tests.helpers.checks import assert_close
+from tests.networks.special import Special  # noqa: F401 - one thread
+from tests.networks.torch_files import write
 
 assert torchvision is not None
 SIZE, TARGETS = 24, [2, 0]

@@ -17,8 +17,8 @@ from onnxcam.graph.io.load import load
 from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.network.network import open_session, read_network
 from onnxcam.relevance.guided import Guided, guided_table
-from tests.models import classifier, floats, model
-from tests.shared import shared_path
+from tests.helpers.models import classifier, floats, model
+from tests.helpers.shared import shared_path
 
 NUMBERS: dict[str, Any] = {
     "zero": 0,

@@ -17,8 +17,8 @@ from onnxcam.autodiff.differentiate import gradient_name
 from onnxcam.relevance.composite import Composite, Place
 from onnxcam.relevance.rules import AlphaBeta, Box, Epsilon, Flat, Gamma, LinearRule, WSquare, ZPlus, find_rule, rules
 from onnxcam.relevance.table import relevance_table
-from tests.autodiff.checks import OnnxRuntime, Reference, assert_close, differentiate
-from tests.relevance.dense import Floats, matrix, relevance
+from tests.helpers.checks import OnnxRuntime, Reference, assert_close, differentiate
+from tests.oracles.dense_relevance import Floats, matrix, relevance
 
 RULES: tuple[LinearRule, ...] = (
     Epsilon(),

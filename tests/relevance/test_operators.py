@@ -14,8 +14,8 @@ from onnxcam.autodiff.differentiate import gradient_name
 from onnxcam.errors import UnsupportedError
 from onnxcam.relevance.composite import Composite, composites
 from onnxcam.relevance.table import MOVEMENT, relevance_table
-from tests.autodiff.checks import Reference, assert_close, differentiate
-from tests.models import model
+from tests.helpers.checks import Reference, assert_close, differentiate
+from tests.helpers.models import model
 
 Floats = npt.NDArray[np.float64]
 EPSILON = 1e-6

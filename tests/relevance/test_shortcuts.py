@@ -12,8 +12,8 @@ from torch import nn
 
 import onnxcam
 from onnxcam.relevance.composite import Composite
-from tests.autodiff.checks import assert_close
-from tests.exports.torch_files import write
+from tests.helpers.checks import assert_close
+from tests.networks.torch_files import write
 
 
 class _Residual(nn.Module):  # type: ignore[misc]

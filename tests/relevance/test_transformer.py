@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 import onnxcam
-from tests.autodiff.checks import assert_close
-from tests.exports.torch_files import write
+from tests.helpers.checks import assert_close
+from tests.networks.torch_files import write
 
 
 def scaled(y: Any, x: Any) -> Any:

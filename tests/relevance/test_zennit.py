@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.torch_shim import torchvision  # isort: skip  # zennit imports it
+from tests.helpers.torch_shim import torchvision  # isort: skip  # zennit imports it
 
 from zennit import composites as zennit_composites
 from zennit.attribution import Gradient
@@ -19,8 +19,8 @@ from zennit.torchvision import ResNetCanonizer, VGGCanonizer
 import onnxcam
 from onnxcam.relevance.composite import Composite, Place
 from onnxcam.relevance.rules import Box, Epsilon, Gamma
-from tests.autodiff.checks import assert_close
-from tests.exports.torch_files import write
+from tests.helpers.checks import assert_close
+from tests.networks.torch_files import write
 
 SIZE, TARGETS, TOLERANCE = 64, [3, 5], 1e-4
 _EPSILON_GAMMA_BOX = Composite(

@@ -12,7 +12,7 @@ from onnxcam.graph.io.serialize import to_parts
 from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.runtime.providers import CUDA, full_name, preferred, require_loaded
 from onnxcam.runtime.session import Session
-from tests.models import classifier, floats, model
+from tests.helpers.models import classifier, floats, model
 
 
 def _session(**options: object) -> Session:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from tests.torch_shim import torchvision
+from tests.helpers.torch_shim import torchvision
 
 SEED = 0
 

@@ -38,7 +38,7 @@ def lrp(module: Any, x: Tensor, target: int) -> Callable[[], object]:
     Normalisations are merged where zennit begins to attribute, which it does once for many runs: a run is torch's
     forward and backward pass with zennit's hooks, and the logit that the relevance begins with is that of this pass.
     """
-    from tests.torch_shim import torchvision  # isort: skip  # zennit imports it
+    from tests.helpers.torch_shim import torchvision  # isort: skip  # zennit imports it
 
     assert torchvision is not None
     from zennit.attribution import Gradient

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.autodiff.sample import Sample, const, distinct, fed, listed, positive, samples, smooth, var
+from tests.helpers.sample import Sample, const, distinct, fed, listed, positive, samples, smooth, var
 
 _PAIRS = (
     ((2, 3, 4), (2, 3, 4)),

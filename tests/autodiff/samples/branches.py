@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import GraphProto, ValueInfoProto, helper
 
-from tests.autodiff.sample import Sample, fed, listed, smooth, var
+from tests.helpers.sample import Sample, fed, listed, smooth, var
 
 _RNG = np.random.default_rng(31)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.autodiff.sample import Attribute, Sample, coin, const, listed, pick, samples, smooth, var
+from tests.helpers.sample import Attribute, Sample, coin, const, listed, pick, samples, smooth, var
 
 
 def _ints(rng: np.random.Generator, low: int, high: int, rank: int) -> list[int]:

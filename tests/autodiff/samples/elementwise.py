@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.autodiff.sample import Arg, Attribute, Oracle, Sample, const, listed, positive, smooth, var
+from tests.helpers.sample import Arg, Attribute, Oracle, Sample, const, listed, positive, smooth, var
 
 _RNG = np.random.default_rng(3)
 _SHAPES = ((3, 4), (2, 3, 4, 2), (), (5,))

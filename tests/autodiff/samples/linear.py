@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.autodiff.sample import Sample, coin, const, listed, samples, smooth, var
+from tests.helpers.sample import Sample, coin, const, listed, samples, smooth, var
 
 
 @samples(16)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.autodiff.sample import Arg, Array, Attribute, Sample, const, listed, positive, samples, smooth, var
+from tests.helpers.sample import Arg, Array, Attribute, Sample, const, listed, positive, samples, smooth, var
 
 _RNG = np.random.default_rng(10)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.autodiff.sample import Attribute, Sample, coin, distinct, listed, pick, samples, smooth, var
+from tests.helpers.sample import Attribute, Sample, coin, distinct, listed, pick, samples, smooth, var
 
 
 def _geometry(rng: np.random.Generator, sizes: list[int]) -> tuple[dict[str, Attribute], bool]:

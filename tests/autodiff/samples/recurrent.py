@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.autodiff.sample import Arg, Sample, coin, const, pick, samples, var
+from tests.helpers.sample import Arg, Sample, coin, const, pick, samples, var
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 _STEPS, _SAMPLES, _INPUTS, _HIDDEN = 4, 2, 3, 2

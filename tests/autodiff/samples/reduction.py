@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.autodiff.sample import Array, Attribute, Sample, coin, const, distinct, fed, listed, positive, smooth, var
+from tests.helpers.sample import Array, Attribute, Sample, coin, const, distinct, fed, listed, positive, smooth, var
 
 _SHAPE = (2, 3, 4)
 _OPERATORS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.autodiff.sample import Arg, Attribute, Sample, coin, const, pick, samples, sized, smooth, var
+from tests.helpers.sample import Arg, Attribute, Sample, coin, const, pick, samples, sized, smooth, var
 
 _SPATIAL = [2, 3]
 

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+import onnxcam
+from onnxcam.errors import NameNotFoundError, UnsupportedError
+from onnxcam.graph.analysis.layers import candidates, find_layer
+from onnxcam.graph.io.load import load
+from onnxcam.graph.passes.canonicalize import canonicalize
+from tests.helpers.models import classifier, floats, model
+
+
+def _classifier() -> ir.Graph:
+    return canonicalize(load(classifier()).ir).graph
+
+
+def _graph(text: str) -> ir.Graph:
+    weights = {"w": floats(3, 3, 3, 3), "v": floats(2, 3), "k": floats(3, 3, 1, 1)}
+    return canonicalize(load(model(text, weights)).ir).graph
+
+
+def test_activations_stand_for_their_convolutions() -> None:
+    layers = candidates(_classifier(), "logits")
+    assert [(layer.name, layer.op_type, layer.axes) for layer in layers] == [
+        ("a1", "Relu", "NCHW"),
+        ("a2", "Relu", "NCHW"),
+    ]
+    assert layers[-1].extent == (4, 4)
+
+
+def test_the_last_layer_is_the_default() -> None:
+    assert find_layer(_classifier(), "logits").name == "a2"
+
+
+@pytest.mark.parametrize("wanted", ["a1", "c1", -2, 0, "-2", "0"])
+def test_layers_go_by_name_or_index(wanted: str | int) -> None:
+    assert find_layer(_classifier(), "logits", wanted).name == ("c1" if wanted == "c1" else "a1")
+
+
+def test_layers_go_by_node_name() -> None:
+    proto = classifier()
+    proto.graph.node[1].name = "first activation"
+    assert find_layer(canonicalize(load(proto).ir).graph, "logits", "first activation").name == "a1"
+
+
+@pytest.mark.parametrize("index", [2, -3])
+def test_an_index_too_far_is_refused(index: int) -> None:
+    with pytest.raises(NameNotFoundError, match="offers 2"):
+        find_layer(_classifier(), "logits", index)
+
+
+def test_a_typo_is_met_with_near_names() -> None:
+    with pytest.raises(NameNotFoundError, match="did you mean"):
+        find_layer(_classifier(), "logits", "a22")
+
+
+def test_a_value_without_space_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="no axes"):
+        find_layer(_classifier(), "logits", "flat")
+
+
+def test_one_place_is_refused_and_never_offered() -> None:
+    graph = _graph(
+        """g (float[n, 3, 8, 8] x) => (float[n, 2] y) {
+            a = Conv(x, w)  p = GlobalAveragePool(a)  f = Flatten(p)  y = Gemm <transB = 1> (f, v)
+        }"""
+    )
+    assert [layer.name for layer in candidates(graph, "y")] == ["a"]
+    with pytest.raises(UnsupportedError, match="one place"):
+        find_layer(graph, "y", "p")
+
+
+def test_branches_are_no_bottlenecks() -> None:
+    graph = _graph(
+        """g (float[n, 3, 8, 8] x) => (float[n, 2] y) {
+            a = Conv <pads = [1, 1, 1, 1]> (x, w)
+            b = Conv(a, k)  c = Sigmoid(a)  d = Mul(b, c)
+            p = GlobalAveragePool(d)  f = Flatten(p)  y = Gemm <transB = 1> (f, v)
+        }"""
+    )
+    assert [layer.name for layer in candidates(graph, "y")] == ["a", "d"]
+
+
+def test_channels_last_is_followed() -> None:
+    graph = _graph(
+        """g (float[n, 3, 8, 8] x) => (float[n, 2] y) {
+            a = Conv(x, w)  t = Transpose <perm = [0, 2, 3, 1]> (a)  r = Relu(t)
+            axes = Constant <value = int64[2] {1, 2}> ()
+            m = ReduceMean <keepdims = 0> (r, axes)  y = Gemm <transB = 1> (m, v)
+        }"""
+    )
+    layer = find_layer(graph, "y")
+    assert (layer.name, layer.axes, layer.extent) == ("r", "NHWC", (6, 6))
+
+
+def test_a_network_without_space_names_the_way_out() -> None:
+    graph = canonicalize(
+        load(model("g (float[n, 3] x) => (float[n, 2] y) { y = Gemm <transB = 1> (x, v) }", {"v": floats(2, 3)})).ir
+    ).graph
+    with pytest.raises(UnsupportedError, match="gradient-x-input"):
+        find_layer(graph, "y")
+
+
+TURNED = {"w": floats(4, 3, 3, 3), "v": floats(4, 4, 3, 3), "f": floats(4, 2)}
+
+
+@pytest.mark.parametrize(
+    ("turn", "axes"),
+    [
+        ("t = Transpose <perm = [0, 1, 3, 2]> (c) d = Conv (t, v) y = GlobalAveragePool (d)", "NCWH"),
+        ("d = Transpose <perm = [0, 3, 2, 1]> (c) y = ReduceMean <keepdims = 0> (d, places)", "NWHC"),
+    ],
+)
+def test_rows_stay_rows_where_a_network_exchanges_them(turn: str, axes: str) -> None:
+    """The picture is not to lie on its side: a bright row of the image is a row of the map."""
+    text = f"g (float[n, 3, 15, 12] x) => (y) {{ c = Conv (x, w) {turn} }}"
+    proto = model(text, TURNED | {"places": np.array([1, 2])})
+    made = onnxcam.Explainer(proto, "hires-cam", "d", preprocess="unit")
+    assert made.layer.axes == axes
+    x = np.zeros((1, 3, 15, 12), np.float32)
+    x[:, :, 4] = floats(3, 1)
+    raw = made(x, 1).raw[0]
+    assert raw.shape == ((11, 8) if axes == "NCWH" else (13, 10))
+    lit = np.abs(raw).sum(axis=1) > 1e-6
+    assert lit.any()
+    assert not lit.all()
+
+
+def test_the_image_of_two_inputs_is_what_layers_belong_to() -> None:
+    graph = _graph(
+        """g (float[n, 3, 8, 8] left, float[n, 3, 8, 8] right) => (float[n, 4] y) {
+            a = Conv (left, w) p = GlobalAveragePool (a)
+            b = Conv (right, w) q = GlobalAveragePool (b)
+            s = Add (p, q) y = Flatten (s)
+        }"""
+    )
+    assert [layer.name for layer in candidates(graph, "y")] == ["a"]
+
+
+def test_a_layer_that_does_not_count_samples_first_is_none() -> None:
+    text = """g (float[n, 3, 8, 8] x) => (float[n, 4] y) {
+        a = Conv (x, w) r = Reshape (a, joined) t = Transpose <perm = [2, 0, 1]> (r)
+        e = Exp (t) y = ReduceMean <keepdims = 0> (e, first)
+    }"""
+    proto = model(text, {"w": floats(4, 3, 3, 3), "joined": np.array([0, 4, -1]), "first": np.array([0])})
+    graph = canonicalize(load(proto).ir).graph
+    assert [layer.name for layer in candidates(graph, "y")] == ["a"]
+    with pytest.raises(UnsupportedError, match="something else than samples"):
+        find_layer(graph, "y", "t")
+
+
+def test_the_class_token_of_a_signal_is_no_place() -> None:
+    text = """g (float[n, 2, 24] x) => (float[n, 5] y) {
+        c = Conv <strides = [4]> (x, w) t = Transpose <perm = [0, 2, 1]> (c)
+        first = Expand (zero, one_token) j = Concat <axis = 1> (first, t) e = MatMul (j, v)
+        y = ReduceMean <keepdims = 0> (e, tokens)
+    }"""
+    weights = {"w": floats(5, 2, 4), "v": floats(5, 5), "zero": np.zeros((1, 1, 1), np.float32)}
+    shapes = {"one_token": np.array([1, 1, 5]), "tokens": np.array([1])}
+    made = onnxcam.Explainer(model(text.replace("[n,", "[1,"), weights | shapes), "hires-cam", preprocess="unit")
+    assert (made.layer.axes, made.layer.grid, made.layer.before) == ("NTC", (6,), 1)
+    assert made(floats(1, 2, 24)).raw.shape == (1, 6)
