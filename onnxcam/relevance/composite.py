@@ -168,7 +168,7 @@ _PRESETS = (
     Composite("excitation-backprop", ((_ANY, ZPlus()),)),
     Composite("zero", ((_ANY, Epsilon(stabilizer=0.0)),), stabilizer=0.0),
     Composite("z-plus", ((_ANY, _EXACT),), stabilizer=0.0),
-    # FG-CAM, methods.md section 3; the rule of dense layers is our extension.
+    # FG-CAM (Qiu et al. 2023); the rule of dense layers is our extension.
     Composite(
         "fine-grained",
         ((_FIRST_CONV, Box(stabilizer=0.0, bias=False)), (_ANY, _EXACT)),

@@ -1,6 +1,6 @@
 """Makes torchvision importable beside a torch whose build its compiled operators do not match.
 
-torchvision's wheel from PyPI is compiled against the CUDA build of torch. ExtraInputs a CPU build its operators do not
+torchvision's wheel from PyPI is compiled against the CUDA build of torch. Beside a CPU build its operators do not
 load, and the import then fails where it attaches Python functions to ``nms`` and ``qnms``. Two declared schemas are
 enough for it to go on; the classifiers that the tests use call neither operator.
 """

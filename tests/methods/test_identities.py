@@ -45,7 +45,8 @@ def test_gradients_of_the_heads_are_right(seed: int) -> None:
 
 
 @every_seed
-def test_1_behind_pooling_and_a_linear_layer_the_family_is_one_map(seed: int) -> None:
+def test_before_pooling_and_a_linear_layer_the_cam_family_is_one_map(seed: int) -> None:
+    """``CAM`` (Zhou et al. 2016, eq. 2) is ``H W`` times Grad-CAM, as Selvaraju et al. 2017 derive, and the others."""
     a, (head, w) = activations(seed), pooled(seed)
     g = head.gradient(a)
     by_hand = (w * a).sum(axis=1)
@@ -55,7 +56,8 @@ def test_1_behind_pooling_and_a_linear_layer_the_family_is_one_map(seed: int) ->
 
 
 @every_seed
-def test_2_behind_one_linear_layer_a_map_sums_to_the_logit(seed: int) -> None:
+def test_before_one_linear_layer_a_map_sums_to_the_logit_without_bias(seed: int) -> None:
+    """HiResCAM is the logit position by position (Draelos & Carin 2021, eq. 4); XGrad-CAM: the axiom Conservation."""
     a = activations(seed)
     for head in (pooled(seed)[0], flattened(seed)):
         for method in (HiResCAM(), XGRAD):
@@ -63,14 +65,16 @@ def test_2_behind_one_linear_layer_a_map_sums_to_the_logit(seed: int) -> None:
 
 
 @every_seed
-def test_2_grad_cam_does_not_on_a_flatten_head(seed: int) -> None:
+def test_grad_cam_does_not_sum_to_the_logit_on_a_flatten_head(seed: int) -> None:
+    """The averaged gradient forgets where a weight is: why Draelos & Carin 2021 propose HiResCAM."""
     a, head = activations(seed), flattened(seed)
     missing = total(GradCAM()(a, head.gradient(a))) + head.bias - head.score(a)
     assert np.abs(missing).max() > 0.1
 
 
 @every_seed
-def test_3_xgrad_cam_and_hires_cam_have_one_sum_behind_any_head(seed: int) -> None:
+def test_xgrad_cam_and_hires_cam_have_the_same_sum_on_any_head(seed: int) -> None:
+    """XGrad-CAM's weight ``sum(g_k A_k) / sum(A_k)`` (Fu et al. 2020) makes each channel's sum ``sum(g_k A_k)``."""
     a = activations(seed)
     assert (a.sum(axis=(2, 3)) != 0).all()
     for head in heads(seed).values():
@@ -79,7 +83,8 @@ def test_3_xgrad_cam_and_hires_cam_have_one_sum_behind_any_head(seed: int) -> No
 
 
 @every_seed
-def test_4_what_hires_cam_leaves_of_a_logit_is_the_share_of_later_biases(seed: int) -> None:
+def test_what_hires_cam_leaves_of_a_logit_is_the_share_of_later_biases(seed: int) -> None:
+    """A piecewise linear head is its gradient times its input plus biases times theirs (Srinivas & Fleuret 2019)."""
     a, head = activations(seed), relu_mlp(seed)
     left = head.score(a) - total(HiResCAM()(a, head.gradient(a)))
     share = sum((slope * bias).sum(axis=1) for slope, bias in zip(head.unit_gradients(a), head.biases, strict=True))
@@ -88,7 +93,8 @@ def test_4_what_hires_cam_leaves_of_a_logit_is_the_share_of_later_biases(seed: i
 
 
 @every_seed
-def test_5_xgrad_cam_has_sensitivity_behind_a_linear_head(seed: int) -> None:
+def test_xgrad_cam_meets_the_axiom_of_sensitivity_on_a_linear_head(seed: int) -> None:
+    """Fu et al. 2020: a channel's part of the map sums to the drop of the score without that channel."""
     a = activations(seed)
     for head in (pooled(seed)[0], flattened(seed)):
         g = head.gradient(a)
@@ -101,14 +107,16 @@ def test_5_xgrad_cam_has_sensitivity_behind_a_linear_head(seed: int) -> None:
 
 
 @every_seed
-def test_7_grad_cam_plus_plus_has_a_closed_form_behind_pooling(seed: int) -> None:
+def test_grad_cam_plus_plus_has_a_closed_form_before_pooling(seed: int) -> None:
+    """With the constant gradient ``w / HW`` in Chattopadhay et al. 2018, eq. 19: ``relu(w) / (2 + w mean(A))``."""
     a, (head, w) = activations(seed), pooled(seed)
     weights = np.maximum(w, 0) / (2 + w * a.mean(axis=(2, 3), keepdims=True))
     assert_agree(GradCAMPlusPlus()(a, head.gradient(a)), (weights * a).sum(axis=1), TOLERANCE)
 
 
 @every_seed
-def test_8_layer_cam_behind_pooling_is_grad_cam_without_negative_weights(seed: int) -> None:
+def test_layer_cam_before_pooling_is_grad_cam_without_negative_weights(seed: int) -> None:
+    """Its weights are the positive parts of the gradient (Jiang et al. 2021), here the same at all positions."""
     a, (head, w) = activations(seed), pooled(seed)
     g = head.gradient(a)
     kept = w[:, 0, 0] > 0

@@ -53,7 +53,8 @@ def drops(view: TorchView) -> Floats:
     return np.stack([score - view.head(i, keep) for i, score in enumerate(view.score)])
 
 
-def test_5_drops_behind_a_linear_head_are_the_sums_of_xgrad_cam(view: TorchView) -> None:
+def test_drops_on_a_linear_head_are_the_channel_sums_of_xgrad_cam(view: TorchView) -> None:
+    """The axiom Sensitivity (Fu et al. 2020) gives Ablation-CAM's weights (Desai & Ramaswamy 2020, eq. 4, times S)."""
     weights = drops(view)
     xgrad = XGradCAM(eps=0.0)
     for k in range(view.a.shape[1]):
@@ -62,14 +63,16 @@ def test_5_drops_behind_a_linear_head_are_the_sums_of_xgrad_cam(view: TorchView)
     assert_agree(method("ablation-cam").explain(view), np.einsum("nk,nk...->n...", weights, view.a), TOLERANCE)
 
 
-def test_6_drops_behind_pooling_are_weights_times_means(pooled: Network, view: TorchView) -> None:
+def test_drops_before_pooling_are_weights_times_channel_means(pooled: Network, view: TorchView) -> None:
+    """Desai & Ramaswamy 2020, eq. 4, times S: without channel ``k`` a linear head loses ``w_k mean(A_k)``."""
     w, _ = last_layer(pooled)
     by_hand = np.einsum("nk,nk...->n...", w * view.a.mean(axis=(2, 3)), view.a)
     for exact in (True, False):
         assert_agree(method("ablation-cam", closed_form=exact).explain(view), by_hand, TOLERANCE)
 
 
-def test_9_recipro_cam_behind_pooling_is_cam_over_places_plus_bias(pooled: Network, view: TorchView) -> None:
+def test_recipro_cam_before_pooling_is_cam_over_positions_plus_bias(pooled: Network, view: TorchView) -> None:
+    """One position kept (Byun & Lee 2024) leaves CAM's term (Zhou et al. 2016, eq. 2), averaged over all positions."""
     _, bias = last_layer(pooled)
     cam = CAM()(view.a, view.g)
     by_hand = cam / cam[0].size + bias[:, None, None]
@@ -101,7 +104,7 @@ class Alike(torch.nn.Module):  # type: ignore[misc]
         return x[:, :1].expand(x.shape)
 
 
-def test_lift_cam_behind_a_linear_head_is_ablation_cam(view: TorchView) -> None:
+def test_lift_cam_on_a_linear_head_is_ablation_cam(view: TorchView) -> None:
     assert_agree(method("lift-cam").explain(view), method("ablation-cam").explain(view), TOLERANCE)
 
 

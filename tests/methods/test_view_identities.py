@@ -1,4 +1,4 @@
-"""What must hold exactly of methods that ask a view: completeness, and maps that are one map behind simple heads."""
+"""What must hold exactly of methods that ask a view: completeness, and maps that are one map on simple heads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def total(maps: Any) -> Any:
     return np.asarray(maps.sum(axis=tuple(range(1, maps.ndim))))
 
 
-def test_11_shapley_cam_behind_a_linear_head_is_grad_cam() -> None:
+def test_shapley_cam_on_a_linear_head_is_grad_cam() -> None:
+    """Where the score is linear in the layer its second derivative is 0, and Cai's 2025 weight is the mean gradient."""
     view = view_of("pooled")
     for affine in (True, False):  # told so, and found out
         view.affine = affine

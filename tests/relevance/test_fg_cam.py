@@ -1,4 +1,4 @@
-"""FG-CAM on files, against section 3 of its definition written down in torch; and what it conserves."""
+"""FG-CAM on files, against the rules of Qiu et al. 2023 written down in torch; and what it conserves."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from tools.truth.__main__ import REDUCED, SLOW
 from tools.truth.measure import Measured, Refused, centre, chance, error, judged, measure, no_better
 from tools.truth.scores import Mask, boxes_mask, grown, hit, share_inside
 from tools.truth.sets import Sample, TruthSet, drawings, photographs
-from tools.truth.table import EngineResult, table
+from tools.truth.table import SetResult, table
 
 MAP = np.array([[0.0, 0.5, 0.0], [0.0, 1.0, 0.25], [0.25, 0.0, 0.0]], np.float32)
 TRUTH = np.array([[0, 0, 0], [0, 1, 1], [0, 1, 1]], np.bool_)
@@ -133,7 +133,7 @@ def test_a_table_by_hand() -> None:
         "rise": good,
         "cam": Refused("no pooling; use another"),
     }
-    found = EngineResult("set", "three images", 3, results, {"chance": Measured(np.array([0.1, 0.1]), np.zeros(2))})
+    found = SetResult("set", "three images", 3, results, {"chance": Measured(np.array([0.1, 0.1]), np.zeros(2))})
     made = {name: method(name, **{"count": 5} if name == "rise" else {}) for name in results}
     new = table([found], made)
     assert new.splitlines() == [

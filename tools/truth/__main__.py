@@ -23,7 +23,7 @@ from onnxcam.methods.registry import methods
 from tools.docs import README, placed, put
 from tools.truth.measure import Measured, Refused, centre, chance, measure
 from tools.truth.sets import TruthSet, drawings, photographs
-from tools.truth.table import CONTROL, EngineResult, table
+from tools.truth.table import CONTROL, SetResult, table
 from tools.twins import SHARED
 
 # Fields away from their defaults, with which these would take hours.
@@ -38,7 +38,7 @@ def chosen_methods(names: tuple[str, ...]) -> dict[str, Method]:
     return {name: onnxcam.method(name, **REDUCED.get(name, {})) for name in wanted}
 
 
-def found_on(truth: TruthSet, caption: str, chosen: Mapping[str, Method], slow: int | None) -> EngineResult:
+def found_on(truth: TruthSet, caption: str, chosen: Mapping[str, Method], slow: int | None) -> SetResult:
     """Measure methods on a set, the slow ones on its first so many images."""
     results: dict[str, Measured | Refused] = {}
     with click.progressbar(chosen.items(), label=truth.name, file=sys.stderr, item_show_func=_shown) as bar:
@@ -47,7 +47,7 @@ def found_on(truth: TruthSet, caption: str, chosen: Mapping[str, Method], slow: 
     fixed = {"any place alike: the truth's area, chance": chance(truth), "middle of the image": centre(truth)}
     images = len(truth.samples)
     caption = f"{images} {caption}; the network names {truth.right} right"
-    return EngineResult(truth.name, caption, images, results, fixed)
+    return SetResult(truth.name, caption, images, results, fixed)
 
 
 def _shown(item: tuple[str, Method] | None) -> str:

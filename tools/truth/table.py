@@ -18,7 +18,7 @@ _COLUMNS = ("mass inside", "hits", "time")
 
 
 @dataclass(frozen=True)
-class EngineResult:
+class SetResult:
     """What was found on one set.
 
     Attributes:
@@ -36,7 +36,7 @@ class EngineResult:
     fixed: Mapping[str, Measured]
 
 
-def table(sets: Sequence[EngineResult], methods: Mapping[str, Method], old: str = "") -> str:
+def table(sets: Sequence[SetResult], methods: Mapping[str, Method], old: str = "") -> str:
     """Return what was measured on, the table, and what its marks mean.
 
     Args:
@@ -69,11 +69,11 @@ def joined(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _row(sets: Sequence[EngineResult], name: str, made: Method) -> str:
+def _row(sets: Sequence[SetResult], name: str, made: Method) -> str:
     return joined([_title(made), *(cell for found in sets for cell in _method_cells(found, name))])
 
 
-def _note(sets: Sequence[EngineResult], name: str) -> str:
+def _note(sets: Sequence[SetResult], name: str) -> str:
     """Return why a method does not apply to some of the sets, empty if it does."""
     # What to use instead, after the semicolon, is for users.
     reasons = {
@@ -91,7 +91,7 @@ def _title(made: Method) -> str:
     return " ".join([f"`{made.name}`", *(f"({text})" for text in changed)])
 
 
-def _method_cells(found: EngineResult, name: str) -> list[str]:
+def _method_cells(found: SetResult, name: str) -> list[str]:
     """Return the cells of a method on a set: a dash with a footnote where it does not apply."""
     result, control = found.methods[name], found.methods.get(CONTROL)
     if isinstance(result, Refused):
