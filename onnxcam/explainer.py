@@ -173,7 +173,7 @@ class Explainer:
     @cached_property
     def engine(self) -> Engine | TorchEngine:
         """What computes scores, activations and gradients."""
-        gradient, how = self.method.gradient, self._running
+        gradient, how = self.method.needs.gradient, self._running
         if self._engine == "torch":
             return TorchEngine(self.network, self._reading.names, gradient, how.batch_size, how.threads)
         return Engine(
@@ -263,8 +263,8 @@ class Explainer:
         feeds = check_feeds(self.network, inputs)
         wanted, samples = spread(targets, self.network.count(feeds))
         chosen = resolve_targets(wanted, len(samples), self.network.score, self.labels)
-        if self.method.contrast is not None:
-            chosen = contrasted(chosen, self.method.contrast.count, self.method.contrast.weight)
+        if (contrast := self.method.needs.contrast) is not None:
+            chosen = contrasted(chosen, contrast.count, contrast.weight)
         return view_batch(self._setting, feeds, chosen, samples)
 
     def read(self, source: ImageSource) -> Photograph:

@@ -26,8 +26,9 @@ def methods_table() -> str:
     """Return the table of methods."""
     rows = ["| method | what it shows | where | source |", "|---|---|---|---|"]
     for name, method in methods().items():
-        where = {"layer": method.at, "biases": "input and biases", "attentions": "attention"}[method.reads]
-        where = "layer before GAP + linear" if method.head != "any" else "layers" if method().layers else where
+        needs = method().needs
+        where = {"layer": needs.at, "biases": "input and biases", "attentions": "attention"}[needs.reads]
+        where = "layer before GAP + linear" if needs.head != "any" else "layers" if needs.layers else where
         rows.append(f"| `{name}` | {method.summary().rstrip('.')} | {where} | {_source(method.paper)} |")
     return "\n".join(rows)
 

@@ -74,10 +74,12 @@ def plan_for(method: Method, network: Network, wanted: str | int | None) -> Plan
     """
     score = network.score.name
     found = [_layer(method, network, wanted)]
-    found += [find_layer(network.model.graph, score, other) for other in method.layers]
+    needs = method.needs
+    others = needs.layers if needs.ends_at is None else (needs.ends_at,)
+    found += [find_layer(network.model.graph, score, other) for other in others]
     if not _explains_no_score(method):
         _refuse_beside(network, found)
-    if method.at == "layer" and not method.combines:
+    if needs.at == "layer" and needs.ends_at is not None:
         _refuse_behind(network, found[0], found[1:])
     _refuse_head(method, network, found[0])
     layers = []
@@ -89,11 +91,11 @@ def plan_for(method: Method, network: Network, wanted: str | int | None) -> Plan
     return Plan(
         network,
         tuple(layers),
-        len(layers) if method.combines else 1,
-        method.at == "layer" and is_affine(graph, layers[0].name, score),
+        1 + len(needs.layers),
+        needs.at == "layer" and is_affine(graph, layers[0].name, score),
         _descent(method, network, layers),
-        bias_sites(graph, score) if method.reads == "biases" else (),
-        attention_sites(graph, score) if method.reads == "attentions" else (),
+        bias_sites(graph, score) if needs.reads == "biases" else (),
+        attention_sites(graph, score) if needs.reads == "attentions" else (),
     )
 
 
@@ -102,7 +104,7 @@ def _descent(method: Method, network: Network, layers: Sequence[Layer]) -> Fused
     walking = ending(method)
     if walking is None or walking.begins is None or walking.rules is None:
         return None
-    if method.combines or method.gradient != walking.gradient:
+    if method.needs.layers or method.needs.gradient != walking.needs.gradient:
         return None  # whatever is around it reads more
     layer, graph = layers[0], network.model.graph
     of = network.score.name if walking.begins == "score" else layer.name
@@ -114,7 +116,7 @@ def _descent(method: Method, network: Network, layers: Sequence[Layer]) -> Fused
 
 def _layer(method: Method, network: Network, wanted: str | int | None) -> Layer:
     graph, score = network.model.graph, network.score.name
-    if method.at == "input":
+    if method.needs.at == "input":
         if wanted is not None:
             raise UnsupportedError(f"{method.name} explains at the input; leave the layer out")
         entry = image_input(graph)
@@ -124,7 +126,7 @@ def _layer(method: Method, network: Network, wanted: str | int | None) -> Layer:
 
 def _refuse_head(method: Method, network: Network, layer: Layer) -> None:
     """Refuse a method whose formula holds behind another head only."""
-    if method.head == "gap-linear" and not is_gap_linear(network.model.graph, layer.name, network.score.name):
+    if method.needs.head == "gap-linear" and not is_gap_linear(network.model.graph, layer.name, network.score.name):
         raise UnsupportedError(
             f"{method.name} needs global average pooling and at most one linear layer behind '{layer.name}', "
             "which this network does not have; use hires-cam or grad-cam, which work with any network"

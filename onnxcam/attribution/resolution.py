@@ -31,13 +31,13 @@ def resolutions(method: Method, network: Network, layer: str | int | None = None
     graph, score = network.model.graph, network.score.name
     found = {_known(one): one.name for one in candidates(graph, score)}
     if (inner := ending(method)) is not None:
-        if inner.at == "layer":
+        if inner.needs.at == "layer":
             first = find_layer(graph, score, layer)
             found = {size: name for size, name in found.items() if sum(size) > sum(_known(first))}
             found[_known(first)] = first.name
         entry = image_input(graph)
         found[_known(Layer(entry.value, "", "", entry.shape, entry.axes))] = INPUT
-    elif method.at == "input":
+    elif method.needs.at == "input":
         raise UnsupportedError(
             f"{method.name} makes maps of the input's size only; use a method of layers, or fg-cam or lrp"
         )

@@ -9,6 +9,7 @@ from functools import cache
 from onnxcam.errors import NoGradientError, NoRuleError, OnnxcamError
 from onnxcam.graph.analysis.values import expose
 from onnxcam.methods.base import ActivationMethod
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.registry import methods
 from onnxcam.network.network import Network
 from onnxcam.network.sessions import RunOptions
@@ -32,11 +33,14 @@ def with_suggestions(network: Network, running: RunOptions) -> Iterator[None]:
 def without_backward_pass() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the methods of any network that lead nothing back: those that explain the score, and those that do not."""
     found = {name: cls() for name, cls in methods().items()}
-    usable = {
-        name: one for name, one in found.items() if not one.walks_back and one.head == "any" and one.reads == "layer"
-    }
+    usable = {name: one for name, one in found.items() if _is_usable(one.needs)}
     blind = tuple(name for name, one in usable.items() if isinstance(one, ActivationMethod))
     return tuple(name for name in usable if name not in blind), blind
+
+
+def _is_usable(needs: Needs) -> bool:
+    """Whether a method with these needs works on any network without a backward pass."""
+    return not needs.backward_pass and needs.head == "any" and needs.reads == "layer"
 
 
 def _instead(network: Network, running: RunOptions) -> str:

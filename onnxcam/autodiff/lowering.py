@@ -70,7 +70,7 @@ def stuff_transposed(counts: Sequence[int]) -> bool:
 def blocked(op: Builder, x: Var, channels: Dim) -> Var:
     """Return ``x`` as it is, from a convolution: what adds to it and masks it can then stay in the blocked layout.
 
-    HeadRunner each ConvTranspose of ResNet-50, batch 4, this brings the gradient from 2.79 forward passes to 2.58: a
+    Behind each ConvTranspose of ResNet-50, batch 4, this brings the gradient from 2.79 forward passes to 2.58: a
     residual sum is fused into that convolution. Blocks hold 8 or 16 channels; others would be filled up.
     """
     if not isinstance(channels, int) or channels % _BLOCK:

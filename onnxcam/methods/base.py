@@ -14,20 +14,8 @@ from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from onnxcam.arrays import Array
 from onnxcam.errors import InputError
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.view import NetworkView
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """Explain what tells a class from those that score nearest to it.
-
-    Attributes:
-        count: how many of them.
-        weight: of their mean score, which is taken from that of the class.
-    """
-
-    count: int
-    weight: float
 
 
 @dataclass(frozen=True)
@@ -36,18 +24,13 @@ class Method(ABC):
 
     Attributes:
         name: what users type.
+        kind: ``method``, or ``wrapper`` for a way of using any method.
         paper: key in ``papers.bib`` of the definition that is followed.
-        at: the value that is combined: a ``layer`` of the network or its ``input``.
-        head: what must follow the layer: ``any`` network, or global average pooling and at most one linear layer
-            (``gap-linear``).
-        reads: what it needs of the network beside the layer.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
-    at: ClassVar[Literal["layer", "input"]] = "layer"
-    head: ClassVar[Literal["any", "gap-linear"]] = "any"
-    reads: ClassVar[Literal["layer", "biases", "attentions"]] = "layer"
+    kind: ClassVar[Literal["method", "wrapper"]] = "method"
 
     def __post_init__(self) -> None:
         """Refuse a field of the wrong type here, where its name is known, rather than inside a formula."""
@@ -61,29 +44,9 @@ class Method(ABC):
         return True
 
     @property
-    def gradient(self) -> bool:
-        """Whether it asks for gradients; networks that cannot be differentiated are explained without."""
-        return False
-
-    @property
-    def walks_back(self) -> bool:
-        """Whether anything is led back from the score, gradients or relevance: every operator then needs a rule."""
-        return self.gradient
-
-    @property
-    def layers(self) -> tuple[str | int, ...]:
-        """Names or indices of the layers that it combines, where it takes more than the one."""
-        return ()
-
-    @property
-    def combines(self) -> bool:
-        """Whether it reads the values of these layers, and does not only end there."""
-        return True
-
-    @property
-    def contrast(self) -> Contrast | None:
-        """How the explained class is set against others; None where it is explained by itself."""
-        return None
+    def needs(self) -> Needs:
+        """What it needs of the network: by default the layer's activations alone."""
+        return Needs()
 
     @abstractmethod
     def explain(self, view: NetworkView) -> Array:
@@ -114,10 +77,7 @@ class ActivationMethod(Method):
 class GradientMethod(Method):
     """A method that combines activations with the gradient of the explained score."""
 
-    @property
-    def gradient(self) -> bool:
-        """Yes."""
-        return True
+    needs: ClassVar[Needs] = Needs(gradient=True)
 
     def explain(self, view: NetworkView) -> Array:
         """Return the formula's result for the layer's value and gradient."""

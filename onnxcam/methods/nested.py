@@ -5,23 +5,23 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from onnxcam.errors import InputError
-from onnxcam.methods.base import Contrast, Method
+from onnxcam.methods.base import Method
+from onnxcam.methods.needs import Needs
+from onnxcam.methods.registry import method
 
 
 class NestedMethod(Method):
     """A method that needs of the network what the method inside it needs, unless it says otherwise."""
 
     def __post_init__(self) -> None:
-        """Build what is described inside, and need what that needs."""
+        """Build methods that are described by dictionaries, as a record describes them."""
         for field in fields(self):
             if isinstance(value := getattr(self, field.name), Mapping):
                 object.__setattr__(self, field.name, _find(value))
         super().__post_init__()
-        for name in ("at", "head", "reads"):
-            object.__setattr__(self, name, getattr(self.inner, name))
 
     @property
     @abstractmethod
@@ -30,33 +30,13 @@ class NestedMethod(Method):
 
     @property
     def signed(self) -> bool:
-        """As the method inside."""
+        """Whether the raw map can be negative, as that of the method inside."""
         return self.inner.signed
 
     @property
-    def gradient(self) -> bool:
-        """As the method inside."""
-        return self.inner.gradient
-
-    @property
-    def walks_back(self) -> bool:
-        """If it asks for gradients itself, or the method inside does."""
-        return self.gradient or self.inner.walks_back
-
-    @property
-    def layers(self) -> tuple[str | int, ...]:
-        """As the method inside."""
-        return self.inner.layers
-
-    @property
-    def combines(self) -> bool:
-        """As the method inside, unless the layers are its own."""
-        return self.layers != self.inner.layers or self.inner.combines
-
-    @property
-    def contrast(self) -> Contrast | None:
-        """As the method inside."""
-        return self.inner.contrast
+    def needs(self) -> Needs:
+        """What the method inside needs."""
+        return self.inner.needs
 
     def describe(self) -> dict[str, Any]:
         """Return the name and all fields, that of a method being its own description."""
@@ -88,6 +68,7 @@ class Wrapper(NestedMethod):
         method: what is wrapped.
     """
 
+    kind: ClassVar[Literal["method", "wrapper"]] = "wrapper"
     method: Method
 
     def __post_init__(self) -> None:
@@ -104,6 +85,4 @@ class Wrapper(NestedMethod):
 
 def _find(described: str | Method | Mapping[str, Any]) -> Method:
     """Return the method that a name or a description stands for."""
-    from onnxcam.methods.registry import method  # which reads this module
-
     return method(**described) if isinstance(described, Mapping) else method(described)

@@ -7,16 +7,13 @@ import pkgutil
 from dataclasses import fields
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from onnxcam.errors import InputError, NameNotFoundError, did_you_mean
 from onnxcam.methods.base import Method
-from onnxcam.methods.nested import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-_Method = TypeVar("_Method", bound=Method)
 
 _PACKAGE = "onnxcam.methods"
 _METHODS = "onnxcam.methods.formulas"
@@ -26,15 +23,13 @@ _WRAPPERS = "onnxcam.methods.wrappers"
 @cache
 def methods() -> MappingProxyType[str, type[Method]]:
     """Return every method class by name, in alphabetical order."""
-    found = _read(_METHODS)
-    return MappingProxyType({name: cls for name, cls in found.items() if not issubclass(cls, Wrapper)})
+    return MappingProxyType({name: cls for name, cls in _read(_METHODS).items() if cls.kind == "method"})
 
 
 @cache
-def wrappers() -> MappingProxyType[str, type[Wrapper]]:
+def wrappers() -> MappingProxyType[str, type[Method]]:
     """Return every wrapper class by name, in alphabetical order."""
-    found = _read(_METHODS, _WRAPPERS)
-    return MappingProxyType({name: cls for name, cls in found.items() if issubclass(cls, Wrapper)})
+    return MappingProxyType({name: cls for name, cls in _read(_METHODS, _WRAPPERS).items() if cls.kind == "wrapper"})
 
 
 def _read(*packages: str) -> dict[str, type[Method]]:
@@ -81,7 +76,7 @@ def method(name: str | Method, **options: Any) -> Method:
     return _make(known[name], options)
 
 
-def wrap(name: str, inner: Method, /, **options: Any) -> Wrapper:
+def wrap(name: str, inner: Method, /, **options: Any) -> Method:
     """Return a method wrapped in the wrapper of that name.
 
     Args:
@@ -101,11 +96,10 @@ def wrap(name: str, inner: Method, /, **options: Any) -> Wrapper:
     return _make(known[name], {"method": inner, **options})
 
 
-def _make(cls: type[_Method], options: Mapping[str, Any]) -> _Method:
+def _make(cls: type[Method], options: Mapping[str, Any]) -> Method:
     """Return an object of a class with its fields set."""
     allowed = [field.name for field in fields(cls)]
     if unknown := sorted(set(options) - set(allowed)):
-        kind = "wrapper" if issubclass(cls, Wrapper) else "method"
         allowed = [field for field in allowed if field != "method"]
-        raise InputError(f"{kind} {cls.name} has no field {', '.join(unknown)}; it has {', '.join(allowed) or 'none'}")
+        raise InputError(f"{cls.kind} {cls.name} has no field {', '.join(unknown)}; it has {', '.join(allowed) or 'none'}")
     return cls(**options)

@@ -30,26 +30,26 @@ def command(as_json: bool) -> None:
 
 def needs(cls: type[Method]) -> str:
     """Return what a method takes from the network."""
-    from onnxcam.methods.nested import NestedMethod, Wrapper
+    from onnxcam.methods.nested import NestedMethod
 
-    if issubclass(cls, Wrapper):
+    if cls.kind == "wrapper":
         return "wraps a method"
     if issubclass(cls, NestedMethod):
         return "what its base needs"
-    value = {"layer": cls.at, "biases": "bias", "attentions": "attention"}[cls.reads]
-    found = f"{value} gradient" if cls().gradient else f"{value} values"
-    return f"{found}, GAP head" if cls.head == "gap-linear" else found
+    wanted = cls().needs
+    value = {"layer": wanted.at, "biases": "bias", "attentions": "attention"}[wanted.reads]
+    found = f"{value} gradient" if wanted.gradient else f"{value} values"
+    return f"{found}, GAP head" if wanted.head == "gap-linear" else found
 
 
 def _describe(cls: type[Method]) -> dict[str, Any]:
     from dataclasses import MISSING, fields
 
-    from onnxcam.methods.nested import Wrapper
     from onnxcam.methods.papers import citation
 
     return {
         "name": cls.name,
-        "kind": "wrapper" if issubclass(cls, Wrapper) else "method",
+        "kind": cls.kind,
         "needs": needs(cls),
         "summary": cls.summary(),
         "paper": cls.paper,

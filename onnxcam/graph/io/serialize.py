@@ -48,7 +48,7 @@ def to_bytes(model: ir.Model) -> bytes:
 
 
 @dataclass(frozen=True, eq=False)
-class HeadSessions:
+class SerializedModel:
     """A graph for one session: its structure as bytes, and its large weights as they lie in memory, not copied.
 
     Attributes:
@@ -60,7 +60,7 @@ class HeadSessions:
     weights: dict[str, npt.NDArray[Any]]
 
 
-def to_parts(model: ir.Model) -> HeadSessions:
+def to_parts(model: ir.Model) -> SerializedModel:
     """Return the model for a session in this process: writing 100 MB of weights to bytes takes longer than all else."""
     model = model.clone()
     weights: dict[str, npt.NDArray[Any]] = {}
@@ -77,7 +77,7 @@ def to_parts(model: ir.Model) -> HeadSessions:
         value.const_value = ir.ExternalTensor(
             "memory", 0, array.nbytes, tensor.dtype, shape=ir.Shape(array.shape), name=name
         )
-    return HeadSessions(to_bytes(model), weights)
+    return SerializedModel(to_bytes(model), weights)
 
 
 def bytes_per_sample(model: ir.Model) -> int:

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from onnxcam.arrays import Array, spatial
 from onnxcam.methods.base import WeightedMethod
+from onnxcam.methods.needs import Needs
 
 
 @dataclass(frozen=True)
 class CAM(WeightedMethod):
     """Feature maps weighted by the weights of the one linear layer that reads them.
 
-    ``L = sum_k (sum_xy g_k) A_k``. HeadRunner global average pooling and a linear layer ``W`` the gradient is
+    ``L = sum_k (sum_xy g_k) A_k``. After global average pooling and a linear layer ``W`` the gradient is
     ``W[c,k] / Z`` at each of the ``Z`` places, so that this is exactly the paper's ``sum_k W[c,k] A_k``, without a
-    search of the file for ``W``. HeadRunner any other head the sum has no such meaning: use Grad-CAM or HiResCAM there.
+    search of the file for ``W``. Before any other head the sum has no such meaning: use Grad-CAM or HiResCAM there.
 
     Source: Zhou et al. 2016, eq. 2. The bias of the linear layer is left out, as in the paper.
     """
 
     name: ClassVar[str] = "cam"
     paper: ClassVar[str] = "zhou2016"
-    head: ClassVar[Literal["any", "gap-linear"]] = "gap-linear"
+    needs: ClassVar[Needs] = Needs(gradient=True, head="gap-linear")
 
     def components(self, a: Array, g: Array) -> Array:
         """Return the terms of the sum; their mean over places plus the bias is the score."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from onnxcam.arrays import Array, spatial
 from onnxcam.methods.formulas.score_cam import ScoreCAM
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.support.propagating import PropagatingMethod
 from onnxcam.methods.view import NetworkView
 from onnxcam.relevance.composite import Composite
@@ -49,19 +50,19 @@ class FGCAM(PropagatingMethod):
     spread: bool = False
 
     @property
-    def gradient(self) -> bool:
-        """As the base."""
-        return self.base == "grad-cam"
+    def needs(self) -> Needs:
+        """The gradient at the layer for the weights of Grad-CAM, and relevance propagated from there to its end."""
+        return replace(super().needs, gradient=self.base == "grad-cam")
 
     @property
     def rules(self) -> Composite:
-        """Those of the paper."""
+        """The rules of the paper: z+ without biases, z^B at the input."""
         return replace(Composite.parse(_RULES), spread=self.spread)
 
     @property
     def begins(self) -> Literal["terms"] | None:
-        """Grad-CAM's terms, where they are taken as they are."""
-        return "terms" if self.gradient and not self.denoise else None
+        """Grad-CAM's terms, unless they are denoised or those of another base."""
+        return "terms" if self.needs.gradient and not self.denoise else None
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]`` at the size of the layer where it ends, signed, in units of the base."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from onnxcam.arrays import Array
-from onnxcam.methods.base import Contrast, Method, check_counts
+from onnxcam.methods.base import Method, check_counts
+from onnxcam.methods.needs import Contrast, Needs
 from onnxcam.methods.nested import BasedMethod
 from onnxcam.methods.view import NetworkView
 
@@ -35,13 +36,13 @@ class FinerCAM(BasedMethod):
         """Refuse a base that explains no class, or that is itself a contrast."""
         super().__post_init__()
         check_counts(self, "count")
-        self.refuse(not self.inner.gradient, "explains no class in particular")
-        self.refuse(self.inner.contrast is not None, "is a contrast of classes itself")
+        self.refuse(not self.inner.needs.gradient, "explains no class in particular")
+        self.refuse(self.inner.needs.contrast is not None, "is a contrast of classes itself")
 
     @property
-    def contrast(self) -> Contrast:
-        """The nearest classes, taken away."""
-        return Contrast(self.count, self.alpha)
+    def needs(self) -> Needs:
+        """What the base needs, of the difference between the class and its nearest classes."""
+        return replace(super().needs, contrast=Contrast(self.count, self.alpha))
 
     def explain(self, view: NetworkView) -> Array:
         """Return the base's map: the score of the view is the difference already."""

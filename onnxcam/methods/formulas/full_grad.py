@@ -10,6 +10,7 @@ import numpy as np
 
 from onnxcam.arrays import Array, upsample
 from onnxcam.methods.base import Method
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.view import NetworkView
 
 # Places that differ by less than this share of the largest are equal to rounding; scaled they would be noise, 0 to 1.
@@ -35,19 +36,13 @@ class FullGrad(Method):
 
     name: ClassVar[str] = "full-grad"
     paper: ClassVar[str] = "srinivas2019"
-    at: ClassVar[Literal["layer", "input"]] = "input"
-    reads: ClassVar[Literal["layer", "biases", "attentions"]] = "biases"
+    needs: ClassVar[Needs] = Needs(at="input", reads="biases", gradient=True)
     form: Literal["rescaled", "signed"] = "rescaled"
 
     @property
     def signed(self) -> bool:
-        """As its form."""
+        """Whether the map can be negative: the shares of the score can, their absolute values cannot."""
         return self.form == "signed"
-
-    @property
-    def gradient(self) -> bool:
-        """Yes."""
-        return True
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]`` at the input's size; in units of the score if signed."""

@@ -24,7 +24,7 @@ class GradCAMElementwise(WeightedMethod):
 
     @property
     def signed(self) -> bool:
-        """Never negative."""
+        """Only positive products are kept."""
         return False
 
     def components(self, a: Array, g: Array) -> Array:

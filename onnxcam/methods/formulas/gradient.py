@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from onnxcam.arrays import Array
 from onnxcam.methods.base import GradientMethod
+from onnxcam.methods.needs import Needs
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,12 @@ class Gradient(GradientMethod):
 
     name: ClassVar[str] = "gradient"
     paper: ClassVar[str] = "simonyan2014"
-    at: ClassVar[Literal["layer", "input"]] = "input"
+    needs: ClassVar[Needs] = Needs(at="input", gradient=True)
     reduce: Literal["max-abs", "sum"] = "max-abs"
 
     @property
     def signed(self) -> bool:
-        """Only the sum is."""
+        """Whether the map can be negative: the sum over channels can, the largest absolute value cannot."""
         return self.reduce == "sum"
 
     def __call__(self, a: Array, g: Array) -> Array:

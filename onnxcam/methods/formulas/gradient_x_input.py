@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from onnxcam.arrays import Array
 from onnxcam.methods.base import WeightedMethod
+from onnxcam.methods.needs import Needs
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class GradientXInput(WeightedMethod):
 
     name: ClassVar[str] = "gradient-x-input"
     paper: ClassVar[str] = "shrikumar2016"
-    at: ClassVar[Literal["layer", "input"]] = "input"
+    needs: ClassVar[Needs] = Needs(at="input", gradient=True)
 
     def components(self, a: Array, g: Array) -> Array:
         """Return the terms of the sum, signed, in units of the score."""

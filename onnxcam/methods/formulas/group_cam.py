@@ -10,6 +10,7 @@ import numpy as np
 from onnxcam.arrays import Array, relu, spatial, upsample
 from onnxcam.errors import InputError
 from onnxcam.methods.base import Method
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.support.blur import gaussian_blur
 from onnxcam.methods.support.channels import require_positive
 from onnxcam.methods.view import NetworkView
@@ -36,6 +37,7 @@ class GroupCAM(Method):
 
     name: ClassVar[str] = "group-cam"
     paper: ClassVar[str] = "zhang2021"
+    needs: ClassVar[Needs] = Needs(gradient=True)
     groups: int = 32
     percentile: float = 70.0
     weights: Literal["positive", "signed"] = "positive"
@@ -50,11 +52,6 @@ class GroupCAM(Method):
             raise InputError(f"field kernel of {self.name} is {self.kernel}; it must be odd")
         if not 0 <= self.percentile <= 100:
             raise InputError(f"field percentile of {self.name} is {self.percentile}; it must lie in 0..100")
-
-    @property
-    def gradient(self) -> bool:
-        """Yes."""
-        return True
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, signed; at the image's size its positive part is the authors' map."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from onnxcam.arrays import Array, spatial
 from onnxcam.methods.formulas.score_cam import ScoreCAM
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.support.channels import require_positive
 from onnxcam.methods.view import NetworkView
 
@@ -32,17 +33,13 @@ class GScoreCAM(ScoreCAM):
 
     name: ClassVar[str] = "gscore-cam"
     paper: ClassVar[str] = "chen2022"
+    needs: ClassVar[Needs] = Needs(gradient=True)
     count: int = 300
 
     def __post_init__(self) -> None:
         """Refuse an empty choice."""
         super().__post_init__()
         require_positive(self, "count")
-
-    @property
-    def gradient(self) -> bool:
-        """Yes."""
-        return True
 
     def channels(self, view: NetworkView) -> Array:
         """Return which channels are run: of the largest mean gradient, less the constant ones among them."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from onnxcam.arrays import Array
 from onnxcam.methods.base import Method
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.view import NetworkView
 
 
@@ -29,18 +30,13 @@ class GuidedBackprop(Method):
 
     name: ClassVar[str] = "guided-backprop"
     paper: ClassVar[str] = "springenberg2015"
-    at: ClassVar[Literal["layer", "input"]] = "input"
+    needs: ClassVar[Needs] = Needs(at="input", propagates=True)
     reduce: Literal["sum", "max-abs"] = "sum"
 
     @property
     def signed(self) -> bool:
-        """Only the sum is."""
+        """Whether the map can be negative: the sum over channels can, the largest absolute value cannot."""
         return self.reduce == "sum"
-
-    @property
-    def walks_back(self) -> bool:
-        """Yes, by rules of its own."""
-        return True
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *space]``, in units of the score per unit of input; negative only for ``sum``."""

@@ -12,6 +12,7 @@ from onnxcam.arrays import Array, relu, upsample
 from onnxcam.methods.base import Method, WeightedMethod
 from onnxcam.methods.formulas.grad_cam import GradCAM
 from onnxcam.methods.formulas.xgrad_cam import XGradCAM
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.view import NetworkView
 
 
@@ -19,15 +20,12 @@ from onnxcam.methods.view import NetworkView
 class GuidedCAM(Method):
     """Guided backpropagation where a map of a layer is positive."""
 
+    needs: ClassVar[Needs] = Needs(gradient=True, propagates=True)
+
     @property
     @abstractmethod
     def base(self) -> WeightedMethod:
         """What makes the map."""
-
-    @property
-    def gradient(self) -> bool:
-        """Yes."""
-        return True
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *space]`` at the input's size, signed."""

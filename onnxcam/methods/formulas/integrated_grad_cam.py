@@ -9,6 +9,7 @@ import numpy as np
 
 from onnxcam.arrays import Array, spatial
 from onnxcam.methods.base import Method, check_counts
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.support.sampling import mean_gradient
 from onnxcam.methods.view import NetworkView
 
@@ -30,6 +31,7 @@ class IntegratedGradCAM(Method):
 
     name: ClassVar[str] = "integrated-grad-cam"
     paper: ClassVar[str] = "sattarzadeh2021"
+    needs: ClassVar[Needs] = Needs(gradient=True)
     steps: int = 20
     baseline: float = 0.0
 
@@ -37,11 +39,6 @@ class IntegratedGradCAM(Method):
         """Refuse fewer than one step."""
         super().__post_init__()
         check_counts(self, "steps")
-
-    @property
-    def gradient(self) -> bool:
-        """Yes."""
-        return True
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, signed, in units of the score."""

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from onnxcam.arrays import Array
 from onnxcam.methods.base import Method, check_counts
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.support.sampling import mean_gradient
 from onnxcam.methods.view import NetworkView
 
@@ -29,7 +30,7 @@ class IntegratedGradients(Method):
 
     name: ClassVar[str] = "integrated-gradients"
     paper: ClassVar[str] = "sundararajan2017"
-    at: ClassVar[Literal["layer", "input"]] = "input"
+    needs: ClassVar[Needs] = Needs(at="input", gradient=True)
     steps: int = 50
     baseline: float = 0.0
     rule: Literal["gauss-legendre", "midpoint"] = "gauss-legendre"
@@ -38,11 +39,6 @@ class IntegratedGradients(Method):
         """Refuse fewer than one step."""
         super().__post_init__()
         check_counts(self, "steps")
-
-    @property
-    def gradient(self) -> bool:
-        """Yes."""
-        return True
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, signed, in units of the score."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from onnxcam.arrays import Array, relu
 from onnxcam.methods.base import Method
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.support.attention import attentions_of, map_of_tokens
 from onnxcam.methods.view import NetworkView
 
@@ -25,17 +26,12 @@ class LeGrad(Method):
 
     name: ClassVar[str] = "le-grad"
     paper: ClassVar[str] = "bousselham2024"
-    reads: ClassVar[Literal["layer", "biases", "attentions"]] = "attentions"
+    needs: ClassVar[Needs] = Needs(reads="attentions", gradient=True)
 
     @property
     def signed(self) -> bool:
-        """Never negative."""
+        """Only positive gradients are kept."""
         return False
-
-    @property
-    def gradient(self) -> bool:
-        """Yes."""
-        return True
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, rows, columns]``, never negative, in units of the score per unit of attention."""

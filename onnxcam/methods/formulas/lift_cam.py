@@ -9,6 +9,7 @@ import numpy as np
 
 from onnxcam.arrays import Array, spatial
 from onnxcam.methods.base import Method
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.support.channels import weighted_sum
 from onnxcam.methods.view import NetworkView
 
@@ -26,11 +27,7 @@ class LIFTCAM(Method):
 
     name: ClassVar[str] = "lift-cam"
     paper: ClassVar[str] = "jung2021"
-
-    @property
-    def gradient(self) -> bool:
-        """Yes: multipliers are found on a walk backwards."""
-        return True
+    needs: ClassVar[Needs] = Needs(gradient=True)
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, signed."""

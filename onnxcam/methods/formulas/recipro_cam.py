@@ -43,7 +43,7 @@ class ReciproCAM(Method):
 
     @property
     def signed(self) -> bool:
-        """Probabilities are not."""
+        """Whether the map can be negative: logits can, probabilities cannot."""
         return self.score == "logit"
 
     def explain(self, view: NetworkView) -> Array:

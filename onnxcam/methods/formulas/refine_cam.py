@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import ClassVar
 
 from onnxcam.arrays import Array, divide_by_peak
 from onnxcam.methods.base import Method
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.nested import BasedMethod
 from onnxcam.methods.support.layer_maps import at_one_size, check_one_layer, maps_of_layers
 from onnxcam.methods.view import NetworkView
@@ -39,8 +40,13 @@ class RefineCAM(BasedMethod):
         check_one_layer(self.inner, self)
 
     @property
+    def needs(self) -> Needs:
+        """What the method inside needs, at each of the layers."""
+        return replace(super().needs, layers=self.layers)
+
+    @property
     def signed(self) -> bool:
-        """Never negative."""
+        """A product of maps from 0 to 1 is never negative."""
         return False
 
     def explain(self, view: NetworkView) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 
 from onnxcam.arrays import Array, spatial
 from onnxcam.methods.base import Method
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.support.channels import weighted_sum
 from onnxcam.methods.support.lrp_base import one_hot
 from onnxcam.methods.view import NetworkView
@@ -29,11 +30,7 @@ class RelevanceCAM(Method):
 
     name: ClassVar[str] = "relevance-cam"
     paper: ClassVar[str] = "lee2021"
-
-    @property
-    def walks_back(self) -> bool:
-        """Yes, by rules of relevance."""
-        return True
+    needs: ClassVar[Needs] = Needs(propagates=True)
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, signed."""

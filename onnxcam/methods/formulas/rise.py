@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
 from onnxcam.arrays import Array, upsample
 from onnxcam.errors import InputError
 from onnxcam.methods.base import Method
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.support.channels import require_positive
 from onnxcam.methods.view import NetworkView
 
@@ -40,7 +41,7 @@ class RISE(Method):
 
     name: ClassVar[str] = "rise"
     paper: ClassVar[str] = "petsiuk2018"
-    at: ClassVar[Literal["layer", "input"]] = "input"
+    needs: ClassVar[Needs] = Needs(at="input")
     count: int = 4000
     grid: int = 8
     keep: float = 0.5
@@ -56,7 +57,7 @@ class RISE(Method):
 
     @property
     def signed(self) -> bool:
-        """Only where the mean is subtracted."""
+        """Whether the map can be negative: only if the mean probability is subtracted."""
         return self.centred
 
     def explain(self, view: NetworkView) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from onnxcam.arrays import Array
 from onnxcam.errors import InputError
 from onnxcam.methods.base import Method
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.support.attention import attentions_of, map_of_tokens
 from onnxcam.methods.view import NetworkView
 
@@ -31,7 +32,7 @@ class Rollout(Method):
 
     name: ClassVar[str] = "rollout"
     paper: ClassVar[str] = "abnar2020"
-    reads: ClassVar[Literal["layer", "biases", "attentions"]] = "attentions"
+    needs: ClassVar[Needs] = Needs(reads="attentions")
     heads: Literal["mean", "max", "min"] = "mean"
     discard_ratio: float = 0.0
 
@@ -43,7 +44,7 @@ class Rollout(Method):
 
     @property
     def signed(self) -> bool:
-        """Never negative."""
+        """Attention is never negative."""
         return False
 
     def explain(self, view: NetworkView) -> Array:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from onnxcam.arrays import Array, spatial
 from onnxcam.methods.base import Method
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.view import NetworkView
 
 
@@ -23,11 +24,7 @@ class ShapleyCAM(Method):
 
     name: ClassVar[str] = "shapley-cam"
     paper: ClassVar[str] = "cai2025"
-
-    @property
-    def gradient(self) -> bool:
-        """Yes."""
-        return True
+    needs: ClassVar[Needs] = Needs(gradient=True)
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, signed, in units of the score."""

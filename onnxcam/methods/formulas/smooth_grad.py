@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from onnxcam.arrays import Array
 from onnxcam.methods.base import Method, check_counts
 from onnxcam.methods.formulas.gradient import Gradient
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.support.sampling import noisy
 from onnxcam.methods.view import NetworkView
 
@@ -30,7 +31,7 @@ class SmoothGrad(Method):
 
     name: ClassVar[str] = "smooth-grad"
     paper: ClassVar[str] = "smilkov2017"
-    at: ClassVar[Literal["layer", "input"]] = "input"
+    needs: ClassVar[Needs] = Needs(at="input", gradient=True)
     n: int = 50
     sigma: float = 0.15
     seed: int = 0
@@ -43,13 +44,8 @@ class SmoothGrad(Method):
 
     @property
     def signed(self) -> bool:
-        """Only the sum is."""
+        """Whether the map can be negative: the sum over channels can, the largest absolute value cannot."""
         return self.reduce == "sum"
-
-    @property
-    def gradient(self) -> bool:
-        """Yes."""
-        return True
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, in units of the score per unit of input; negative only for ``sum``."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from onnxcam.arrays import Array, relu, safe_divide, spatial
 from onnxcam.methods.base import Method, check_counts
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.support.sampling import noisy
 from onnxcam.methods.view import NetworkView
 
@@ -31,6 +32,7 @@ class SmoothGradCAMPlusPlus(Method):
 
     name: ClassVar[str] = "smooth-grad-cam++"
     paper: ClassVar[str] = "omeiza2019"
+    needs: ClassVar[Needs] = Needs(gradient=True)
     n: int = 4
     sigma: float = 0.3
     seed: int = 0
@@ -39,11 +41,6 @@ class SmoothGradCAMPlusPlus(Method):
         """Refuse fewer than one copy."""
         super().__post_init__()
         check_counts(self, "n")
-
-    @property
-    def gradient(self) -> bool:
-        """Yes."""
-        return True
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, signed where activations are."""

@@ -15,15 +15,16 @@ from onnxcam.methods.view import NetworkView
 def check_one_layer(inner: Method, around: Method) -> None:
     """Raise InputError unless ``inner`` explains at one layer of any network, and ``around`` names some."""
     why = None
-    if inner.at != "layer" or inner.reads == "attentions":
+    needs = inner.needs
+    if needs.at != "layer" or needs.reads == "attentions":
         why = "explains at no layer"
-    elif inner.layers:
+    elif needs.layers or needs.ends_at is not None:
         why = "combines layers itself"
-    elif inner.head != "any":
+    elif needs.head != "any":
         why = "takes one layer only"
     if why is not None:
         raise InputError(f"{around.name} cannot take {inner.name}, which {why}")
-    if not around.layers:
+    if not around.needs.layers:
         raise InputError(f"field layers of {around.name} is empty; name layers, such as -1,-2,-3")
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from onnxcam.arrays import Array
 from onnxcam.errors import UnsupportedError
 from onnxcam.methods.base import Method
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.support.propagating import PropagatingMethod
 from onnxcam.methods.view import NetworkView
 from onnxcam.relevance.composite import Composite
@@ -24,7 +25,6 @@ class LRPMethod(PropagatingMethod):
         composite: its name, a JSON file, or the composite itself.
     """
 
-    at: ClassVar[Literal["layer", "input"]] = "input"
     composite: str | Composite = "epsilon-plus"
 
     def __post_init__(self) -> None:
@@ -35,6 +35,11 @@ class LRPMethod(PropagatingMethod):
             object.__setattr__(self, "composite", Composite.parse(given))
         else:
             Composite.parse(given)
+
+    @property
+    def needs(self) -> Needs:
+        """Rules for every operator from the score back to where it ends, the input by default."""
+        return replace(super().needs, at="input")
 
     @property
     def rules(self) -> Composite:

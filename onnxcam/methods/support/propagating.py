@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from onnxcam.methods.base import Method
+from onnxcam.methods.needs import Needs
 from onnxcam.relevance.composite import Composite
 
 INPUT = "input"
@@ -22,9 +23,9 @@ class PropagatingMethod(Method):
     to: str | int = field(default=INPUT, kw_only=True)
 
     @property
-    def walks_back(self) -> bool:
-        """Yes, down to where it ends."""
-        return True
+    def needs(self) -> Needs:
+        """Rules for every operator from where it begins to where it ends."""
+        return Needs(propagates=True, ends_at=None if self.to == INPUT else self.to)
 
     @property
     def rules(self) -> Composite | None:
@@ -38,16 +39,6 @@ class PropagatingMethod(Method):
         The explained number at the score; or at the layer its value times its mean gradient.
         """
         return None
-
-    @property
-    def layers(self) -> tuple[str | int, ...]:
-        """The layer where the map ends."""
-        return () if self.to == INPUT else (self.to,)
-
-    @property
-    def combines(self) -> bool:
-        """No."""
-        return False
 
     @property
     def end(self) -> Literal["input"] | int:

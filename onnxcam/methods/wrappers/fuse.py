@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from onnxcam.arrays import Array, divide_by_peak
+from onnxcam.methods.needs import Needs
 from onnxcam.methods.nested import Wrapper
 from onnxcam.methods.support.layer_maps import at_one_size, check_one_layer, maps_of_layers
 from onnxcam.methods.view import NetworkView
@@ -46,8 +47,13 @@ class Fuse(Wrapper):
         check_one_layer(self.inner, self)
 
     @property
+    def needs(self) -> Needs:
+        """What the method inside needs, at each of the layers."""
+        return replace(super().needs, layers=self.layers)
+
+    @property
     def signed(self) -> bool:
-        """Never negative."""
+        """Positive parts of maps are fused: the result is never negative."""
         return False
 
     def explain(self, view: NetworkView) -> Array:

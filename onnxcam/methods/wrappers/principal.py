@@ -9,6 +9,7 @@ from onnxcam.arrays import Array
 from onnxcam.errors import InputError
 from onnxcam.methods.base import WeightedMethod
 from onnxcam.methods.nested import Wrapper
+from onnxcam.methods.registry import methods
 from onnxcam.methods.support.principal import first_component
 from onnxcam.methods.view import NetworkView
 
@@ -34,14 +35,12 @@ class Principal(Wrapper):
         """Refuse a method that is no sum over channels."""
         super().__post_init__()
         if not isinstance(self.inner, WeightedMethod):
-            from onnxcam.methods.registry import methods
-
             able = ", ".join(name for name, cls in methods().items() if issubclass(cls, WeightedMethod))
             raise InputError(f"principal takes methods that are a sum over channels ({able}), not {self.inner.name}")
 
     @property
     def signed(self) -> bool:
-        """Of mean 0."""
+        """A projection of centred values has mean 0: it is negative somewhere."""
         return True
 
     def explain(self, view: NetworkView) -> Array:
