@@ -101,5 +101,7 @@ def _make(cls: type[Method], options: Mapping[str, Any]) -> Method:
     allowed = [field.name for field in fields(cls)]
     if unknown := sorted(set(options) - set(allowed)):
         allowed = [field for field in allowed if field != "method"]
-        raise InputError(f"{cls.kind} {cls.name} has no field {', '.join(unknown)}; it has {', '.join(allowed) or 'none'}")
+        raise InputError(
+            f"{cls.kind} {cls.name} has no field {', '.join(unknown)}; it has {', '.join(allowed) or 'none'}"
+        )
     return cls(**options)

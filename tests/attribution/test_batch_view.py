@@ -49,7 +49,7 @@ def _layer(explainer: onnxcam.Explainer, network: Network) -> str | int | None:
 def _explainer(name: str, folder: Path, method: Method | str = "hires-cam", **options: Any) -> onnxcam.Explainer:
     path, network = _file(name, folder)
     first = onnxcam.Explainer(path, method, **options)
-    reads = (first.method.at, first.method.reads, first.method.layers)
+    reads = (first.method.needs.at, first.method.needs.reads, first.method.needs.layers)
     if reads != ("layer", "layer", ()):
         return first
     return onnxcam.Explainer(path, method, _layer(first, network), **options)
@@ -146,7 +146,7 @@ def test_every_method_gives_the_map_of_the_torch_network(sample: Method, name: s
         pytest.skip("the torch view integrates gradients where the network rescales: equal in sum only, tested above")
     if sample.name == "full-grad":
         pytest.skip("constants that follow each other count as one in a file, folded or not: completeness, below")
-    if sample.contrast is not None:
+    if sample.needs.contrast is not None:
         pytest.skip("the torch view explains the class alone; tests/targets/test_targets.py has the contrast")
     _close(result.raw, wanted, TOLERANCE)
 

@@ -109,7 +109,7 @@ def test_patterns_and_repetitions(place: Path, capsys: pytest.CaptureFixture[str
 def test_every_method_runs(name: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fields = ["--set", "layers=-1"] if name == "refine-cam" else []
     ran = run(capsys, "explain", "m.onnx", "photos/a.png", "--method", name, *fields, "-q")
-    if methods()[name].reads == "attentions":
+    if methods()[name]().needs.reads == "attentions":
         assert ran.code != 0
         assert "the network has no attention; use hires-cam" in ran.err
     else:

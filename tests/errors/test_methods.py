@@ -104,7 +104,7 @@ def test_methods_that_need_no_gradient_are_told_by_the_registry() -> None:
     refused = {name for name, error in failed.items() if isinstance(error, NoRuleError)}
     unfit = {name for name, error in failed.items() if error is not None} - refused
     assert unfit == {"cam", "rollout", "le-grad"}
-    assert refused == {name for name in failed if small(name).walks_back} - unfit
+    assert refused == {name for name in failed if small(name).needs.backward_pass} - unfit
     of_score, blind = without_backward_pass()
     assert set(failed) - refused - unfit == {*of_score, *blind}
     assert "random-cam" in blind[1:]
@@ -146,7 +146,7 @@ def beside() -> onnx.ModelProto:
     return model(text, {"w": WEIGHTS["w"]})
 
 
-@pytest.mark.parametrize("name", [name for name, cls in methods().items() if cls.at == "layer"])
+@pytest.mark.parametrize("name", [name for name, cls in methods().items() if cls().needs.at == "layer"])
 def test_a_layer_that_the_score_does_not_depend_on(name: str) -> None:
     """Whether it would be differentiated, ablated, masked or walked through; what explains no score may look there."""
     error = raised(beside(), name, layer="z")

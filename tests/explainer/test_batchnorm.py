@@ -121,7 +121,7 @@ FEW: dict[str, dict[str, Any]] = {
     "group-cam": {"weights": "signed"},
 }
 SAMPLES = [
-    *(method(name, **FEW.get(name, {})) for name, cls in methods().items() if cls.reads == "layer"),
+    *(method(name, **FEW.get(name, {})) for name, cls in methods().items() if cls().needs.reads == "layer"),
     method("lrp", composite="epsilon-gamma-box"),
     method("lrp", composite="epsilon-alpha2-beta1-flat"),
     method("clrp", composite="z-plus"),

@@ -27,7 +27,7 @@ from onnxcam.targets.batch import Targets
 from tests.helpers.models import classifier, floats, model
 
 # Methods of attention have none to read in these; tests/attribution/test_batch_view.py runs them.
-CONVOLUTIONAL = [name for name, cls in methods().items() if cls.reads != "attentions"]
+CONVOLUTIONAL = [name for name, cls in methods().items() if cls().needs.reads != "attentions"]
 LABELS = ["ant", "bee", "cat, tabby", "dog", "eel"]
 
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from onnxcam.errors import InputError, UnsupportedError
-from onnxcam.methods.base import Contrast
 from onnxcam.methods.formulas.eigen_cam import EigenCAM
 from onnxcam.methods.formulas.full_grad import FullGrad, contributions
 from onnxcam.methods.formulas.grad_cam import GradCAM
 from onnxcam.methods.formulas.kpca_cam import KPCACAM
+from onnxcam.methods.needs import Contrast
 from onnxcam.methods.registry import method
 from onnxcam.methods.view import Attention, NetworkView
 from tests.helpers.method_samples import assert_agree, fixed_pair
@@ -151,8 +151,8 @@ def test_attention_that_is_no_square_of_tokens_is_refused(name: str, shapes: Any
 def test_finer_cam_is_its_base_of_another_score() -> None:
     view: NetworkView = view_of("curved")
     sample = method("finer-cam", base="hires-cam", count=2, alpha=0.5)
-    assert sample.contrast == Contrast(2, 0.5)
-    assert sample.gradient
+    assert sample.needs.contrast == Contrast(2, 0.5)
+    assert sample.needs.gradient
     assert_agree(sample.explain(view), method("hires-cam").explain(view), 0)
     inside = method("finer-cam", base=method("grad-cam++", eps=1e-6))
     assert method(**inside.describe()) == inside

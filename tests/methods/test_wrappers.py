@@ -11,7 +11,8 @@ import torch
 
 import tests.oracles.methods.wholes  # noqa: F401 - networks join by being imported
 from onnxcam.errors import InputError, NameNotFoundError
-from onnxcam.methods.base import Contrast, Method, WeightedMethod
+from onnxcam.methods.base import Method, WeightedMethod
+from onnxcam.methods.needs import Contrast
 from onnxcam.methods.nested import Wrapper
 from onnxcam.methods.papers import bibtex
 from onnxcam.methods.registry import method, methods, wrap, wrappers
@@ -25,7 +26,7 @@ from tests.oracles.registry import oracles
 
 HIRES = method("hires-cam")
 # Every field of every wrapper away from its default.
-SAMPLES: list[Wrapper] = [
+SAMPLES: list[Method] = [
     wrap("fuse", HIRES),
     wrap("fuse", HIRES, how="max", shallow=2),
     wrap("fuse", HIRES, how="product"),
@@ -77,7 +78,7 @@ def slow(sample: Any, image: int) -> Floats:
 
 
 @every_sample
-def test_equals_its_oracle_and_nothing_near_it(sample: Wrapper) -> None:
+def test_equals_its_oracle_and_nothing_near_it(sample: Method) -> None:
     found = sample.explain(network().view())
     for image, ours in enumerate(found):
         wanted = slow(sample, image)
@@ -88,13 +89,13 @@ def test_equals_its_oracle_and_nothing_near_it(sample: Wrapper) -> None:
 
 
 @every_sample
-def test_a_map_does_not_depend_on_its_batch(sample: Wrapper) -> None:
+def test_a_map_does_not_depend_on_its_batch(sample: Method) -> None:
     together = sample.explain(network().view())
     assert_agree(sample.explain(network().view([2, 0])), together[[2, 0]], 1e-12)
 
 
 @every_sample
-def test_a_description_nests_and_builds_the_same_wrapper(sample: Wrapper) -> None:
+def test_a_description_nests_and_builds_the_same_wrapper(sample: Method) -> None:
     outer = wrap("noise", sample)
     assert outer.describe()["method"]["method"] == {"name": "hires-cam"}
     assert method(**outer.describe()) == outer
@@ -139,11 +140,10 @@ def test_wrappers_ask_for_what_the_method_inside_asks_for() -> None:
     for name in ("augment", "noise"):
         for inner in methods().values():
             wrapped, plain = wrap(name, inner()), inner()
-            for what in ("at", "head", "reads", "gradient", "layers", "signed", "contrast"):
-                assert getattr(wrapped, what) == getattr(plain, what), (name, inner.name, what)
+            assert (wrapped.needs, wrapped.signed) == (plain.needs, plain.signed), (name, inner.name)
     fused = wrap("noise", wrap("fuse", method("finer-cam"), layers=(0, -1)))
-    assert (fused.layers, fused.signed, fused.contrast) == ((0, -1), False, Contrast(3, 0.6))
-    assert not wrap("fuse", method("eigen-cam")).gradient
+    assert (fused.needs.layers, fused.signed, fused.needs.contrast) == ((0, -1), False, Contrast(3, 0.6))
+    assert not wrap("fuse", method("eigen-cam")).needs.gradient
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_methods_and_wrappers_are_told_apart() -> None:
 
 
 @every_wrapper
-def test_a_wrapper_is_documented_and_its_fields_are_varied(cls: type[Wrapper]) -> None:
+def test_a_wrapper_is_documented_and_its_fields_are_varied(cls: type[Method]) -> None:
     text = cls.__doc__ or ""
     assert len(cls.summary()) < 120
     assert cls.summary().endswith(".")

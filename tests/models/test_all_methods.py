@@ -15,7 +15,9 @@ from onnxcam.methods.registry import methods
 from tests.helpers.shared import REAL_MODELS, shared_path
 from tests.models.test_real import conventions, explainer
 
-METHODS = [name for name, method in methods().items() if issubclass(method, GradientMethod) and method.head == "any"]
+METHODS = [
+    name for name, method in methods().items() if issubclass(method, GradientMethod) and method().needs.head == "any"
+]
 PHOTOGRAPHS = ("both.png", "horses.jpg", "owl.jpg", "pets.jpg")
 
 

@@ -75,7 +75,7 @@ def test_every_method_gives_a_map(name: str, method: str) -> None:
     refusal = None
     if method == "cam" and name in WITHOUT_CAM:
         refusal = "global average pooling"
-    elif methods()[method].reads == "attentions":
+    elif methods()[method]().needs.reads == "attentions":
         refusal = "has no attention; use hires-cam"
     if refusal is not None:
         with pytest.raises(UnsupportedError, match=refusal):

@@ -35,7 +35,7 @@ SHARED: dict[str, npt.NDArray[Any]] = {
 }
 ROWS: dict[str, npt.NDArray[Any]] = {"x": floats(COUNT, 3, 8, 8, seed=7), "bias": floats(COUNT, 3, seed=8)}
 # ``cam`` needs a head that reads nothing beside the layer.
-METHODS = [name for name, cls in methods().items() if cls.reads != "attentions" and name != "cam"]
+METHODS = [name for name, cls in methods().items() if cls().needs.reads != "attentions" and name != "cam"]
 
 
 def _network(batch: str = "n", fixed: Sequence[str] = ()) -> onnx.ModelProto:

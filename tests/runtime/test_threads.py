@@ -24,7 +24,7 @@ from tests.helpers.models import floats, model
 TOLERANCE = 1e-5
 # The small network has two layers.
 LAYERS: dict[str, Any] = {"refine-cam": {"layers": (-1, -2)}}
-SAMPLES = [few(name, **LAYERS.get(name, {})) for name, cls in methods().items() if cls.reads != "attentions"]
+SAMPLES = [few(name, **LAYERS.get(name, {})) for name, cls in methods().items() if cls().needs.reads != "attentions"]
 SAMPLES += [method("ablation-cam", closed_form=False), method("fg-cam", base="score-cam")]
 
 
@@ -70,7 +70,7 @@ _EVERY_DAY = {"hires-cam", "ablation-cam", "rise", "lrp", "smooth-grad"}
 EMBEDDED = [
     pytest.param(sample, marks=[] if sample.name in _EVERY_DAY else pytest.mark.slow, id=str(sample))
     for sample in SAMPLES
-    if sample.head == "any"
+    if sample.needs.head == "any"
 ]
 
 
