@@ -24,7 +24,8 @@ from onnxcam.network.feeds import check_feeds
 from onnxcam.targets.batch import resolve_targets, spread
 from tests.helpers.method_samples import VIEWED
 from tests.helpers.models import classifier, floats, model
-from tests.networks.small import NETWORKS, Network
+from tests.networks.small import Network
+from tests.networks.table import NETWORKS
 from tests.networks.torch_files import write
 
 assert torchvision is not None

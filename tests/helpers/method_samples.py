@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from onnxcam.methods.base import ActivationMethod, GradientMethod, Method
 from onnxcam.methods.formulas.kpca_cam import KPCACAM
-from onnxcam.methods.registry import method
-from tests.oracles.registry import Floats, oracles
+from onnxcam.methods.registry import method, wrap
+from tests.oracles.registry import Floats, oracles, wrapper_oracles
 
 # Methods as they are tested: with the fields that their oracles name, of which the first are the defaults or near them.
 _ALL = {name: [method(name, **fields) for fields in found.fields] for name, found in oracles().items()}
@@ -21,6 +21,10 @@ _ALL = {name: [method(name, **fields) for fields in found.fields] for name, foun
 SAMPLES = tuple(sample for name, samples in _ALL.items() if not oracles()[name].networks for sample in samples)
 VIEWED = tuple((sample, network) for name in _ALL for sample in _ALL[name] for network in oracles()[name].networks)
 EVERY = tuple(sample for samples in _ALL.values() for sample in samples)
+# Wrappers as they are tested, around a method of one line.
+WRAPPED = tuple(
+    wrap(name, method("hires-cam"), **fields) for name, found in wrapper_oracles().items() for fields in found.fields
+)
 
 
 def raw_map(sample: Method, a: Any, g: Any) -> Any:

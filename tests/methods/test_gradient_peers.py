@@ -15,8 +15,8 @@ from onnxcam.arrays import upsample
 from onnxcam.methods.registry import method, wrap
 from tests.helpers import torch_shim  # noqa: F401 - before anything that imports torchvision
 from tests.helpers.method_samples import assert_agree
-from tests.networks.small import NETWORKS
 from tests.networks.special import Special
+from tests.networks.table import NETWORKS
 from tests.networks.torch_view import Array, TorchView
 
 with warnings.catch_warnings():

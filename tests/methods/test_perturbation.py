@@ -14,7 +14,8 @@ from onnxcam.methods.base import Method
 from onnxcam.methods.registry import method
 from onnxcam.methods.support.blur import gaussian_blur
 from tests.helpers.method_samples import EVERY, assert_agree
-from tests.networks.small import NETWORKS, Network
+from tests.networks.small import Network
+from tests.networks.table import NETWORKS
 from tests.networks.torch_view import TorchView
 
 HEAD = ["ablation-cam", "recipro-cam", "lift-cam"]

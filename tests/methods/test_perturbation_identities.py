@@ -15,7 +15,8 @@ from onnxcam.methods.formulas.grad_cam import GradCAM
 from onnxcam.methods.formulas.xgrad_cam import XGradCAM
 from onnxcam.methods.registry import method
 from tests.helpers.method_samples import assert_agree
-from tests.networks.small import NETWORKS, Floats, Network
+from tests.networks.small import Floats, Network
+from tests.networks.table import NETWORKS
 from tests.networks.torch_view import TorchView
 
 TOLERANCE = 1e-12

@@ -17,8 +17,8 @@ from onnxcam.methods.needs import Contrast
 from onnxcam.methods.registry import method
 from onnxcam.methods.view import Attention, NetworkView
 from tests.helpers.method_samples import assert_agree, fixed_pair
-from tests.networks.small import NETWORKS
 from tests.networks.special import Special, SpecialView
+from tests.networks.table import NETWORKS
 
 
 def view_of(name: str) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.method_samples import VIEWED, assert_agree
-from tests.networks.small import NETWORKS
+from tests.networks.table import NETWORKS
 from tests.oracles.registry import expected_of_network
 
 if TYPE_CHECKING:

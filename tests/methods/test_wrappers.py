@@ -9,35 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-import tests.oracles.methods.wholes  # noqa: F401 - networks join by being imported
 from onnxcam.errors import InputError, NameNotFoundError
 from onnxcam.methods.base import Method, WeightedMethod
 from onnxcam.methods.needs import Contrast
 from onnxcam.methods.nested import Wrapper
 from onnxcam.methods.papers import bibtex
 from onnxcam.methods.registry import method, methods, wrap, wrappers
-from tests.helpers.method_samples import assert_agree, fixed_pair
-from tests.networks.small import NETWORKS, Floats
+from tests.helpers.method_samples import WRAPPED, assert_agree, fixed_pair
 from tests.networks.special import Special
-from tests.oracles.methods.arrays import principal_component
-from tests.oracles.methods.sampled import layer_at
-from tests.oracles.methods.wholes import enlarged, layer_maps
-from tests.oracles.registry import oracles
+from tests.networks.table import NETWORKS
+from tests.oracles.registry import wrapper_oracles
 
 HIRES = method("hires-cam")
-# Every field of every wrapper away from its default.
-SAMPLES: list[Method] = [
-    wrap("fuse", HIRES),
-    wrap("fuse", HIRES, how="max", shallow=2),
-    wrap("fuse", HIRES, how="product"),
-    wrap("fuse", HIRES, shallow=1, gamma=3.0, layers=(0, 1, 2)),
-    wrap("augment", HIRES),
-    wrap("augment", HIRES, flip=False, factors=(0.5, 2.0)),
-    wrap("noise", HIRES),
-    wrap("noise", HIRES, n=3, sigma=0.3, seed=4),
-    wrap("principal", HIRES),
-]
-every_sample = pytest.mark.parametrize("sample", SAMPLES, ids=repr)
+every_sample = pytest.mark.parametrize("sample", WRAPPED, ids=repr)
 every_wrapper = pytest.mark.parametrize("cls", wrappers().values(), ids=wrappers().keys())
 
 
@@ -47,41 +31,15 @@ def network() -> Special:
     return found
 
 
-def hires(image: int, x: Floats) -> Floats:
-    a, g = layer_at(network(), image, x)
-    return oracles()["hires-cam"].run(HIRES, a, g)
-
-
-def slow(sample: Any, image: int) -> Floats:
-    """Return what a wrapper makes of HiResCAM on one image, one input after the other."""
-    x = network().x[image]
-    if sample.name == "principal":
-        a, g = layer_at(network(), image, x)
-        return principal_component(a * g)
-    if sample.name == "noise":
-        draw, spread = np.random.default_rng(sample.seed), sample.sigma * (max(x.ravel()) - min(x.ravel()))
-        maps = [hires(image, x + spread * draw.standard_normal(x.shape)) for _ in range(sample.n)]
-    elif sample.name == "augment":
-        maps = [hires(image, factor * x) for factor in sample.factors]
-        if sample.flip:
-            maps += [np.fliplr(hires(image, factor * x[:, :, ::-1].copy())) for factor in sample.factors]
-    else:
-        maps = [cam / max(cam.ravel()) for cam in layer_maps("hires-cam", network(), image)]
-        for shallow in range(len(maps) - sample.shallow, len(maps)):
-            maps[shallow] = np.tanh(sample.gamma * maps[shallow])
-        maps = [enlarged(cam, maps[-1].shape) for cam in maps]
-        if sample.how == "max":
-            return np.asarray([[max(values) for values in zip(*rows, strict=True)] for rows in zip(*maps, strict=True)])
-        if sample.how == "product":
-            return np.asarray(maps[0] * maps[1] * maps[2])
-    return np.asarray(sum(maps) / len(maps))
+def test_every_wrapper_has_an_oracle_and_every_oracle_a_wrapper() -> None:
+    assert set(wrapper_oracles()) == set(wrappers())
 
 
 @every_sample
 def test_equals_its_oracle_and_nothing_near_it(sample: Method) -> None:
     found = sample.explain(network().view())
     for image, ours in enumerate(found):
-        wanted = slow(sample, image)
+        wanted = wrapper_oracles()[sample.name].run(sample, network(), image)
         assert_agree(ours, wanted)
         with pytest.raises(AssertionError):
             assert_agree(1.001 * ours, wanted)
@@ -204,7 +162,7 @@ def test_a_wrapper_is_documented_and_its_fields_are_varied(cls: type[Method]) ->
     own = {field.name: field.default for field in fields(cls) if field.default is not MISSING}
     assert {field.name for field in fields(cls)} - set(own) == {"method"}
     assert all(f"        {field.name}: " in text for field in fields(cls))
-    varied = {n for n, default in own.items() for s in SAMPLES if type(s) is cls and getattr(s, n) != default}
+    varied = {n for n, default in own.items() for s in WRAPPED if type(s) is cls and getattr(s, n) != default}
     assert varied == set(own)
 
 

@@ -85,7 +85,7 @@ def _line() -> Network:
     return Network(trunk.double().eval(), head.double().eval(), x, (3, 0, 1))
 
 
-NETWORKS: dict[str, Callable[[], Network]] = {
+SMALL: dict[str, Callable[[], Network]] = {
     "pooled": cache(lambda: _small(affine=True)),
     "curved": cache(lambda: _small(affine=False)),
     "line": cache(_line),

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from onnxcam.methods.view import Attention, Bias, NetworkView
-from tests.networks.small import NETWORKS, Floats, Network
+from tests.networks.small import Floats, Network
 from tests.networks.torch_view import TorchView, small_network
 
 Stage = tuple[Callable[[Any], Any], Callable[[Any], Any]]
@@ -158,13 +158,11 @@ def _stacked() -> Special:
     return Special(body[:8], body[8:], 6 * _images(10, (12, 8)), (1, 4, 2), stages=((body[:2], body[2:]),))
 
 
-NETWORKS.update(
-    {
-        "input": cache(lambda: _at_input(nn.Sequential(*small_network()), 9)),
-        "biased": cache(_biased),
-        "class token": cache(lambda: _transformer(token=True)),
-        "mean of tokens": cache(lambda: _transformer(token=False)),
-        "layered": cache(_layered),
-        "stacked": cache(_stacked),
-    }
-)
+SPECIAL: dict[str, Callable[[], Special]] = {
+    "input": cache(lambda: _at_input(nn.Sequential(*small_network()), 9)),
+    "biased": cache(_biased),
+    "class token": cache(lambda: _transformer(token=True)),
+    "mean of tokens": cache(lambda: _transformer(token=False)),
+    "layered": cache(_layered),
+    "stacked": cache(_stacked),
+}

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-import tests.networks.special  # noqa: F401 - its networks join by being imported
 from tests.networks.small import Network
 from tests.oracles.methods.arrays import places, weighted
-from tests.oracles.registry import Floats, view_oracle
+from tests.oracles.registry import Floats, oracles, view_oracle
 
 
 def layer_at(network: Network, image: int, x: Floats) -> tuple[Floats, Floats]:
@@ -18,6 +17,11 @@ def layer_at(network: Network, image: int, x: Floats) -> tuple[Floats, Floats]:
     a = network.trunk(torch.tensor(x)[None]).detach().requires_grad_()
     (g,) = torch.autograd.grad(network.head(a)[0, network.targets[image]], a)
     return a[0].detach().numpy(), g[0].numpy()
+
+
+def hires_at(network: Network, image: int, x: Floats) -> Floats:
+    """Return the map that HiResCAM's oracle makes of another input."""
+    return oracles()["hires-cam"].run(None, *layer_at(network, image, x))
 
 
 def mean_over_places(channel: Floats) -> float:
