@@ -51,7 +51,8 @@ from onnxcam.relevance.runs import RelevanceRuns
 from onnxcam.runtime.messages import report_memory_errors
 from onnxcam.runtime.providers import Provider
 from onnxcam.runtime.session import Session
-from onnxcam.targets.batch import Targets, box_labels, contrasted, resolve_targets, shown, spread
+from onnxcam.targets.batch import Targets, contrast_with_nearest, flatten_targets, resolve_targets
+from onnxcam.targets.scores import box_labels, reported_scores
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
@@ -236,7 +237,7 @@ class Explainer:
     def _explain(self, inputs: Tensor | Mapping[str, Tensor], targets: Targets) -> Explanation:
         asked = self.ask(inputs, targets)
         found = asked.found
-        scores = shown(found.scores, found.chosen)
+        scores = reported_scores(found.scores, found.chosen)
         if self.labels is not None and self.network.score.kind != "boxes":
             check_labels(self.labels, scores.shape[1])
         raw = self._formula(asked)
@@ -261,10 +262,10 @@ class Explainer:
     def ask(self, inputs: Tensor | Mapping[str, Tensor], targets: Targets = None) -> BatchView:
         """Run arrays that are ready for the model and return what a method may ask of them; arguments as of a call."""
         feeds = check_feeds(self.network, inputs)
-        wanted, samples = spread(targets, self.network.count(feeds))
+        wanted, samples = flatten_targets(targets, self.network.count(feeds))
         chosen = resolve_targets(wanted, len(samples), self.network.score, self.labels)
         if (contrast := self.method.needs.contrast) is not None:
-            chosen = contrasted(chosen, contrast.count, contrast.weight)
+            chosen = contrast_with_nearest(chosen, contrast.count, contrast.weight)
         return view_batch(self._setting, feeds, chosen, samples)
 
     def read(self, source: ImageSource) -> Photograph:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from typing import Any
 
 import click
 
 from onnxcam.cli import commands
 from onnxcam.cli.command import Command, write_examples
+from onnxcam.discovery import module_names
 from onnxcam.errors import did_you_mean
 
 _EXAMPLES = (
@@ -45,7 +45,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+        return module_names(commands.__name__)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> Command | None:
         """Return one command, or None if there is none of that name."""

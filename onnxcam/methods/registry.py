@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from dataclasses import fields
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from onnxcam.discovery import find_classes
 from onnxcam.errors import InputError, NameNotFoundError, did_you_mean
 from onnxcam.methods.base import Method
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-_PACKAGE = "onnxcam.methods"
 _METHODS = "onnxcam.methods.formulas"
 _WRAPPERS = "onnxcam.methods.wrappers"
 
@@ -23,33 +21,17 @@ _WRAPPERS = "onnxcam.methods.wrappers"
 @cache
 def methods() -> MappingProxyType[str, type[Method]]:
     """Return every method class by name, in alphabetical order."""
-    return MappingProxyType({name: cls for name, cls in _read(_METHODS).items() if cls.kind == "method"})
+    return MappingProxyType({name: cls for name, cls in _classes(_METHODS).items() if cls.kind == "method"})
 
 
 @cache
 def wrappers() -> MappingProxyType[str, type[Method]]:
     """Return every wrapper class by name, in alphabetical order."""
-    return MappingProxyType({name: cls for name, cls in _read(_METHODS, _WRAPPERS).items() if cls.kind == "wrapper"})
+    return MappingProxyType({name: cls for name, cls in _classes(_METHODS, _WRAPPERS).items() if cls.kind == "wrapper"})
 
 
-def _read(*packages: str) -> dict[str, type[Method]]:
-    """Return the classes of all modules of these packages by name."""
-    for package in packages:
-        for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
-            importlib.import_module(f"{package}.{module.name}")
-    found: dict[str, type[Method]] = {}
-    for cls in _concrete(Method):  # type: ignore[type-abstract]
-        if cls.name in found:
-            raise RuntimeError(f"two methods are named {cls.name}: {found[cls.name]} and {cls}")
-        found[cls.name] = cls
-    return dict(sorted(found.items()))
-
-
-def _concrete(cls: type[Method]) -> Iterator[type[Method]]:
-    for child in cls.__subclasses__():
-        if child.__module__.startswith(f"{_PACKAGE}.") and not getattr(child, "__abstractmethods__", None):
-            yield child
-        yield from _concrete(child)
+def _classes(*packages: str) -> Mapping[str, type[Method]]:
+    return find_classes(Method, "method", *packages)  # type: ignore[type-abstract]
 
 
 def method(name: str | Method, **options: Any) -> Method:

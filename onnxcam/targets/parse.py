@@ -1,81 +1,115 @@
-"""Targets as people write them."""
+"""Targets from text: the first form that matches reads it, the registry knows all forms."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from onnxcam.errors import NameNotFoundError, TargetError
 from onnxcam.images import read_image
-from onnxcam.targets.batch import class_index
-from onnxcam.targets.kinds import Box, Class, Difference, Target
+from onnxcam.targets.base import Target
+from onnxcam.targets.classes import class_index
+from onnxcam.targets.registry import forms, list_forms
 
-FORMS = "INDEX | LABEL | predicted | top:K | A-B | box:I[:VALUE] | mask:FILE:CLASS"
-
-_KINDS = ("top", "box", "mask")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,1000}")
+_BRIGHT = 127  # of 255: a pixel above it belongs to a mask's region
+
+
+@dataclass(frozen=True)
+class TargetText:
+    """A text that names targets, as the parser of a form gets it.
+
+    Attributes:
+        whole: all of it.
+        argument: what follows the keyword and its colon; empty for a form without.
+        labels: names of the classes, None if there are none.
+    """
+
+    whole: str
+    argument: str
+    labels: Sequence[str] | None
+
+    def is_integer(self, part: str) -> bool:
+        """Whether a part of the text is an integer, which is then a class index and never a label."""
+        return _INTEGER.fullmatch(part) is not None
+
+    def class_index(self, part: str) -> int:
+        """Return the class that a part of the text names by index or label.
+
+        Raises:
+            TargetError: no class can have that index, or there are no labels.
+            NameNotFoundError: no such label.
+        """
+        return class_index(int(part) if self.is_integer(part) else part, self.labels)
+
+    def find_class(self, part: str) -> int | None:
+        """Return the class that a part of the text names by index or label, None if it names none."""
+        try:
+            return self.class_index(part)
+        except (NameNotFoundError, TargetError):
+            return None
+
+    def number(self, part: str, least: int = 0, most: int = 999_999_999) -> int:
+        """Return a part of the text as an integer.
+
+        Raises:
+            TargetError: it is none, or outside of ``least`` to ``most``.
+        """
+        if not part.isdecimal() or len(part) > 9 or not least <= int(part) <= most:
+            raise TargetError(
+                f"'{part}' in the target '{self.whole}' is no integer from {least} to {most}; "
+                f"the forms are {list_forms()}"
+            )
+        return int(part)
+
+    def mask(self, file: str) -> npt.NDArray[np.bool_]:
+        """Return the bright region ``[H, W]`` of an image file.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        return np.asarray(np.asarray(read_image(Path(file)).convert("L")) > _BRIGHT)
 
 
 def parse_targets(text: str, labels: Sequence[str] | None) -> list[Target]:
-    """Return the targets that a text names; only ``top:K`` names more than one.
+    """Return the targets that a text names, in one of the forms that ``onnxcam.targets.registry.forms`` lists.
 
     Args:
-        text: ``predicted``, a class index or label, ``top:3`` (each of the three predicted classes), ``3-5`` or
-            ``cat-dog`` (the first class less the second), ``box:12`` (the best score of a detection), ``box:12:5`` (one
-            of its numbers), ``mask:FILE.png:15`` (a class over the bright places of a picture of what the model sees).
+        text: for instance ``predicted``, ``3``, ``tabby``, ``top:3``, ``3-5``, ``box:12``.
         labels: names of the classes.
 
     Raises:
-        TargetError: the text is none of these, or there is no such class.
+        TargetError: the text has none of the forms, or there is no such class.
         NameNotFoundError: no such label.
         ImageError: the mask cannot be read.
     """
-    if text == "predicted":
-        return [Class()]
-    kind, mark, rest = text.partition(":")
-    if kind in _KINDS and mark and not rest:
-        raise TargetError(f"target '{text}' is not whole; the forms are {FORMS}")
-    if kind == "top" and rest:
-        return [Class(rank=rank) for rank in range(_number(rest, text, least=1))]
-    if kind == "box" and rest:
-        numbers = [_number(part, text) for part in rest.split(":")]
-        if len(numbers) > 2:
-            raise TargetError(f"target '{text}' has too many parts; write box:INDEX or box:INDEX:VALUE")
-        return [Box(*numbers)]
-    if kind == "mask" and rest:
-        file, _, name = rest.rpartition(":")
-        if not file:
-            raise TargetError(f"target '{text}' names no class; write mask:FILE:CLASS")
-        return [Class(_class(name, labels), np.asarray(read_image(Path(file)).convert("L")) > 127)]
-    return [_class_or_difference(text, labels)]
-
-
-def _class_or_difference(text: str, labels: Sequence[str] | None) -> Target:
-    """A label may hold a dash, so what is a class as it stands is one."""
-    if _INTEGER.fullmatch(text):
-        return Class(class_index(int(text), labels))
+    keyword, colon, argument = text.partition(":")
+    for form in forms():
+        if form.keyword and form.keyword == keyword and form.takes_argument == bool(colon):
+            if colon and not argument:
+                raise TargetError(f"target '{text}' is incomplete; the forms are {list_forms()}")
+            return form.parse(TargetText(text, argument, labels)) or []
     if not text.strip():
-        raise TargetError(f"a target is empty; the forms are {FORMS}")
-    splits = [(text[:at], text[at + 1 :]) for at, letter in enumerate(text) if letter == "-" and 0 < at < len(text) - 1]
-    try:
-        return Class(class_index(text, labels))
-    except (NameNotFoundError, TargetError):
-        for positive, negative in splits:
-            try:
-                return Difference(_class(positive, labels), (_class(negative, labels),))
-            except (NameNotFoundError, TargetError):
-                continue
-        raise
+        raise TargetError(f"a target is empty; the forms are {list_forms()}")
+    return _without_keyword(TargetText(text, "", labels))
 
 
-def _class(text: str, labels: Sequence[str] | None) -> int:
-    return class_index(int(text) if _INTEGER.fullmatch(text) else text, labels)
-
-
-def _number(text: str, whole: str, least: int = 0) -> int:
-    if not text.isdecimal() or len(text) > 9 or int(text) < least:
-        raise TargetError(f"'{text}' in the target '{whole}' is no number from {least} on; the forms are {FORMS}")
-    return int(text)
+def _without_keyword(text: TargetText) -> list[Target]:
+    """Return what the first form without a keyword makes of a text; the first error counts if none matches."""
+    first_error: NameNotFoundError | TargetError | None = None
+    for form in forms():
+        if form.keyword:
+            continue
+        try:
+            found = form.parse(text)
+        except (NameNotFoundError, TargetError) as error:
+            first_error = first_error or error
+        else:
+            if found is not None:
+                return found
+    raise first_error or TargetError(f"target '{text.whole}' has none of the forms {list_forms()}")

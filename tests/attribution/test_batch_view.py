@@ -21,7 +21,7 @@ from onnxcam.graph.analysis.layers import candidates
 from onnxcam.methods.base import Method
 from onnxcam.methods.formulas.full_grad import contributions
 from onnxcam.network.feeds import check_feeds
-from onnxcam.targets.batch import resolve_targets, spread
+from onnxcam.targets.batch import flatten_targets, resolve_targets
 from tests.helpers.method_samples import VIEWED
 from tests.helpers.models import classifier, floats, model
 from tests.networks.small import Network
@@ -62,7 +62,7 @@ def _views(name: str, folder: Path, **options: Any) -> tuple[BatchView, Any]:
 
 def _ask(explainer: onnxcam.Explainer, name: str, folder: Path) -> tuple[BatchView, Any]:
     network = _file(name, folder)[1]
-    targets, samples = spread(list(network.targets), len(network.x))
+    targets, samples = flatten_targets(list(network.targets), len(network.x))
     chosen = resolve_targets(targets, len(samples), explainer.network.score, None)
     feeds = check_feeds(explainer.network, network.x.astype(np.float32))
     return view_batch(explainer._setting, feeds, chosen, samples), network.view()

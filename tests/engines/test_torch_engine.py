@@ -17,7 +17,7 @@ from onnxcam.engines.onnx_engine import Engine
 from onnxcam.engines.torch_engine import TorchEngine
 from onnxcam.errors import InputError, ProviderError, UnsupportedError
 from onnxcam.network.network import random_inputs, read_network
-from onnxcam.targets.kinds import Box, Difference
+from onnxcam.targets import Box, Difference
 from tests.helpers.models import classifier, floats, model
 from tests.helpers.shared import shared_path
 

@@ -11,9 +11,9 @@ import onnxcam
 from onnxcam.errors import NameNotFoundError, TargetError
 from onnxcam.graph.analysis.score import Score
 from onnxcam.methods.formulas.gradient import Gradient
-from onnxcam.targets.batch import by_class
-from onnxcam.targets.kinds import Box, Class, Cotangent, Difference, Target
+from onnxcam.targets import Box, Class, Cotangent, Difference, Target
 from onnxcam.targets.parse import parse_targets
+from onnxcam.targets.scores import scores_by_class
 from tests.helpers.models import classifier, floats, model
 
 CLASSES = Score("y", None, ("n", 5), ())
@@ -90,7 +90,7 @@ def test_boxes_along_the_last_axis() -> None:
         found, box = target.resolve(scores.T, turned)
         assert box == index
         np.testing.assert_array_equal(found, cotangent.T)
-    np.testing.assert_array_equal(by_class(scores.T[None], turned), by_class(scores[None], BOXES))
+    np.testing.assert_array_equal(scores_by_class(scores.T[None], turned), scores_by_class(scores[None], BOXES))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from onnxcam.cli.output import note, print_json
 from onnxcam.cli.photographs import batches, list_images
 from onnxcam.cli.reporter import Reporter
 from onnxcam.errors import ImageError, ModelError, OutOfMemoryError, ProviderError
+from onnxcam.targets.registry import explain_forms
 
 if TYPE_CHECKING:
     from onnxcam.explainer import Explainer
@@ -41,8 +42,7 @@ if TYPE_CHECKING:
     metavar="TARGET",
     default="predicted",
     show_default=True,
-    help="What to explain: a class by INDEX or LABEL, top:K for each of the best, A-B for a difference, "
-    "box:I[:VALUE] of a detection, mask:FILE:CLASS over a region.",
+    help=f"What to explain: {explain_forms()}.",
 )
 @options.photographs
 @click.option(

@@ -12,7 +12,7 @@ from onnxcam.graph.analysis.score import find_score
 from onnxcam.graph.io.load import load
 from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.methods.formulas.gradient import Gradient
-from onnxcam.targets.kinds import Box
+from onnxcam.targets import Box
 from tests.helpers.models import floats, model
 
 # A head of seven values at each of 4 x 4 and 2 x 2 places: two scales joined, coordinates computed from offsets.

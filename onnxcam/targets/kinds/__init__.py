@@ -1,0 +1,1 @@
+"""The kinds of targets, one module each; ``onnxcam.targets.registry`` finds them."""
