@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -15,17 +16,14 @@ from PIL import Image
 from onnxcam.arrays import sigmoid, softmax
 from onnxcam.errors import InputError
 from onnxcam.images import Frame, label_of
-from onnxcam.report import caption, colourise, display_size, for_display, grid, overlay
-from onnxcam.report.files import make_folder, plain, slug
-from onnxcam.report.saving import FORMAT, Saved, Writer
+from onnxcam.report import caption, grid, picture
+from onnxcam.report.files import plain, slug
+from onnxcam.report.format import ImageReport
+from onnxcam.report.record import SCHEMA
+from onnxcam.report.saving import Saved, Writer
 
+# A notebook shows at most so many images of a batch.
 _SHEET = 16
-# A signal is drawn this many times wider than high.
-_STRIP = 8
-# Maps of so many places are drawn full from this quantile on, unless it is next to nothing.
-_MANY = 28 * 28
-_BRIGHT = 0.99
-_DARK = 0.05
 
 
 class Prediction(NamedTuple):
@@ -158,24 +156,13 @@ class Explanation:
             captioned: whether to write the explained class and its probability or score below.
         """
         one = self[index]
-        picture = one._picture()
+        photo = one.photos[0] if one.photos else None
+        drawn = picture(one.maps[0], one.raw[0].size, photo, one.frames[0] if one.frames else None)
         if not captioned:
-            return picture
+            return drawn
         target = one.explained[0]
         value = f"{target.value:.1%}" if self.activation else f"score {target.value:.3g}"
-        return caption(picture, target.label.split(",")[0], f"{_title(self.method)}  {value}")
-
-    def _picture(self) -> Image.Image:
-        map = _in_a_plane(self.maps[0])
-        size = (map.shape[1], map.shape[0])
-        if self.raw[0].size >= _MANY:
-            # Of so many places a few outliers would leave all others too dark to see.
-            map = np.clip(map / max(float(np.quantile(map, _BRIGHT)), _DARK), 0, 1)
-        if not self.photos or self.maps[0].ndim != 2:
-            return Image.fromarray(colourise(map)).resize(display_size(size), Image.Resampling.BILINEAR)
-        photo = for_display(self.photos[0])
-        frame = self.frames[0] if self.frames else Frame.whole(self.photos[0].size, size)
-        return overlay(photo, frame.place(map, photo.size, outside=np.nan))
+        return caption(drawn, target.label.split(",")[0], f"{_title(self.method)}  {value}")
 
     def _repr_png_(self) -> bytes | None:
         """Notebooks show this."""
@@ -190,7 +177,7 @@ class Explanation:
         """Return what is needed to repeat the explanation of one image, in terms of JSON; NaN becomes None."""
         one = self[index]
         found: dict[str, Any] = {
-            "format": FORMAT,
+            "format": SCHEMA,
             "source": one.names[0] if one.names else None,
             "method": one.method,
             "layer": one.layer,
@@ -206,31 +193,44 @@ class Explanation:
         }
         return dict(plain(found))
 
-    def save(self, folder: str | Path, stem: str | None = None) -> list[Saved]:
-        """Write an overlay (PNG), the raw map (NPY), a record (JSON) and, if there is one, the film for every image.
+    def save(
+        self, folder: str | Path, stem: str | None = None, formats: Sequence[str] | str | None = None
+    ) -> list[Saved]:
+        """Write files for every image: by default an overlay (PNG), the raw map (NPY), and the record (JSON).
 
         Names are made of the image's, the method's and the class's. The same explanation saved again replaces its
         files; another one of an equal name (two photographs ``a/cat.jpg`` and ``b/cat.jpg``, another layer) gets a
-        number behind it, and so does one whose name belongs to files that are not onnxcam's.
+        number after it, and so does one whose name belongs to files that are not onnxcam's.
 
         Args:
             folder: where to; made if it is missing.
             stem: file name without suffix to use instead, numbered where there are several images. It replaces whatever
                 explanation has that name.
+            formats: names of the formats to write, such as ``["overlay", "raw"]``; the record is written in any case.
+                Default: the default ones that apply, so the film too where there is one.
 
         Returns:
-            The paths of every image.
+            The paths of every image, by format.
 
         Raises:
-            InputError: the folder cannot be made or written.
+            NameNotFoundError: there is no such format.
+            InputError: the folder cannot be made or written, or a format does not apply.
         """
-        writer = Writer(make_folder(folder), replace=stem is not None)
-        return [
-            writer.save(
-                self._stem(i, stem), self.overlay(i), self.raw[i], self.record(i), self.films[i] if self.films else None
-            )
-            for i in range(len(self))
-        ]
+        names = [formats] if isinstance(formats, str) else formats
+        writer = Writer(folder, names, replace=stem is not None)
+        return [writer.save(self._stem(index, stem), self._report(index)) for index in range(len(self))]
+
+    def _report(self, index: int) -> ImageReport:
+        """Return what formats may write of one image."""
+        return ImageReport(
+            map=self.maps[index],
+            raw=self.raw[index],
+            scores=self.scores[index],
+            record=self.record(index),
+            overlay=partial(self.overlay, index),
+            photo=self.photos[index] if self.photos else None,
+            film=self.films[index] if self.films else None,
+        )
 
     def _stem(self, index: int, stem: str | None) -> str:
         if stem is not None:
@@ -247,10 +247,3 @@ def _title(method: Mapping[str, Any]) -> str:
     while isinstance(method := method.get("method", {}), Mapping) and method:
         names.append(str(method.get("name", "")))
     return "-".join(name for name in reversed(names) if name)
-
-
-def _in_a_plane(map: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a map to draw: a signal's as a strip, the middle slice of a volume's."""
-    if map.ndim == 1:
-        return np.tile(map, (max(len(map) // _STRIP, 1), 1))
-    return map[len(map) // 2] if map.ndim == 3 else map

@@ -102,12 +102,12 @@ class Reporter:
 
 
 def line(one: Explanation, saved: Saved) -> str:
-    """Return what one image's line says: the top prediction, the explained class if it is another, the overlay."""
+    """Return what one image's line says: the top prediction, the explained class if another, the file to look at."""
     best, explained = one.top(1)[0][0], one.explained[0]
     told = _value(best, one)
     if explained.class_index != best.class_index:
         told += f", explained: {_value(explained, one)}"
-    return f"{_name(one)}: {told} -> {saved.film or saved.overlay}"
+    return f"{_name(one)}: {told} -> {saved.main}"
 
 
 def _name(one: Explanation) -> str:

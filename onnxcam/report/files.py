@@ -72,3 +72,15 @@ def write(path: Path, content: Callable[[BinaryIO], object]) -> Path:
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); choose another folder") from None
     return path
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        InputError: the system forbids it.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be removed ({error.strerror}); choose another folder or name") from None

@@ -1,125 +1,128 @@
-"""One explanation as files that belong together and take nobody else's place."""
+"""The explanation of one image as files that belong together and replace no others."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
+from typing import Any
 
 from onnxcam.errors import InputError
-from onnxcam.report.files import plain, slug, to_json, write
+from onnxcam.report.files import make_folder, remove, slug, write
+from onnxcam.report.format import Format, ImageReport
+from onnxcam.report.record import read_record, same_explanation
+from onnxcam.report.registry import find_formats, formats
 
-FORMAT = "onnxcam-explanation-1"
-
-# Two records that agree in these tell of the same explanation, whatever machine made it.
-_IDENTITY = ("source", "method", "layer", "score")
-_PLAIN = re.compile(r"class \d+|predicted class of rank \d+")
-_PROVENANCE = ("sha256", "preprocessing")
+# Written always, and last: where it stands, the files that it lists are whole and belong to its explanation.
+_RECORD = "record"
 
 
-class Saved(NamedTuple):
-    """The files of one image.
+@dataclass(frozen=True)
+class Saved:
+    """The files of one image. Each format is an attribute too: ``saved.overlay``, None where it was not written.
 
     Attributes:
-        overlay: the picture (PNG).
-        raw: the signed map at the layer's size (NPY).
-        record: what is needed to repeat it (JSON).
-        film: the strip from coarse to fine (PNG), if there is one.
+        paths: by the name of the format.
     """
 
-    overlay: Path
-    raw: Path
-    record: Path
-    film: Path | None = None
+    paths: Mapping[str, Path]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in formats():
+            return self.paths.get(name)
+        raise AttributeError(f"files of an explanation have no '{name}'; the formats are {', '.join(formats())}")
 
     @property
-    def paths(self) -> dict[str, Path]:
-        """Those that there are."""
-        return {name: path for name, path in self._asdict().items() if path is not None}
+    def main(self) -> Path:
+        """The file to look at first: that of the format with the highest rank."""
+        return self.paths[max(self.paths, key=lambda name: formats()[name].rank)]
 
 
 class Writer:
     """Writes explanations into one folder.
 
     Args:
-        folder: where to; it exists.
+        folder: where to; made if it is missing.
+        names: the formats to write. Default: the default ones that apply to the explanation.
         replace: whether any explanation of the same name may be replaced, or only an earlier copy of the same one.
+
+    Raises:
+        NameNotFoundError: there is no such format.
+        InputError: the folder cannot be made.
     """
 
-    def __init__(self, folder: Path, replace: bool = False) -> None:
-        self._folder = folder
+    def __init__(self, folder: str | Path, names: Sequence[str] | None = None, replace: bool = False) -> None:
+        self._wanted = None if names is None else find_formats(names)
+        self._folder = make_folder(folder)
         self._replace = replace
         self._taken: set[str] = set()
 
-    def save(
-        self,
-        stem: str,
-        picture: Image.Image,
-        raw: npt.NDArray[Any],
-        record: Mapping[str, Any],
-        film: Image.Image | None = None,
-    ) -> Saved:
+    def save(self, stem: str, report: ImageReport) -> Saved:
         """Write the files under the first free name that begins with the stem.
 
         Raises:
-            InputError: the stem is not a file name, or the folder cannot be written.
+            InputError: the stem is not a file name, a format does not apply, or the folder cannot be written.
         """
         if stem != Path(stem).name or not stem.strip(". "):
             raise InputError(
                 f"'{stem}' cannot be a file name; give one without folders, such as '{slug(stem) or 'map'}'"
             )
-        saved = self._free(stem, record, film is not None)
-        files = {name: path.name for name, path in saved.paths.items() if name != "record"}
-        write(saved.overlay, lambda file: picture.save(file, "PNG"))
-        write(saved.raw, lambda file: np.save(file, raw, allow_pickle=False))
-        if film is not None and saved.film is not None:
-            write(saved.film, lambda file: film.save(file, "PNG"))
-        # The record comes last: where it stands, the others do.
-        write(saved.record, lambda file: file.write(to_json({**record, "files": files}).encode()))
-        return saved
+        chosen = self._formats(report)
+        name, earlier = self._free(stem, chosen, report.record)
+        paths = self._paths(name, chosen)
+        left = self._earlier_files(name, earlier)
+        files = {each: path.name for each, path in paths.items() if each != _RECORD}
+        same = earlier is not None and same_explanation(earlier, report.record)
+        if same:  # what an earlier call wrote in other formats shows this explanation still
+            files = {each: path.name for each, path in left.items()} | files
+        report = replace(report, record={**report.record, "files": files})
+        for each in chosen:
+            write(paths[each.name], partial(each.write, report))
+        for path in [] if same else left.values():
+            if path not in paths.values():
+                remove(path)
+        return Saved(paths)
 
-    def _free(self, stem: str, record: Mapping[str, Any], film: bool) -> Saved:
+    def _formats(self, report: ImageReport) -> list[Format]:
+        """Return the formats to write for one image, the record last."""
+        if self._wanted is None:
+            chosen = [each for each in formats().values() if each.default and not each.missing(report)]
+        else:
+            chosen = self._wanted
+            for each in chosen:
+                if missing := each.missing(report):
+                    raise InputError(f"format {each.name} needs {missing}")
+        return [*(each for each in chosen if each.name != _RECORD), formats()[_RECORD]]
+
+    def _paths(self, name: str, chosen: Sequence[Format]) -> dict[str, Path]:
+        return {each.name: self._folder / f"{name}{each.suffix}" for each in chosen}
+
+    def _free(
+        self, stem: str, chosen: Sequence[Format], record: Mapping[str, Any]
+    ) -> tuple[str, Mapping[str, Any] | None]:
+        """Return the first name to write under, and the record of the explanation that it replaces, if any."""
         for number in itertools.count(1):
             name = stem if number == 1 else f"{stem}-{number}"
-            ends = (".png", ".npy", ".json", *(["-film.png"] if film else []))
-            saved = Saved(*(self._folder / f"{name}{end}" for end in ends))
             # Some file systems take Cat and cat for one name.
-            if name.casefold() not in self._taken and self._may_take(saved, record):
+            if name.casefold() in self._taken:
+                continue
+            paths = self._paths(name, chosen)
+            earlier = read_record(paths[_RECORD])
+            if earlier is not None and not (self._replace or same_explanation(earlier, record)):
+                continue
+            own = {paths[_RECORD]} if earlier is not None else set()
+            own.update(self._earlier_files(name, earlier).values())
+            if all(path in own for path in paths.values() if path.exists()):
                 self._taken.add(name.casefold())
-                return saved
+                return name, earlier
         raise AssertionError("unreachable: numbers do not end")
 
-    def _may_take(self, saved: Saved, record: Mapping[str, Any]) -> bool:
-        if not any(path.exists() for path in saved.paths.values()):
-            return True
-        earlier = _read(saved.record)
-        return earlier is not None and (self._replace or _identity(earlier) == _identity(record))
-
-
-def _read(path: Path) -> Mapping[str, Any] | None:
-    """Return an earlier record, or None where the file is something else."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) and found.get("format") == FORMAT else None
-
-
-def _identity(record: Mapping[str, Any]) -> object:
-    target, provenance = record.get("target") or {}, record.get("provenance") or {}
-    return plain(
-        [
-            *(record.get(key) for key in _IDENTITY),
-            target.get("class_index"),
-            # The predicted class and the same class by name make one map.
-            None if _PLAIN.fullmatch(str(target.get("asked"))) else target.get("asked"),
-            *(provenance.get(key) for key in _PROVENANCE),
-        ]
-    )
+    def _earlier_files(self, name: str, earlier: Mapping[str, Any] | None) -> dict[str, Path]:
+        """Return the files that are there and that an earlier record of that name lists, by format."""
+        listed = earlier.get("files") if earlier is not None else None
+        if not isinstance(listed, Mapping):
+            return {}
+        paths = self._paths(name, list(formats().values()))
+        return {each: path for each, path in paths.items() if listed.get(each) == path.name and path.exists()}

@@ -154,14 +154,14 @@ def test_on_a_terminal(place: Path) -> None:
     subprocess.run(command, stdin=writer, stdout=writer, stderr=writer, check=True, timeout=60)
     os.close(writer)
     shown = b""
-    while b"overlays in" not in shown:
+    while b"explanations in" not in shown:
         shown += os.read(reader, 65536)
     os.close(reader)
     lines = [line.rpartition("\r\033[2K")[2] for line in shown.decode().split("\r\n")]
     assert NOTE.rstrip() in lines
     assert "photos/a.png: red 78.7% -> onnxcam-out/a-hires-cam-red.png" in lines
     assert "photos/b.png: blue 78.7% -> onnxcam-out/b-hires-cam-blue.png" in lines
-    assert "2 overlays in onnxcam-out/" in lines
+    assert "2 explanations in onnxcam-out/" in lines
     assert "1/2" in shown.decode()
 
 

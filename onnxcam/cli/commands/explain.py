@@ -51,7 +51,15 @@ if TYPE_CHECKING:
     metavar="DIR",
     default="onnxcam-out",
     show_default=True,
-    help="Where overlays (PNG), raw maps (NPY) and records (JSON) go.",
+    help="Folder for the files.",
+)
+@click.option(
+    "--format",
+    "formats",
+    metavar="NAME",
+    multiple=True,
+    help="File to write for each image, such as raw or overlay; may be repeated. The record is written in any case."
+    "  [default: all that onnxcam docs formats marks as default]",
 )
 @click.option("--film", is_flag=True, help="Also draw each image's maps of every size, coarse to fine, in one strip.")
 @click.option(
@@ -70,6 +78,7 @@ def command(
     demo: bool,
     target: str,
     out: str,
+    formats: tuple[str, ...],
     film: bool,
     inputs: tuple[str, ...],
     as_json: bool,
@@ -82,8 +91,12 @@ def command(
     nonsense, the preprocessing is wrong, and so is the map.
     """
     from onnxcam.report.files import make_folder
+    from onnxcam.report.registry import find_formats
     from onnxcam.targets.parse import parse_targets
 
+    find_formats(formats)
+    if formats and film:
+        formats = (*formats, "film")
     beside_files = split_inputs(inputs)
     model, images = _demo(model, images) if demo else _given(model, images)
     teller = Reporter(as_json, quiet)
@@ -98,7 +111,7 @@ def command(
                 explanation = explainer.explain(
                     batch,
                     [targets] * len(batch),
-                    film=film,
+                    film=film or "film" in formats,
                     inputs=beside.of([photograph.name for photograph in batch]),
                 )
             except ProviderError as error:
@@ -115,11 +128,11 @@ def command(
                 teller.advance()
                 for row in range(image * len(targets), (image + 1) * len(targets)):
                     one = explanation[row]
-                    teller.tell(one, one.save(out)[0])
+                    teller.tell(one, one.save(out, formats=formats or None)[0])
     if as_json:
         print_json(teller.document(explainer))
     elif teller.records and sys.stdout.isatty() and not quiet:
-        click.echo(f"{len(teller.records)} overlays in {out}{_slash(out)}", err=True)
+        click.echo(f"{len(teller.records)} explanations in {out}{_slash(out)}", err=True)
     return ImageError.exit_code if teller.errors else 0
 
 

@@ -1,0 +1,1 @@
+"""One module for each file that can be written for an image; each declares one ``format``."""
