@@ -26,7 +26,7 @@ from onnxcam.explanation import Explanation
 from onnxcam.graph.analysis.axes import channels_first
 from onnxcam.graph.analysis.inputs import ModelInput, image_input
 from onnxcam.graph.analysis.layers import Layer
-from onnxcam.graph.io.load import ModelSource
+from onnxcam.graph.io.model_file import ModelSource
 from onnxcam.images import (
     ImageInput,
     ImageSource,

@@ -21,7 +21,7 @@ from onnxcam.autodiff.registry import Table
 from onnxcam.graph.analysis.axes import channels_first
 from onnxcam.graph.analysis.inputs import ModelInput
 from onnxcam.graph.analysis.values import expose
-from onnxcam.graph.passes.canonicalize import infer_shapes
+from onnxcam.graph.passes.infer_shapes import InferShapes
 from onnxcam.methods.support.sampling import noisy
 from onnxcam.methods.view import NetworkView
 from onnxcam.network.network import open_session
@@ -111,4 +111,4 @@ def rounded(model: ir.Model) -> ir.Model:
             value.name = f"rounded/{index}/{position}"
         model.graph.insert_before(node, [down, up])
         node.replace_input_with(0, up.outputs[0])
-    return infer_shapes(model)
+    return InferShapes()(model).model

@@ -9,7 +9,7 @@ import onnx
 
 from onnxcam.autodiff.registry import Rule, gradient_table, refusals, zero_gradients
 from onnxcam.graph.analysis.quantization import MICROSOFT
-from onnxcam.graph.passes.expand_fused import expansions
+from onnxcam.graph.passes.expansions.registry import expansions
 
 How: TypeAlias = Literal["rule", "definition", "expansion", "no gradient", "refused"]
 

@@ -19,7 +19,8 @@ from onnxcam.errors import ModelError
 from onnxcam.graph.analysis.dtypes import FLOATS
 from onnxcam.graph.analysis.values import expose, find_value
 from onnxcam.graph.passes.cut import Cut, cut
-from onnxcam.graph.passes.float64 import settled, to_double
+from onnxcam.graph.passes.fix_inputs import FixInputs
+from onnxcam.graph.passes.float64 import ToFloat64
 from onnxcam.network.network import Network, open_session
 from onnxcam.runtime.providers import CPU, Provider
 from onnxcam.runtime.session import Session
@@ -218,7 +219,7 @@ def _scores(session: Session, given: Mapping[str, Tensor], score: str) -> Tensor
 def _double_head(parts: Cut, given: Mapping[str, Tensor], network: Network) -> Session | None:
     """Return the head in float64, or None where onnxruntime has not all kernels for it."""
     try:
-        model = written_for_doubles(to_double(settled(parts.head, given)))
+        model = written_for_doubles(ToFloat64()(FixInputs(given)(parts.head)).model)
         return open_session(model, [CPU], folder=network.folder)
     except ModelError:
         return None

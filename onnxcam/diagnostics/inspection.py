@@ -12,7 +12,8 @@ from onnxcam.graph.analysis.batch import batch_size
 from onnxcam.graph.analysis.inputs import model_inputs
 from onnxcam.graph.analysis.layers import Layer, candidates
 from onnxcam.graph.analysis.score import Score
-from onnxcam.graph.io.load import ModelFile, ModelSource, load
+from onnxcam.graph.io.load import load
+from onnxcam.graph.io.model_file import ModelFile, ModelSource
 from onnxcam.graph.io.signature import DeclaredValue, declared_inputs, declared_outputs
 from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.network.network import Network, open_session, read_network

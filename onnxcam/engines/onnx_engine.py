@@ -14,8 +14,8 @@ from onnxcam.autodiff.differentiate import Seed, add_gradients, gradient_name
 from onnxcam.autodiff.registry import Table
 from onnxcam.autodiff.seed import CLASS_INDEX, COTANGENT
 from onnxcam.graph.analysis.values import expose
+from onnxcam.graph.io.model_file import Model
 from onnxcam.graph.io.serialize import bytes_per_sample
-from onnxcam.graph.passes.canonicalize import Model
 from onnxcam.network.network import Network, open_session
 from onnxcam.relevance.fused import RELEVANCE, START, FusedRelevance, add_relevance
 from onnxcam.runtime.providers import Provider

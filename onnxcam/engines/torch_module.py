@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxcam.errors import InputError, ProviderError, UnsupportedError
-from onnxcam.graph.analysis.values import constants_as_weights
-from onnxcam.graph.io.load import ModelFile
+from onnxcam.graph.io.model_file import ModelFile
 from onnxcam.graph.io.serialize import to_proto
+from onnxcam.graph.passes.lift_constants import LiftConstants
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
@@ -106,7 +106,7 @@ def convert(file: ModelFile) -> TorchModule:
             f"onnx2torch does not convert {', '.join(missing)}; use engine='onnx', or another opset of the file"
         )
     try:
-        proto = to_proto(constants_as_weights(file.ir))
+        proto = to_proto(LiftConstants()(file.ir.clone()).model)
         module = onnx2torch.convert(proto, attach_onnx_mapping=True).eval()
     except Exception as error:  # converters raise what they like
         raise UnsupportedError(f"onnx2torch does not convert the file: {_line(error)}; use engine='onnx'") from error

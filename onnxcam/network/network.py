@@ -17,10 +17,11 @@ from onnxcam.graph.analysis.batch import batch_size, mixes_samples
 from onnxcam.graph.analysis.inputs import ModelInput, model_inputs
 from onnxcam.graph.analysis.score import Score, find_score
 from onnxcam.graph.analysis.values import expose, find_value
-from onnxcam.graph.io.load import ModelFile, ModelSource, load
+from onnxcam.graph.io.load import load
+from onnxcam.graph.io.model_file import Model, ModelFile, ModelSource
 from onnxcam.graph.io.serialize import to_parts
-from onnxcam.graph.passes.canonicalize import Model, canonicalize
-from onnxcam.graph.passes.open_batch import open_batch
+from onnxcam.graph.passes.canonicalize import canonicalize
+from onnxcam.graph.passes.open_batch import OpenBatch
 from onnxcam.graph.passes.score_batch_axis import score_of_open_batch, with_samples_first
 from onnxcam.runtime.providers import CPU, Provider
 from onnxcam.runtime.session import Session
@@ -122,7 +123,7 @@ def read_network(source: ModelSource, score: str | None = None, samples_first: b
         # The inputs are open, but something on the way, a Reshape for instance, has a number built in.
         size = found.shape[0]
     if size == 1:
-        opened = open_batch(model)
+        opened = OpenBatch()(model).model
         if _samples_stay_apart(model, opened, found.name, file):
             return Network(file, opened, score_of_open_batch(found, opened.graph), None)
     return Network(file, model, found, size)

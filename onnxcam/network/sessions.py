@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from onnxcam.graph.io.model_file import Model
 from onnxcam.graph.io.serialize import bytes_per_sample
-from onnxcam.graph.passes.canonicalize import Model
 from onnxcam.network.network import Network, open_session
 from onnxcam.runtime.providers import Provider
 from onnxcam.runtime.session import Session

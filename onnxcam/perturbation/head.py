@@ -15,7 +15,7 @@ from onnxcam.autodiff.seed import COTANGENT
 from onnxcam.errors import DependencyError
 from onnxcam.graph.analysis.batch import with_samples
 from onnxcam.graph.analysis.values import data_inputs, expose
-from onnxcam.graph.passes.canonicalize import Model
+from onnxcam.graph.io.model_file import Model
 from onnxcam.graph.passes.cut import Cut, cut
 from onnxcam.network.network import Network
 from onnxcam.network.sessions import RunOptions, in_pieces

@@ -7,7 +7,7 @@ import onnx_ir as ir
 from onnxcam.autodiff.differentiate import add_gradients, gradient_name
 from onnxcam.autodiff.seed import COTANGENT
 from onnxcam.graph.analysis.values import data_inputs, expose
-from onnxcam.graph.passes.canonicalize import infer_shapes
+from onnxcam.graph.passes.infer_shapes import InferShapes
 
 SCORE_COTANGENT = "score_cotangent"
 DIRECTION = COTANGENT
@@ -33,7 +33,7 @@ def curvature(model: ir.Model, score: str, layer: str) -> ir.Model:
         if output.name == gradient_name(layer):
             output.name = _GRADIENT
     # The rules write no shapes, which those of the second walk want to know.
-    first = infer_shapes(expose(once, [_GRADIENT]))
+    first = InferShapes()(expose(once, [_GRADIENT])).model
     twice = expose(add_gradients(first, _GRADIENT, [layer]), [gradient_name(layer)])
     twice.graph.outputs[0].name = PRODUCT
     return twice

@@ -18,7 +18,7 @@ from onnxcam.autodiff.node import cotangent_type
 from onnxcam.autodiff.registry import Table, gradient_table
 from onnxcam.autodiff.seed import class_seed, cotangent_seed
 from onnxcam.graph.analysis.values import expose, find_value
-from onnxcam.graph.passes.fold_batchnorm import fold_normalization
+from onnxcam.graph.passes.fold_batchnorm import FoldBatchNorm
 from onnxcam.relevance.composite import Composite
 from onnxcam.relevance.table import refuse_unlisted, relevance_table
 
@@ -52,7 +52,7 @@ def folded(model: ir.Model, keep: Sequence[str]) -> ir.Model:
 
     Rules look at the signs of weights, which a normalisation that is not folded would hide from them.
     """
-    return fold_normalization(expose(model, keep), keep=keep)
+    return FoldBatchNorm(keep)(expose(model, keep)).model
 
 
 def add_relevance(

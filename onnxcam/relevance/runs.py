@@ -11,7 +11,7 @@ import numpy.typing as npt
 from onnxcam.autodiff.differentiate import add_gradients, gradient_name
 from onnxcam.autodiff.seed import COTANGENT
 from onnxcam.graph.analysis.values import expose
-from onnxcam.graph.passes.canonicalize import Model
+from onnxcam.graph.io.model_file import Model
 from onnxcam.network.network import Network
 from onnxcam.network.sessions import RunOptions
 from onnxcam.relevance.composite import Composite

@@ -16,7 +16,7 @@ import pytest
 from onnxcam.autodiff.registry import Rule
 from onnxcam.graph.analysis.values import expose
 from onnxcam.graph.io.serialize import to_proto
-from onnxcam.graph.passes.canonicalize import MINIMUM_OPSET
+from onnxcam.graph.passes.raise_opset import MINIMUM_OPSET
 from tests.autodiff.samples import SAMPLES
 from tests.helpers.checks import Reference, assert_close, cotangent_like, differentiate
 from tests.helpers.sample import Arg, Sample

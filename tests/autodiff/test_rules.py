@@ -10,7 +10,7 @@ import pytest
 
 from onnxcam.autodiff.registry import gradient_table
 from onnxcam.errors import NoRuleError, UnsupportedError
-from onnxcam.graph.passes.canonicalize import MINIMUM_OPSET
+from onnxcam.graph.passes.raise_opset import MINIMUM_OPSET
 from tests.autodiff.samples import SAMPLES
 from tests.helpers.checks import check_float32, check_slopes, differentiate
 from tests.helpers.sample import Sample, Sizes, var

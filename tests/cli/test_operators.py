@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from onnxcam.autodiff.operators import operators
 from onnxcam.autodiff.registry import gradient_table, refusals, zero_gradients
-from onnxcam.graph.passes.expand_fused import expansions
+from onnxcam.graph.passes.expansions.registry import expansions
 from tests.autodiff.samples import SAMPLES
 from tests.helpers.commands import run
 from tests.helpers.fused_cases import CASES

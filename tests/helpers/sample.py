@@ -12,7 +12,7 @@ import onnx
 from onnx import helper
 
 from onnxcam.autodiff.registry import Rule, find_rule, gradient_table
-from onnxcam.graph.passes.canonicalize import MINIMUM_OPSET
+from onnxcam.graph.passes.raise_opset import MINIMUM_OPSET
 
 Array: TypeAlias = npt.NDArray[Any]
 Role: TypeAlias = Literal["variable", "constant", "fed", "sized"]

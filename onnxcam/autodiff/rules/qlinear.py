@@ -12,7 +12,7 @@ from onnxcam.autodiff.quantized_view import RealView, real, where_inside
 from onnxcam.autodiff.registry import Cotangents, find_rule, gradient_table, vjp
 from onnxcam.errors import UnsupportedError
 from onnxcam.graph.analysis.quantization import MICROSOFT, Plan, reading
-from onnxcam.graph.passes.canonicalize import MINIMUM_OPSET
+from onnxcam.graph.passes.raise_opset import MINIMUM_OPSET
 
 _NEW_SOFTMAX = 13  # from here on, Softmax acts on one axis
 

@@ -57,8 +57,3 @@ def expose(model: ir.Model, names: Sequence[str]) -> ir.Model:
     model.graph.outputs.clear()
     model.graph.outputs.extend(values)
     return passes.RemoveUnusedNodesPass()(model).model
-
-
-def constants_as_weights(model: ir.Model) -> ir.Model:
-    """Return a copy of the model in which what Constant nodes hold are weights."""
-    return passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model.clone()).model

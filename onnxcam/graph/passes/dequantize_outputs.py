@@ -1,4 +1,4 @@
-"""Networks that end in integers: their scores as real numbers, in the form that other networks have."""
+"""Add the real scores to networks that end in integers."""
 
 from __future__ import annotations
 
@@ -11,38 +11,45 @@ _ACTIVATIONS = {"QLinearSoftmax": "Softmax", "QLinearSigmoid": "Sigmoid"}
 _MOVES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"}
 
 
-def end_in_real_numbers(model: ir.Model) -> ir.Model:
-    """Put the real scores before every integer output: a last activation works on them, or they are quantised again.
+class DequantizeOutputs(ir.passes.InPlacePass):
+    """Put the real scores before every integer output, in the form that other networks have.
 
-    Scores stay what they are; probabilities behind a last activation may differ in their last bit.
+    A final activation on integers is written as one on real numbers; other integers are dequantised and quantised
+    again. Scores stay what they are; probabilities after a final activation may differ in their last bit.
     """
-    for output in list(model.graph.outputs):
-        producer = _ending(output) if output.dtype in QUANTIZED else None
-        if producer is None or producer.op_type == "QuantizeLinear":
-            continue
-        if producer.domain == MICROSOFT and producer.op_type in _ACTIVATIONS:
-            _take_apart(model.graph, producer)
-        elif (parameters := quantization(producer.outputs[0])) is not None:
-            _quantize_again(model.graph, producer, parameters)
-    return model
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrite what makes each integer output."""
+        modified = False
+        for output in list(model.graph.outputs):
+            producer = _producer(output) if output.dtype in QUANTIZED else None
+            if producer is None or producer.op_type == "QuantizeLinear":
+                continue
+            if producer.domain == MICROSOFT and producer.op_type in _ACTIVATIONS:
+                modified |= _expand_activation(model.graph, producer)
+            elif (parameters := quantization(producer.outputs[0])) is not None:
+                _quantize_again(model.graph, producer, parameters)
+                modified = True
+        return ir.passes.PassResult(model, modified)
 
 
-def _ending(output: ir.Value) -> ir.Node | None:
+def _producer(output: ir.Value) -> ir.Node | None:
+    """Return the node that computes an output, before what only reshapes it."""
     node = output.producer()
     while node is not None and node.domain == "" and node.op_type in _MOVES and node.inputs[0] is not None:
         node = node.inputs[0].producer()
     return node
 
 
-def _take_apart(graph: ir.Graph, node: ir.Node) -> None:
-    """DequantizeLinear, the activation, QuantizeLinear."""
+def _expand_activation(graph: ir.Graph, node: ir.Node) -> bool:
+    """Write an activation as DequantizeLinear, activation, QuantizeLinear; False for a softmax over several axes."""
     name, parameters = str(node.outputs[0].name), list(node.inputs)
     scores = node.inputs[0]
     shape = node.outputs[0].shape
     rank = None if shape is None else len(shape)
     axis = node.attributes.get_int("axis", -1)
     if node.attributes.get_int("opset", 13) < 13 and axis not in (-1, (rank or 0) - 1):
-        return
+        return False
     real = _node("DequantizeLinear", [scores, *parameters[1:3]], f"{name}/scores", ir.DataType.FLOAT, shape)
     attributes = [ir.AttrInt64("axis", axis)] if node.op_type == "QLinearSoftmax" else []
     kind = _ACTIVATIONS[node.op_type]
@@ -51,9 +58,11 @@ def _take_apart(graph: ir.Graph, node: ir.Node) -> None:
     ir.convenience.replace_nodes_and_values(
         graph, node, [node], [real, chances, back], [node.outputs[0]], [back.outputs[0]]
     )
+    return True
 
 
 def _quantize_again(graph: ir.Graph, node: ir.Node, parameters: tuple[ir.Value, ir.Value | None]) -> None:
+    """Dequantise what a node gives and quantise it again; everything reads the result."""
     value = node.outputs[0]
     name, given = str(value.name), [p for p in parameters if p is not None]
     uses = list(value.uses())

@@ -1,16 +1,11 @@
-"""The same model in float64, and with its inputs' sizes written down."""
+"""Convert a model to double precision."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
 from onnxcam.graph.analysis.dtypes import FLOATS
-from onnxcam.graph.passes.canonicalize import infer_shapes
 
 # Inputs that are float32 whatever the type of the others.
 _FLOAT32_ONLY = {("Resize", 2), ("Upsample", 1)}
@@ -18,29 +13,32 @@ _FLOAT32_ONLY = {("Resize", 2), ("Upsample", 1)}
 _TYPE_ATTRIBUTES = ("to", "dtype")
 
 
-def to_double(model: ir.Model) -> ir.Model:
-    """Return a copy of a canonical model in which every float, half and bfloat16 is a double.
+class ToFloat64(ir.passes.FunctionalPass):
+    """Turn every float, half and bfloat16 of a canonical model into a double.
 
     That an engine has double kernels for all of its operators is not said: onnxruntime has none for convolutions.
     """
-    model = model.clone()
-    graph = model.graph
-    for inner in [graph, *graph.subgraphs()]:
-        for value in inner.initializers.values():
-            _raise_weight(value)
-        for value in inner.inputs:
-            _raise_type(value)
-    for node in list(graph.all_nodes()):
-        for name in _TYPE_ATTRIBUTES:
-            if name in node.attributes and ir.DataType(node.attributes[name].as_int()) in FLOATS:
-                node.attributes[name] = ir.AttrInt64(name, int(ir.DataType.DOUBLE))
-        for name, attribute in list(node.attributes.items()):
-            if attribute.type == ir.AttributeType.TENSOR and attribute.as_tensor().dtype in FLOATS:
-                node.attributes[name] = ir.AttrTensor(name, _double(attribute.as_tensor()))
-        for value in node.outputs:
-            _raise_type(value)
-        _keep_float32(node)
-    return model
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Return a converted copy."""
+        model = model.clone()
+        graph = model.graph
+        for inner in [graph, *graph.subgraphs()]:
+            for value in inner.initializers.values():
+                _raise_weight(value)
+            for value in inner.inputs:
+                _raise_type(value)
+        for node in list(graph.all_nodes()):
+            for name in _TYPE_ATTRIBUTES:
+                if name in node.attributes and ir.DataType(node.attributes[name].as_int()) in FLOATS:
+                    node.attributes[name] = ir.AttrInt64(name, int(ir.DataType.DOUBLE))
+            for name, attribute in list(node.attributes.items()):
+                if attribute.type == ir.AttributeType.TENSOR and attribute.as_tensor().dtype in FLOATS:
+                    node.attributes[name] = ir.AttrTensor(name, _double(attribute.as_tensor()))
+            for value in node.outputs:
+                _raise_type(value)
+            _keep_float32(node)
+        return ir.passes.PassResult(model, True)
 
 
 def _raise_type(value: ir.Value) -> None:
@@ -70,22 +68,3 @@ def _keep_float32(node: ir.Node) -> None:
         assert node.graph is not None
         node.graph.insert_before(node, cast)
         node.replace_input_with(index, cast.outputs[0])
-
-
-def settled(model: ir.Model, feeds: Mapping[str, npt.NDArray[Any]]) -> ir.Model:
-    """Return a copy for inputs of these sizes only, in which sizes and indices that are fed have become constants."""
-    model = model.clone()
-    graph = model.graph
-    for value in list(graph.inputs):
-        if value.name not in feeds:
-            continue
-        array = feeds[str(value.name)]
-        value.shape = ir.Shape(array.shape)
-        if array.dtype.kind in "iub":
-            value.const_value = ir.tensor(array, name=value.name)
-            graph.inputs.remove(value)
-            graph.register_initializer(value)
-    for node in graph:
-        for value in node.outputs:
-            value.shape = None
-    return infer_shapes(model)

@@ -1,4 +1,4 @@
-"""Normalisations with stored statistics, and constants for each channel, folded into the linear operators beside them.
+"""Fold normalisations with stored statistics, and constants for each channel, into the linear operators beside them.
 
 Exporters fold some of them and leave others, so that two files of one network differ; rules that treat weights by their
 sign, as those of relevance propagation do, then give two maps. Folded, they give one.
@@ -7,80 +7,52 @@ sign, as those of relevance propagation do, then give two maps. Folded, they giv
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
-import onnx_ir.passes.common as passes
 from onnx_ir.convenience import replace_nodes_and_values
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from onnxcam.graph.analysis.channelwise import Tensor, channelwise, constant
-from onnxcam.graph.analysis.linear import Weights, in_own_layout, pads_nothing, weights_of
+from onnxcam.graph.analysis.channelwise import Tensor, channelwise
+from onnxcam.graph.analysis.linear import Weights, in_own_layout, pads_nothing
+from onnxcam.graph.analysis.linear_unit import LinearUnit, unit_giving, unit_reading
 
 
-def fold_normalization(model: ir.Model, keep: Collection[str] = ()) -> ir.Model:
-    """Return a copy of a canonical model with constants for each channel folded into linear operators.
+class FoldBatchNorm(ir.passes.FunctionalPass):
+    """Fold constants for each channel of a canonical model into linear operators.
 
     BatchNormalization, and Add, Sub, Mul and Div with a constant for each channel, are folded into the Conv,
-    ConvTranspose, Gemm or MatMul (and the Add behind it) before them that nothing else reads, else into the one behind
+    ConvTranspose, Gemm or MatMul (and the Add after it) before them that nothing else reads, else into the one after
     them where that is exact: where it pads nothing, or where nothing is added. One Transpose may lie between. What
     cannot be folded stays, and so does a number that several channels share: activations are written out with such.
 
     The result keeps its name: a normalisation's where it is folded into what is before it, the linear operator's where
-    it is folded into what is behind. Values between the two are gone, or have new names.
-
-    Args:
-        model: it is not changed.
-        keep: names of values that must stay as they are.
-    """
-    model = model.clone()
-    folder = _Folder(model.graph, frozenset(keep))
-    for node in list(model.graph):
-        folder.into_producer(node)
-    for node in reversed(list(model.graph)):
-        folder.into_consumer(node)
-    return passes.RemoveUnusedNodesPass()(model).model
-
-
-@dataclass(frozen=True, eq=False)
-class _Unit:
-    """A linear operator; of a MatMul, the Add behind it too.
-
-    Attributes:
-        node: the operator.
-        add: what adds a constant to a MatMul's result, if something does.
-        weights: of both.
+    it is folded into what is after. Values between the two are gone, or have new names.
     """
 
-    node: ir.Node
-    add: ir.Node | None
-    weights: Weights
+    def __init__(self, keep: Collection[str] = ()) -> None:
+        """Take the names of values that must stay as they are."""
+        self._keep = frozenset(keep)
 
-    @property
-    def nodes(self) -> list[ir.Node]:
-        """The nodes that it is made of."""
-        return [self.node] if self.add is None else [self.node, self.add]
-
-    @property
-    def source(self) -> ir.Value:
-        """What it is applied to."""
-        source = self.node.inputs[0]
-        assert source is not None
-        return source
-
-    def channel(self, value: ir.Value) -> int | None:
-        """Return which axis of its input or result holds channels, or None where that is not known."""
-        if self.node.op_type != "MatMul":
-            return 1
-        return None if value.shape is None else len(value.shape) - 1
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Return a folded copy."""
+        model = model.clone()
+        folder = _Folder(model.graph, self._keep)
+        for node in list(model.graph):
+            folder.into_producer(node)
+        for node in reversed(list(model.graph)):
+            folder.into_consumer(node)
+        RemoveUnusedNodesPass()(model)
+        return ir.passes.PassResult(model, folder.modified)
 
 
 class _Folder:
-    """Rewrites one graph."""
+    """Folds nodes of one graph, which it changes; remembers whether it has folded any."""
 
     def __init__(self, graph: ir.Graph, keep: frozenset[str]) -> None:
         self.graph = graph
         self.keep = keep
+        self.modified = False
         self._taken = {value.name for node in graph.all_nodes() for value in node.outputs}
         self._taken |= {value.name for value in graph.inputs} | set(graph.initializers)
 
@@ -91,7 +63,7 @@ class _Folder:
             return
         turned = _transpose(found.source.producer())
         value = found.source if turned is None else turned.inputs[0]
-        unit = None if value is None else self._unit_of(value)
+        unit = None if value is None else unit_giving(value, self._alone)
         if value is None or unit is None or not self._alone(value):
             return
         if node.op_type in ("Add", "Sub") and unit.nodes == [unit.node] and unit.node.op_type == "MatMul":
@@ -101,10 +73,10 @@ class _Folder:
         weights = unit.weights.followed(found.scale, found.shift)
         old = [*unit.nodes, *([] if turned is None else [turned]), node]
         if weights is not None:
-            self._replace(old, unit, weights, unit.source, behind=turned)
+            self._replace(old, unit, weights, unit.source, after=turned)
 
     def into_consumer(self, node: ir.Node) -> None:
-        """Fold what a node does into the linear operator behind it, if there is one."""
+        """Fold what a node does into the linear operator after it, if there is one."""
         found = channelwise(node)
         value = node.outputs[0]
         if found is None or not self._alone(value):
@@ -112,7 +84,7 @@ class _Folder:
         turned = _transpose(value.consumers()[0])
         if turned is not None:
             value = turned.outputs[0]
-        unit = self._unit_at(value)
+        unit = unit_reading(value, self._alone)
         if unit is None or not self._alone(value) or (found.shift.any() and not pads_nothing(unit.node)):
             return
         if not _lies_on(found.axis, turned, unit.channel(value), forwards=False):
@@ -123,42 +95,17 @@ class _Folder:
             self._replace(old, unit, weights, found.source, before=turned)
 
     def _alone(self, value: ir.Value) -> bool:
-        """Whether one node reads a value, once, and nobody else wants it."""
+        """Whether one node reads a value, once, and nothing else needs it."""
         return len(value.uses()) == 1 and not value.is_graph_output() and value.name not in self.keep
-
-    def _unit_of(self, value: ir.Value) -> _Unit | None:
-        """Return the linear operator that gives a value."""
-        node = value.producer()
-        if node is None:
-            return None
-        if node.op_type == "Add" and not node.domain:
-            products = [entry for entry in node.inputs if entry is not None and entry.const_value is None]
-            product = products[0].producer() if len(products) == 1 else None
-            if product is None or product.op_type != "MatMul" or not self._alone(products[0]):
-                return None
-            return _unit(product, node)
-        return _unit(node)
-
-    def _unit_at(self, value: ir.Value) -> _Unit | None:
-        """Return the linear operator that is applied to a value which one node reads."""
-        node = value.consumers()[0] if value.consumers() else None
-        if node is None or node.inputs[0] is not value or node.attributes.get_int("transA", 0) != 0:
-            return None
-        result = node.outputs[0]
-        if node.op_type == "MatMul" and self._alone(result) and result.consumers()[0].op_type == "Add":
-            unit = _unit(node, result.consumers()[0])
-            if unit is not None:
-                return unit
-        return _unit(node)
 
     def _replace(
         self,
         old: Sequence[ir.Node],
-        unit: _Unit,
+        unit: LinearUnit,
         weights: Weights,
         source: ir.Value,
         before: ir.Node | None = None,
-        behind: ir.Node | None = None,
+        after: ir.Node | None = None,
     ) -> None:
         """Put an operator of other weights in the place of some nodes, with what turns its axes.
 
@@ -169,15 +116,16 @@ class _Folder:
             return  # They leave the range of float16.
         new = [] if before is None else [self._like(before, [source])]
         new += self._linear(unit, own, new[-1].outputs[0] if new else source)
-        new += [] if behind is None else [self._like(behind, [new[-1].outputs[0]])]
+        new += [] if after is None else [self._like(after, [new[-1].outputs[0]])]
         end = old[-1].outputs[0]
         name = end.name
+        self.modified = True
         replace_nodes_and_values(self.graph, old[-1], old, new, [end], [new[-1].outputs[0]])
         new[-1].outputs[0].name = name
 
-    def _linear(self, unit: _Unit, weights: Weights, source: ir.Value) -> list[ir.Node]:
+    def _linear(self, unit: LinearUnit, weights: Weights, source: ir.Value) -> list[ir.Node]:
         inputs, hint = [source, self._weight(weights.weight, unit.node, 1)], unit.node
-        biased = unit.add is not None or len(unit.node.inputs) > 2 or weights.bias.any()
+        biased = unit.is_biased or weights.bias.any()
         bias = self._weight(weights.bias, hint, 2) if biased else None
         if unit.node.op_type != "MatMul":
             return [self._like(hint, inputs if bias is None else [*inputs, bias])]
@@ -196,8 +144,8 @@ class _Folder:
         )
         return ir.Node("", op_type, inputs, attributes, outputs=[output], name=None if node is None else node.name)
 
-    def _weight(self, array: Tensor, node: ir.Node, place: int) -> ir.Value:
-        old = node.inputs[place] if len(node.inputs) > place else None
+    def _weight(self, array: Tensor, node: ir.Node, index: int) -> ir.Value:
+        old = node.inputs[index] if len(node.inputs) > index else None
         name = self._unique(f"{node.outputs[0].name}/bias" if old is None else str(old.name))
         tensor = ir.tensor(array, name=name)
         value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
@@ -212,18 +160,8 @@ class _Folder:
         return found
 
 
-def _unit(node: ir.Node, add: ir.Node | None = None) -> _Unit | None:
-    added = None
-    if add is not None:
-        added = next((found for place in (0, 1) if (found := constant(add, place)) is not None), None)
-        if added is None:
-            return None
-    weights = weights_of(node, added)
-    return None if weights is None else _Unit(node, add, weights)
-
-
 def _transpose(node: ir.Node | None) -> ir.Node | None:
-    """Return a node if it exchanges axes as the file tells."""
+    """Return a node if it is a Transpose whose permutation is given."""
     found = node is not None and node.op_type == "Transpose" and not node.domain
     return node if found and node is not None and "perm" in node.attributes else None
 

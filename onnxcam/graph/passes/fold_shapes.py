@@ -1,43 +1,56 @@
-"""Arithmetic on sizes, done ahead: exporters leave it in the graph, and behind it no shape is known.
+"""Replace sizes that the graph computes by constants.
 
-``Shape`` of a value whose sizes are known, picked, joined and computed with, becomes a constant as soon as every number
-in it is known; an open batch axis stays open, so what depends on it stays in the graph.
+Exporters leave arithmetic on sizes in the graph, and no shape that depends on it is known.
+
+``Shape`` of a value whose sizes are known, indexed, joined and computed with, becomes a constant as soon as every
+number in it is known; an open batch axis stays open, so what depends on it stays in the graph.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import accumulate, pairwise
-from math import prod
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-# Numbers that are known, None where one depends on what comes in.
-_Numbers: TypeAlias = list[int | None]
-_Rule: TypeAlias = Callable[[ir.Node, Sequence[_Numbers | None]], _Numbers | None]
+from onnxcam.graph.passes.infer_shapes import InferShapes
+from onnxcam.graph.passes.sizes import LARGEST, SIZE_TYPES, Sizes, output_sizes
 
 _Array: TypeAlias = npt.NDArray[Any]
 
-# What sizes, and answers to questions about them, are written in.
-_WHOLE = (ir.DataType.INT64, ir.DataType.BOOL)
-# Larger constants are no sizes.
-_LARGEST = 1024
+# Sizes that depend on sizes that depend on sizes: deeper chains than this have not been seen.
+_ROUNDS = 8
 _NOT_CONSTANT = {"RandomNormal", "RandomUniform", "If", "Loop", "Scan"}
 
 
-def fold_sizes(model: ir.Model) -> bool:
-    """Replace computed sizes by constants, in place; return whether there were any."""
-    graph = model.graph
-    numbers: dict[ir.Value, _Numbers] = {}
+class FoldShapes(ir.passes.InPlacePass):
+    """Replace computed sizes by constants, then infer shapes, until no more sizes become known."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Fold in rounds, since each may make more shapes known."""
+        modified = False
+        for _ in range(_ROUNDS):
+            if not _fold(model.graph):
+                break
+            # What computed the sizes is removed first: there may be several times as much of it as of the network.
+            RemoveUnusedNodesPass()(model)
+            InferShapes()(model)
+            modified = True
+        return ir.passes.PassResult(model, modified)
+
+
+def _fold(graph: ir.Graph) -> bool:
+    """Replace computed sizes by constants once; return whether there were any."""
+    sizes: dict[ir.Value, Sizes] = {}
     folded = False
     for node in list(graph):
         if node.op_type in ("Expand", "Reshape") and not node.domain:
-            _refine(node, numbers)
-        constants = _evaluate(node) or _known(node, numbers)
+            _refine(node, sizes)
+        constants = _evaluate(node) or _complete(node, sizes)
         folded |= _replace(graph, node, constants)
     return folded
 
@@ -61,15 +74,15 @@ def _replace(graph: ir.Graph, node: ir.Node, arrays: Sequence[_Array | None]) ->
     return done
 
 
-def _known(node: ir.Node, numbers: dict[ir.Value, _Numbers]) -> list[_Array | None]:
-    """Note down the sizes that a node gives, as far as they are known; return those results that are so as a whole."""
+def _complete(node: ir.Node, sizes: dict[ir.Value, Sizes]) -> list[_Array | None]:
+    """Note the sizes that a node gives, as far as they are known; return those outputs whose sizes are all known."""
     found: list[_Array | None] = []
-    for output, partly in zip(node.outputs, _partly_known(node, numbers), strict=False):
+    for output, partly in zip(node.outputs, output_sizes(node, sizes), strict=False):
         found.append(None)
         if partly is None:
             continue
-        numbers[output] = partly
-        if None not in partly and output.dtype in _WHOLE:
+        sizes[output] = partly
+        if None not in partly and output.dtype in SIZE_TYPES:
             scalar = output.shape is not None and len(output.shape) == 0
             found[-1] = np.array(partly[0] if scalar else partly, output.dtype.numpy())
     return found
@@ -86,7 +99,7 @@ def _evaluate(node: ir.Node) -> list[_Array | None] | None:
     ):
         return None
     tensors = {str(v.name): v.const_value for v in node.inputs if v is not None and v.const_value is not None}
-    if any(tensor.size > _LARGEST for tensor in tensors.values()) or _is_quantized(node):
+    if any(tensor.size > LARGEST for tensor in tensors.values()) or _is_quantized(node):
         return None
     feeds = {name: tensor.numpy() for name, tensor in tensors.items()}
     try:
@@ -103,7 +116,7 @@ def _evaluate(node: ir.Node) -> list[_Array | None] | None:
 def _fits(array: _Array, value: ir.Value) -> bool:
     """Whether a constant may stand for a value."""
     expected = value.dtype
-    return array.size <= _LARGEST and array.dtype != object and (expected is None or expected.numpy() == array.dtype)
+    return array.size <= LARGEST and array.dtype != object and (expected is None or expected.numpy() == array.dtype)
 
 
 def _is_quantized(node: ir.Node) -> bool:
@@ -111,98 +124,15 @@ def _is_quantized(node: ir.Node) -> bool:
     return "quantize" in node.op_type.lower() or "QLinear" in node.op_type
 
 
-def _partly_known(node: ir.Node, numbers: dict[ir.Value, _Numbers]) -> Sequence[_Numbers | None]:
-    """Return the numbers of each list or scalar of sizes that a node gives, as far as they are known."""
-    if node.domain or any(value.is_graph_output() for value in node.outputs):
-        return []
-    rule = _RULES.get(node.op_type)
-    if rule is None and node.op_type != "Split":
-        return []
-    given = [None if value is None else _numbers(value, numbers) for value in node.inputs]
-    return _split(node, given) if rule is None else [rule(node, given)]
-
-
-def _numbers(value: ir.Value, numbers: dict[ir.Value, _Numbers]) -> _Numbers | None:
-    if value in numbers:
-        return numbers[value]
-    tensor = value.const_value
-    if tensor is None or tensor.size > _LARGEST or len(tensor.shape) > 1 or tensor.dtype not in _WHOLE:
-        return None
-    return [int(number) for number in tensor.numpy().reshape(-1)]
-
-
-def _shape(node: ir.Node, given: Sequence[_Numbers | None]) -> _Numbers | None:
-    source = node.inputs[0]
-    if source is None or source.shape is None:
-        return None
-    sizes: _Numbers = [dim if isinstance(dim, int) else None for dim in source.shape]
-    return sizes[node.attributes.get_int("start", 0) : node.attributes.get_int("end", len(sizes))]
-
-
-def _size(node: ir.Node, given: Sequence[_Numbers | None]) -> _Numbers | None:
-    source = node.inputs[0]
-    if source is None or source.shape is None:
-        return None
-    sizes = [dim for dim in source.shape if isinstance(dim, int)]
-    return [prod(sizes) if len(sizes) == len(source.shape) else None]
-
-
-def _split(node: ir.Node, given: Sequence[_Numbers | None]) -> Sequence[_Numbers | None]:
-    data, count = given[0], len(node.outputs)
-    if data is None:
-        return []
-    # Even parts, of which the last one may be smaller.
-    even = -(-len(data) // count)
-    lengths = given[1] if len(given) > 1 else [even] * (count - 1) + [len(data) - even * (count - 1)]
-    if lengths is None or len(lengths) != count:
-        return []
-    ends = list(accumulate([0, *(length or 0 for length in lengths)]))
-    return [] if None in lengths else [data[start:end] for start, end in pairwise(ends)]
-
-
-def _gather(node: ir.Node, given: Sequence[_Numbers | None]) -> _Numbers | None:
-    data, index = given
-    if data is None or index is None or None in index:
-        return None
-    return [data[i] for i in index if i is not None and -len(data) <= i < len(data)] or None
-
-
-def _slice(node: ir.Node, given: Sequence[_Numbers | None]) -> _Numbers | None:
-    bounds = [*given[1:3], *given[4:5]]
-    if given[0] is None or any(bound is None or len(bound) != 1 or None in bound for bound in bounds):
-        return None
-    start, end, *step = (bound[0] for bound in bounds if bound is not None)
-    return given[0][slice(start, end, *step)]
-
-
-def _concat(node: ir.Node, given: Sequence[_Numbers | None]) -> _Numbers | None:
-    if any(part is None for part in given):
-        return None
-    return [number for part in given if part is not None for number in part]
-
-
-def _same(node: ir.Node, given: Sequence[_Numbers | None]) -> _Numbers | None:
-    output = node.outputs[0]
-    fits = output.dtype == ir.DataType.INT64 and output.shape is not None and len(output.shape) < 2
-    return given[0] if fits else None
-
-
-def _where(node: ir.Node, given: Sequence[_Numbers | None]) -> _Numbers | None:
-    condition, yes, no = given
-    if condition is None or yes is None or no is None or not len(condition) == len(yes) == len(no):
-        return None
-    return [None if c is None else y if c else n for c, y, n in zip(condition, yes, no, strict=True)]
-
-
-def _refine(node: ir.Node, numbers: dict[ir.Value, _Numbers]) -> None:
-    """Write down the sizes of a result as far as its target is known, for what comes behind."""
+def _refine(node: ir.Node, known_sizes: dict[ir.Value, Sizes]) -> None:
+    """Set the shape of an output of Expand or Reshape as far as its target is known, for the nodes after it."""
     source, target = node.inputs[0], node.inputs[1]
-    wanted = None if target is None else numbers.get(target)
+    wanted = None if target is None else known_sizes.get(target)
     if wanted is None or source is None or source.shape is None:
         return
-    old: _Numbers = [dim if isinstance(dim, int) else None for dim in source.shape]
+    old: Sizes = [dim if isinstance(dim, int) else None for dim in source.shape]
     if node.op_type == "Expand":
-        padded: _Numbers = [*([1] * (len(wanted) - len(old))), *old]
+        padded: Sizes = [*([1] * (len(wanted) - len(old))), *old]
         sizes = [have if want == 1 else want for have, want in zip(padded, wanted[-len(padded) :], strict=False)]
     else:
         sizes = [None if want in (0, -1) else want for want in wanted]
@@ -211,40 +141,3 @@ def _refine(node: ir.Node, numbers: dict[ir.Value, _Numbers]) -> None:
     if len(known) == len(sizes):
         pairs = zip(known, sizes, strict=True)
         output.shape = ir.Shape([have if isinstance(have, int) or size is None else size for have, size in pairs])
-
-
-def _elementwise(compute: Callable[[int, int], int]) -> _Rule:
-    """Compute number by number; what is not known stays so."""
-
-    def rule(node: ir.Node, given: Sequence[_Numbers | None]) -> _Numbers | None:
-        a, b = given
-        if a is None or b is None or not a or not b or (len(a) != len(b) and 1 not in (len(a), len(b))):
-            return None
-        length = max(len(a), len(b))
-        pairs = zip(a * (length // len(a)), b * (length // len(b)), strict=True)
-        return [None if x is None or y is None else compute(x, y) for x, y in pairs]
-
-    return rule
-
-
-_RULES: dict[str, _Rule] = {
-    "Shape": _shape,
-    "Size": _size,
-    "Gather": _gather,
-    "Slice": _slice,
-    "Concat": _concat,
-    "Identity": _same,
-    "Cast": _same,
-    "Squeeze": _same,
-    "Unsqueeze": _same,
-    "Reshape": _same,
-    "Where": _where,
-    "Equal": _elementwise(lambda x, y: int(x == y)),
-    "Greater": _elementwise(lambda x, y: int(x > y)),
-    "GreaterOrEqual": _elementwise(lambda x, y: int(x >= y)),
-    "Less": _elementwise(lambda x, y: int(x < y)),
-    "LessOrEqual": _elementwise(lambda x, y: int(x <= y)),
-    "Add": _elementwise(lambda x, y: x + y),
-    "Sub": _elementwise(lambda x, y: x - y),
-    "Mul": _elementwise(lambda x, y: x * y),
-}

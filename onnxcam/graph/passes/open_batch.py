@@ -1,4 +1,4 @@
-"""Let a model for one sample take any number of them."""
+"""Open the batch axis of a model that takes one sample."""
 
 from __future__ import annotations
 
@@ -6,28 +6,32 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxcam.graph.analysis.batch import BATCH, batched_inputs
-from onnxcam.graph.passes.canonicalize import infer_shapes
+from onnxcam.graph.passes.infer_shapes import InferShapes
 
 
-def open_batch(model: ir.Model) -> ir.Model:
-    """Return a copy of a model for one sample that takes any number, if its operators play along.
+class OpenBatch(ir.passes.FunctionalPass):
+    """Let a model for one sample take any number of them, as far as its operators allow.
 
-    Inputs get an open first axis, and a Reshape that writes 1 there keeps the size that comes in. That the result
-    treats samples apart is for the caller to check by running it: other operators may have the 1 built in, too.
+    Inputs get an open first axis, and a Reshape that writes 1 there keeps the size that comes in. Whether the result
+    treats samples independently is for the caller to check by running it: other operators may have the 1 built in.
     """
-    model = model.clone()
-    graph = model.graph
-    for node in graph:
-        if node.op_type == "Reshape" and node.domain == "":
-            _keep_first_axis(graph, node)
-    for value in batched_inputs(graph):
-        if value.shape is not None:
-            value.shape = ir.Shape([BATCH, *value.shape.dims[1:]])
-    for node in graph:
-        for value in node.outputs:
-            if value.shape is not None and len(value.shape):
-                value.shape = None
-    return infer_shapes(model)
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Return a copy with an open batch axis."""
+        model = model.clone()
+        graph = model.graph
+        for node in graph:
+            if node.op_type == "Reshape" and node.domain == "":
+                _keep_first_axis(graph, node)
+        for value in batched_inputs(graph):
+            if value.shape is not None:
+                value.shape = ir.Shape([BATCH, *value.shape.dims[1:]])
+        for node in graph:
+            for value in node.outputs:
+                if value.shape is not None and len(value.shape):
+                    value.shape = None
+        InferShapes()(model)
+        return ir.passes.PassResult(model, True)
 
 
 def _keep_first_axis(graph: ir.Graph, node: ir.Node) -> None:

@@ -11,49 +11,36 @@ from typing import TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-_MAKERS = frozenset(
-    {
-        *("SequenceConstruct", "SequenceEmpty", "SequenceInsert", "SequenceErase", "SequenceMap", "SplitToSequence"),
-        "Optional",
-    }
-)
 _Lists: TypeAlias = dict[ir.Value, list[ir.Value]]
 
 
-def take_apart(model: ir.Model) -> bool:
-    """Replace what is read from lists by the tensors in them, in place; return whether there was any."""
-    graph = model.graph
-    lists: _Lists = {}
-    found = False
-    before = list(graph)
-    for node in before:
-        if node.domain != "":
-            continue
-        made = _LISTS[node.op_type](node, lists) if node.op_type in _LISTS else None
-        if made is not None:
-            lists[node.outputs[0]] = made
-        if node.op_type in _READERS and node.inputs[0] in lists:
-            nodes = _READERS[node.op_type](node, lists[node.inputs[0]])
-            if nodes:
-                old, new = node.outputs[0], nodes[-1].outputs[0]
-                ir.convenience.replace_nodes_and_values(graph, node, [node], nodes, [old], [new])
-                found = True
-    if not found:
-        _remove(graph, before)
-    return found
+class UnpackSequences(ir.passes.InPlacePass):
+    """Replace what is read from sequences by the tensors in them."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Replace what can be; a model that is not modified keeps none of the nodes written on the way."""
+        graph = model.graph
+        lists: _Lists = {}
+        found = False
+        before = list(graph)
+        for node in before:
+            if node.domain != "":
+                continue
+            made = _LISTS[node.op_type](node, lists) if node.op_type in _LISTS else None
+            if made is not None:
+                lists[node.outputs[0]] = made
+            if node.op_type in _READERS and node.inputs[0] in lists:
+                nodes = _READERS[node.op_type](node, lists[node.inputs[0]])
+                if nodes:
+                    old, new = node.outputs[0], nodes[-1].outputs[0]
+                    ir.convenience.replace_nodes_and_values(graph, node, [node], nodes, [old], [new])
+                    found = True
+        if not found:
+            _remove_new(graph, before)
+        return ir.passes.PassResult(model, found)
 
 
-def forget_types(graph: ir.Graph) -> None:
-    """Leave the types of lists to the runtime: onnx_ir writes down that of their tensors for them."""
-    lists: set[ir.Value] = set()
-    for node in graph.all_nodes():
-        if node.domain == "" and (node.op_type in _MAKERS or (node.op_type == "Identity" and node.inputs[0] in lists)):
-            lists.update(node.outputs)
-    for value in lists:
-        value.type, value.shape = None, None
-
-
-def _remove(graph: ir.Graph, kept: Sequence[ir.Node]) -> None:
+def _remove_new(graph: ir.Graph, kept: Sequence[ir.Node]) -> None:
     """Remove the parts that nothing has read."""
     old = set(kept)
     graph.remove([node for node in graph if node not in old], safe=True)

@@ -10,7 +10,7 @@ from onnxcam.graph.analysis.head import is_gap_linear
 from onnxcam.graph.analysis.inputs import image_input, model_inputs
 from onnxcam.graph.io.load import load
 from onnxcam.graph.passes.canonicalize import canonicalize
-from onnxcam.graph.passes.open_batch import open_batch
+from onnxcam.graph.passes.open_batch import OpenBatch
 from onnxcam.network.network import read_network
 from tests.helpers.models import classifier, floats, model
 
@@ -59,7 +59,7 @@ def test_the_batch_axis_is_read_and_opened() -> None:
     fixed, free = (canonicalize(load(classifier(batch=batch)).ir) for batch in ("1", "n"))
     assert batch_size(fixed.graph) == 1
     assert batch_size(free.graph) is None
-    opened = open_batch(fixed)
+    opened = OpenBatch()(fixed).model
     assert batch_size(opened.graph) is None
     assert batch_size(fixed.graph) == 1, "the given model was changed"
 

@@ -11,7 +11,8 @@ import pytest
 
 import onnxcam
 from onnxcam.graph.io.load import load
-from onnxcam.graph.passes.canonicalize import MINIMUM_OPSET, canonicalize
+from onnxcam.graph.passes.canonicalize import canonicalize
+from onnxcam.graph.passes.raise_opset import MINIMUM_OPSET
 from tests.helpers.models import classifier, floats, model
 
 

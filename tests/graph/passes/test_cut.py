@@ -11,7 +11,8 @@ from onnxcam.errors import DependencyError, NameNotFoundError
 from onnxcam.graph.analysis.values import expose
 from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.graph.passes.cut import cut
-from onnxcam.graph.passes.float64 import settled, to_double
+from onnxcam.graph.passes.fix_inputs import FixInputs
+from onnxcam.graph.passes.float64 import ToFloat64
 from onnxcam.network.network import open_session
 from tests.helpers.models import classifier, floats, model
 
@@ -120,7 +121,7 @@ def test_what_the_body_of_a_loop_is_given_is_not_of_the_graph() -> None:
 
 def test_every_float_becomes_a_double() -> None:
     whole = canonicalize(ir.from_proto(classifier(ending="h = Cast<to = 10>(logits) y = Cast<to = 1>(h)")))
-    double = to_double(settled(whole, {"x": floats(2, 3, 8, 8)}))
+    double = ToFloat64()(FixInputs({"x": floats(2, 3, 8, 8)})(whole)).model
     values = [*double.graph.inputs, *double.graph.initializers.values(), *(v for n in double.graph for v in n.outputs)]
     assert {value.dtype for value in values} == {ir.DataType.DOUBLE}
     assert all(node.attributes["to"].as_int() == 11 for node in double.graph if node.op_type == "Cast")

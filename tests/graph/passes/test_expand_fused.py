@@ -15,8 +15,9 @@ from onnx import TensorProto, helper
 from onnxcam.errors import ModelError, UnsupportedError
 from onnxcam.graph.analysis.quantization import MICROSOFT
 from onnxcam.graph.io.serialize import to_proto
-from onnxcam.graph.passes import expand_fused as expand
 from onnxcam.graph.passes.canonicalize import canonicalize
+from onnxcam.graph.passes.expansions import registry
+from onnxcam.graph.passes.expansions.node_writer import NodeWriter
 from tests.helpers.checks import Arrays, OnnxRuntime, assert_close, cotangent_like, differentiate
 from tests.helpers.fused_cases import CASES, Fused, fed, fixed
 from tests.helpers.sample import Array
@@ -83,7 +84,7 @@ def _check_slope(case: Fused, gradients: Arrays, cotangent: Array) -> None:
 
 
 def test_every_expansion_is_here() -> None:
-    assert set(expand.expansions()) == {case.op for case in CASES}
+    assert set(registry.expansions()) == {case.op for case in CASES}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
@@ -93,17 +94,17 @@ def test_expansion(case: Fused) -> None:
 
 @pytest.mark.parametrize("case", {case.op: case for case in CASES}.values(), ids=lambda c: c.name)
 def test_a_scaled_expansion_fails(case: Fused, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = expand.expansions()[case.op]
+    right = registry.expansions()[case.op]
 
-    def wrong(op: expand.Writer, node: ir.Node) -> Sequence[ir.Value | None]:
+    def wrong(op: NodeWriter, node: ir.Node) -> Sequence[ir.Value | None]:
         return [None if value is None else op.Mul(value, 1.001) for value in right(op, node)]
 
-    monkeypatch.setitem(expand._EXPANSIONS, case.op, wrong)
-    expand.expansions.cache_clear()
+    monkeypatch.setitem(registry._EXPANSIONS, case.op, wrong)
+    registry.expansions.cache_clear()
     with pytest.raises(AssertionError):
         check(case)
     monkeypatch.undo()
-    expand.expansions.cache_clear()
+    registry.expansions.cache_clear()
 
 
 @pytest.mark.parametrize(

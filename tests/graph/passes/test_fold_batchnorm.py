@@ -15,7 +15,7 @@ from onnxcam.graph.io.load import load
 from onnxcam.graph.io.serialize import to_parts
 from onnxcam.graph.passes import fold_batchnorm as folding
 from onnxcam.graph.passes.canonicalize import canonicalize
-from onnxcam.graph.passes.fold_batchnorm import fold_normalization
+from onnxcam.graph.passes.fold_batchnorm import FoldBatchNorm
 from onnxcam.network.network import open_session, random_inputs, read_network
 from tests.helpers.models import floats, model
 from tests.helpers.shared import shared_path
@@ -193,7 +193,7 @@ def test_a_folded_network_gives_the_same(name: str) -> None:
     case = CASES[name]
     plain = canonicalize(load(_model(case)).ir)
     before = to_parts(plain).data
-    folded = fold_normalization(plain)
+    folded = FoldBatchNorm()(plain).model
     assert [node.op_type for node in folded.graph] == case.folded.split()
     assert _gap(plain, folded, _feeds(case), ["y"]) < 3e-6
     assert to_parts(plain).data == before
@@ -207,16 +207,16 @@ def test_another_weight_is_noticed(name: str, what: str, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(folding, "in_own_layout", wrong)
     plain = canonicalize(load(_model(CASES[name])).ir)
-    assert _gap(plain, fold_normalization(plain), _feeds(CASES[name]), ["y"]) > 3e-5
+    assert _gap(plain, FoldBatchNorm()(plain).model, _feeds(CASES[name]), ["y"]) > 3e-5
 
 
 def test_names_that_are_asked_for_survive() -> None:
     plain = canonicalize(load(_model(CASES["between two convs"])).ir)
-    assert _gap(plain, fold_normalization(plain), _feeds(CASES["conv"]), ["y", "d"]) < 3e-6
-    kept = fold_normalization(plain, keep=["c"])
+    assert _gap(plain, FoldBatchNorm()(plain).model, _feeds(CASES["conv"]), ["y", "d"]) < 3e-6
+    kept = FoldBatchNorm(["c"])(plain).model
     assert [node.op_type for node in kept.graph] == ["Conv", "Conv"]
     assert _gap(plain, kept, _feeds(CASES["conv"]), ["y", "c"]) < 3e-6
-    assert [node.op_type for node in fold_normalization(plain, keep=["c", "d"]).graph].count("BatchNormalization") == 1
+    assert [node.op_type for node in FoldBatchNorm(["c", "d"])(plain).model.graph].count("BatchNormalization") == 1
 
 
 def test_float16_stays_float16() -> None:
@@ -224,7 +224,7 @@ def test_float16_stays_float16() -> None:
         c = Conv(x, w) d = BatchNormalization(c, s, b, m, v) y = Relu(d) }"""
     weights = {name: np.asarray(value, np.float16) for name, value in {"w": W, **_norm(6)}.items()}
     plain = canonicalize(load(model(text, weights)).ir)
-    folded = fold_normalization(plain)
+    folded = FoldBatchNorm()(plain).model
     assert [node.op_type for node in folded.graph] == ["Conv", "Relu"]
     assert _gap(plain, folded, {"x": floats(2, 4, 6, 6).astype(np.float16)}, ["y"]) < 4e-3
 
@@ -232,7 +232,7 @@ def test_float16_stays_float16() -> None:
 def test_what_leaves_the_range_of_float16_is_not_folded() -> None:
     text = "g (float16[n, 4, 6, 6] x) => (float16[n, c, h, w0] y) { c = Conv(x, w) y = Mul(c, k) }"
     weights = {"w": W.astype(np.float16), "k": np.full((6, 1, 1), 60000, np.float16)}
-    folded = fold_normalization(canonicalize(load(model(text, weights)).ir))
+    folded = FoldBatchNorm()(canonicalize(load(model(text, weights)).ir)).model
     assert [node.op_type for node in folded.graph] == ["Conv", "Mul"]
 
 
@@ -249,7 +249,7 @@ def test_what_leaves_the_range_of_float16_is_not_folded() -> None:
 )
 def test_real_networks(name: str, removed: int) -> None:
     network = read_network(shared_path("models", f"{name}.onnx"))
-    folded = fold_normalization(network.model)
+    folded = FoldBatchNorm()(network.model).model
     assert len(network.model.graph) - len(folded.graph) == removed
     feeds = random_inputs(network.inputs, network.batch or 2)
     assert _gap(network.model, folded, feeds, [network.score.name]) < 1e-5

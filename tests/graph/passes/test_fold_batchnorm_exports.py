@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from onnxcam.graph.passes.fold_batchnorm import fold_normalization
+from onnxcam.graph.passes.fold_batchnorm import FoldBatchNorm
 from onnxcam.network.network import open_session, read_network
 from tests.helpers import torch_shim  # noqa: F401 - before anything that imports torchvision
 from tests.helpers.models import floats
@@ -55,7 +55,7 @@ def _file(name: str, options: dict[str, Any]) -> tuple[Any, bytes]:
 def test_scores_stay(name: str, options: dict[str, Any], before: int, after: int) -> None:
     network, data = _file(name, options)
     read = read_network(data)
-    folded = fold_normalization(read.model)
+    folded = FoldBatchNorm()(read.model).model
     counts = [sum(node.op_type == "BatchNormalization" for node in model.graph) for model in (read.model, folded)]
     assert counts == [before, after]
     x = floats(2, *SIZE)

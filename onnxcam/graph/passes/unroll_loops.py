@@ -1,18 +1,18 @@
-"""Loops that run a fixed number of times, written out; branches whose condition is fixed, put in their node's place.
+"""Write out loops that run a fixed number of times, and branches whose condition is fixed.
 
-What is left is refused when a gradient has to pass it: how often it runs is only known while the graph runs, or it is
-too much to write out.
+A loop or a branch that stays is refused when a gradient has to pass it: how often it runs is known only while the graph
+runs, or it is too much to write out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import onnx_ir as ir
 
 from onnxcam.graph.analysis.subgraphs import bodies
-from onnxcam.graph.passes.clone import copy_node
+from onnxcam.graph.passes.body_copier import BodyCopier
 
 # A graph of this size is still written in a second and optimised in a few.
 _MOST_STEPS = 256
@@ -21,13 +21,16 @@ _MOST_NODES = 20_000
 _LARGEST_GRAPH = 25_000
 
 
-def unroll(model: ir.Model) -> bool:
-    """Write out every If, Loop and Scan that is fixed; return whether there were any.
+class UnrollLoops(ir.passes.InPlacePass):
+    """Write out every If, Loop and Scan that is fixed.
 
-    What they hold joins the graph around them, where the next round finds it. The branches of an If that is not fixed
-    are such graphs too; the steps of a loop that is not, no gradient passes.
+    Their bodies join the graph around them, where running this pass again finds what they hold. The branches of an If
+    that is not fixed are searched too; the body of a loop that is not fixed is left alone, since no gradient passes it.
     """
-    return _unroll(model.graph, model.graph)
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Write them out once."""
+        return ir.passes.PassResult(model, _unroll(model.graph, model.graph))
 
 
 def _unroll(main: ir.Graph, graph: ir.Graph) -> bool:
@@ -40,61 +43,6 @@ def _unroll(main: ir.Graph, graph: ir.Graph) -> bool:
             for branch in bodies(node):
                 done = _unroll(main, branch) or done
     return done
-
-
-class _Copier:
-    """Puts copies of a body's nodes before a node; weights join the main graph, where all of its branches see them."""
-
-    def __init__(self, main: ir.Graph, node: ir.Node, body: ir.Graph) -> None:
-        assert node.graph is not None
-        self.main, self.graph, self.node, self.body = main, node.graph, node, body
-        self.nodes: list[ir.Node] = []
-        self._prefix = f"{node.name or node.outputs[0].name}/unrolled"
-        self._weights: dict[ir.Value, ir.Value] = {}
-        for value in body.initializers.values():
-            self._weights[value] = self.constant(value.const_value, str(value.name))
-
-    def constant(self, tensor: ir.TensorProtocol | None, hint: str) -> ir.Value:
-        """Return a value that the file fixes, in the main graph."""
-        if tensor is None:
-            raise TypeError(f"'{hint}' has no numbers")
-        name = f"{self._prefix}/{hint}"
-        value = ir.Value(
-            name=name, shape=ir.Shape(tensor.numpy().shape), type=ir.TensorType(tensor.dtype), const_value=tensor
-        )
-        self.main.register_initializer(value)
-        return value
-
-    def number(self, number: int | list[int], hint: str) -> ir.Value:
-        """Return an int64 constant."""
-        return self.constant(ir.tensor(np.array(number, np.int64)), hint)
-
-    def emit(self, op_type: str, inputs: Sequence[ir.Value | None], hint: str, **attributes: int) -> ir.Value:
-        """Append one node of its own."""
-        name = f"{self._prefix}/{hint}"
-        node = ir.node(op_type, inputs, attributes, outputs=[ir.Value(name=name)], name=name)
-        self.nodes.append(node)
-        return node.outputs[0]
-
-    def run(self, given: Mapping[ir.Value, ir.Value], step: int) -> list[ir.Value]:
-        """Append a copy of the body; return its results."""
-        values = {**self._weights, **given}
-        self.nodes += [copy_node(inner, values, lambda name: f"{self._prefix}/{step}/{name}") for inner in self.body]
-        return [values.get(value, value) for value in self.body.outputs]
-
-    def replace(self, results: Sequence[ir.Value]) -> None:
-        """Put everything in the node's place."""
-        own = {value for node in self.nodes for value in node.outputs}
-        seen: set[ir.Value] = set()
-        new = []
-        for position, value in enumerate(results):
-            # A result that is not this node's own keeps its name beside this one.
-            alone = value in own and value not in seen
-            new.append(value if alone else self.emit("Identity", [value], f"result_{position}"))
-            seen.add(value)
-        ir.convenience.replace_nodes_and_values(
-            self.graph, self.node, [self.node], self.nodes, list(self.node.outputs), new
-        )
 
 
 def _list(node: ir.Node, name: str, count: int) -> list[int]:
@@ -128,7 +76,7 @@ def _branch(main: ir.Graph, node: ir.Node) -> bool:
         return False
     name = "then_branch" if bool(condition.numpy().ravel()[0]) else "else_branch"
     body = node.attributes[name].as_graph()
-    copier = _Copier(main, node, body)
+    copier = BodyCopier(main, node, body)
     copier.replace(copier.run({}, 0))
     return True
 
@@ -143,7 +91,7 @@ def _loop(main: ir.Graph, node: ir.Node) -> bool:
     if not _has_room(main, body, steps) or not _goes_on(body.outputs[0], body.inputs[1]) or steps < 1:
         return False
     count = len(node.inputs) - 2
-    copier = _Copier(main, node, body)
+    copier = BodyCopier(main, node, body)
     on = copier.constant(ir.tensor(np.array(True)), "on")
     states = [value for value in node.inputs[2:] if value is not None]
     if len(states) != count:
@@ -184,7 +132,7 @@ def _scan(main: ir.Graph, node: ir.Node) -> bool:
     kept = len(node.outputs) - count
     out_axes = _list(node, "scan_output_axes", kept)
     out_backward = _list(node, "scan_output_directions", kept)
-    copier = _Copier(main, node, body)
+    copier = BodyCopier(main, node, body)
     states = inputs[:count]
     rows: list[list[ir.Value]] = [[] for _ in range(kept)]
     places = [copier.number(step, f"step_{step}") for step in range(steps)]
@@ -205,7 +153,7 @@ def _scan(main: ir.Graph, node: ir.Node) -> bool:
     return True
 
 
-def _stacked(copier: _Copier, row: list[ir.Value], axis: int, index: int) -> ir.Value:
+def _stacked(copier: BodyCopier, row: list[ir.Value], axis: int, index: int) -> ir.Value:
     """Join the results of all steps along a new axis."""
     place = copier.number([axis], f"axis_{index}")
     apart = [copier.emit("Unsqueeze", [value, place], f"{step}/row_{index}") for step, value in enumerate(row)]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnxcam.graph.passes.expand_fused import Results, Writer, expansion
+from onnxcam.graph.passes.expansions.node_writer import NodeWriter, Results
+from onnxcam.graph.passes.expansions.registry import expansion
 
 
 @expansion("MatMulIntegerToFloat")
-def matmul_integer_to_float(op: Writer, node: ir.Node) -> Results:
+def matmul_integer_to_float(op: NodeWriter, node: ir.Node) -> Results:
     """y = (A - za) (B - zb) sa sb + bias."""
     scale = op.Mul(op.required(2), op.required(3))
     return (_product(op, op.required(0), op.required(1), op.input(4), op.input(5), scale, op.input(6)),)
 
 
 @expansion("DynamicQuantizeMatMul")
-def dynamic_quantize_matmul(op: Writer, node: ir.Node) -> Results:
+def dynamic_quantize_matmul(op: NodeWriter, node: ir.Node) -> Results:
     """y = (A - za) (B - zb) sa sb + bias, A quantised by its own range."""
     a, a_scale, a_zero = op.emit("DynamicQuantizeLinear", [op.required(0)], {}, outputs=3)
     scale = op.Mul(a_scale, op.required(2))
@@ -23,7 +24,7 @@ def dynamic_quantize_matmul(op: Writer, node: ir.Node) -> Results:
 
 
 def _product(
-    op: Writer,
+    op: NodeWriter,
     a: ir.Value,
     b: ir.Value,
     a_zero: ir.Value | None,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from onnxcam.graph.passes.expand_fused import Results, UnknownRankError, Writer, expansion, rank
+from onnxcam.graph.passes.expansions.node_writer import NodeWriter, Results, UnknownRankError, rank
+from onnxcam.graph.passes.expansions.registry import expansion
 
 # Small enough to leave nothing after the exponential, large enough for half precision.
 _LOWEST = np.float32(-6.0e4)
@@ -27,7 +28,7 @@ class _Heads:
 
 
 @expansion("Attention")
-def attention(op: Writer, node: ir.Node) -> Results:
+def attention(op: NodeWriter, node: ir.Node) -> Results:
     """softmax(q k^T scale + mask) v with q, k, v = x W + b, head by head."""
     get = node.attributes
     if op.input(4) is not None or op.input(6) is not None:
@@ -50,7 +51,7 @@ def attention(op: Writer, node: ir.Node) -> Results:
 
 
 @expansion("MultiHeadAttention")
-def multi_head_attention(op: Writer, node: ir.Node) -> Results:
+def multi_head_attention(op: NodeWriter, node: ir.Node) -> Results:
     """softmax(q k^T scale + mask) v of given q, k, v: apart, k and v in one, or all in one; the bias is added first."""
     if any(op.input(index) is not None for index in (6, 7, 8, 9)):
         raise op.refuse("a past state")
@@ -90,13 +91,13 @@ def _size(value: ir.Value, axis: int) -> int:
     return size
 
 
-def _picked(op: Writer, packed: ir.Value, index: int) -> ir.Value:
+def _picked(op: NodeWriter, packed: ir.Value, index: int) -> ir.Value:
     """Return one of the values packed along axis 3 of ``[B, S, H, n, d]``."""
     return op.Squeeze(op.Slice(packed, [index], [index + 1], [3]), [3])
 
 
 def _with_bias(
-    op: Writer, parts: Sequence[ir.Value], bias: ir.Value | None, done: Sequence[bool], sizes: list[int], count: int
+    op: NodeWriter, parts: Sequence[ir.Value], bias: ir.Value | None, done: Sequence[bool], sizes: list[int], count: int
 ) -> list[ir.Value]:
     if bias is None:
         return list(parts)
@@ -110,7 +111,7 @@ def _with_bias(
 
 
 def _attend(
-    op: Writer, node: ir.Node, heads: _Heads, size: int, mask: ir.Value | None, bias: ir.Value | None
+    op: NodeWriter, node: ir.Node, heads: _Heads, size: int, mask: ir.Value | None, bias: ir.Value | None
 ) -> ir.Value:
     """Return ``[B, S, H e]``."""
     scale = node.attributes.get_float("scale", 0.0) or 1 / math.sqrt(size)
@@ -127,7 +128,7 @@ def _attend(
     return op.Reshape(op.Transpose(mixed, perm=_TO_HEADS), [0, 0, -1])
 
 
-def _mask(op: Writer, node: ir.Node, mask: ir.Value, scores: ir.Value, key: ir.Value) -> ir.Value:
+def _mask(op: NodeWriter, node: ir.Node, mask: ir.Value, scores: ir.Value, key: ir.Value) -> ir.Value:
     """Return what is added to the scores: 0 where the mask lets through, else a large negative number."""
     outside = node.attributes.get_float("mask_filter_value", -10000.0)
     if rank(mask) == 1:
@@ -153,7 +154,7 @@ def _one_a_sample(mask: ir.Value, scores: ir.Value) -> bool:
     return count is not None and count == batch
 
 
-def _positions(op: Writer, x: ir.Value, axis: int) -> ir.Value:
+def _positions(op: NodeWriter, x: ir.Value, axis: int) -> ir.Value:
     """Return 0, 1, ... up to the size of an axis."""
     size = op.Squeeze(op.Shape(x, start=axis, end=axis + 1), [0])
     return op.Range(op.constant(_ZERO), size, op.constant(_ONE))
