@@ -73,7 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("networks")
 
 
-def _close(found: Any, wanted: Any, tolerance: float = 1e-4) -> None:
+def _assert_close(found: Any, wanted: Any, tolerance: float = 1e-4) -> None:
     assert np.shape(found) == np.shape(wanted)
     assert np.abs(np.asarray(found) - wanted).max() <= tolerance * max(np.abs(wanted).max(), 1e-6)
 
@@ -82,8 +82,8 @@ def _close(found: Any, wanted: Any, tolerance: float = 1e-4) -> None:
 def test_values(name: str, folder: Path) -> None:
     real, torch_view = _views(name, folder)
     for question in ("x", "a", "g", "score"):
-        _close(getattr(real, question), getattr(torch_view, question))
-    _close(real.probability(), torch_view.probability())
+        _assert_close(getattr(real, question), getattr(torch_view, question))
+    _assert_close(real.probability(), torch_view.probability())
     assert real.affine == (name == "pooled")
 
 
@@ -97,7 +97,7 @@ def test_head(name: str, probability: bool, batch: int | None, folder: Path) -> 
     for shape in ((5, a.shape[1], *(1 for _ in a.shape[2:])), (5, 1, *a.shape[2:]), (1, *a.shape[1:])):
         keep = draw.uniform(0, 1, shape).astype(np.float32)
         for sample in (0, 2):
-            _close(real.head(sample, keep, probability), torch_view.head(sample, keep, probability))
+            _assert_close(real.head(sample, keep, probability), torch_view.head(sample, keep, probability))
 
 
 @pytest.mark.parametrize("size", ["layer", "image", "larger"])
@@ -112,8 +112,8 @@ def test_masked(name: str, rescale: bool, size: str, folder: Path) -> None:
     image, behind = (draw.normal(size=real.x.shape[1:]).astype(np.float32) for _ in range(2))
     for own, back in ((None, None), (image, None), (None, behind), (image, behind)):
         found = real.masked(1, masks, own, back, rescale)
-        _close(found, torch_view.masked(1, masks, own, back, rescale), 1e-3)
-    _close(real.masked(1, masks, probability=True), torch_view.masked(1, masks, probability=True), 1e-3)
+        _assert_close(found, torch_view.masked(1, masks, own, back, rescale), 1e-3)
+    _assert_close(real.masked(1, masks, probability=True), torch_view.masked(1, masks, probability=True), 1e-3)
 
 
 @pytest.mark.parametrize("name", ["pooled", "curved", "line"])
@@ -121,10 +121,10 @@ def test_moved_and_second_derivatives(name: str, folder: Path) -> None:
     real, torch_view = _views(name, folder)
     draw = np.random.default_rng(2)
     x = draw.normal(size=real.x.shape)
-    _close(real.moved(x.astype(np.float32)).g, torch_view.moved(x).g)
-    _close(real.moved(x.astype(np.float32)).score, torch_view.moved(x).score)
+    _assert_close(real.moved(x.astype(np.float32)).g, torch_view.moved(x).g)
+    _assert_close(real.moved(x.astype(np.float32)).score, torch_view.moved(x).score)
     v = draw.normal(size=real.a.shape)
-    _close(real.curvature(v), torch_view.curvature(v), 1e-3)
+    _assert_close(real.curvature(v), torch_view.curvature(v), 1e-3)
 
 
 @pytest.mark.parametrize("name", ["pooled", "curved", "line"])
@@ -132,9 +132,9 @@ def test_deeplift_adds_up_to_the_change_of_the_score(name: str, folder: Path) ->
     real, torch_view = _views(name, folder)
     found = (real.lift() * real.a).reshape(len(real.a), -1).sum(axis=1)
     zero = [torch_view.head(i, np.zeros((1, 1, *(1 for _ in real.a.shape[2:]))))[0] for i in range(len(real.a))]
-    _close(found, torch_view.score - np.array(zero), 1e-3)
+    _assert_close(found, torch_view.score - np.array(zero), 1e-3)
     if name == "pooled":
-        _close(real.lift(), torch_view.g, 1e-3)
+        _assert_close(real.lift(), torch_view.g, 1e-3)
 
 
 @pytest.mark.parametrize(("sample", "name"), VIEWED, ids=lambda value: getattr(value, "name", value))
@@ -149,14 +149,14 @@ def test_every_method_gives_the_map_of_the_torch_network(sample: Method, name: s
         pytest.skip("constants that follow each other count as one in a file, folded or not: completeness, below")
     if sample.needs.contrast is not None:
         pytest.skip("the torch view explains the class alone; tests/targets/test_targets.py has the contrast")
-    _close(result.raw, wanted, TOLERANCE)
+    _assert_close(result.raw, wanted, TOLERANCE)
 
 
 def test_input_and_biases_add_up_to_the_score(folder: Path) -> None:
     explainer = _explainer("biased", folder, "full-grad")
     real, torch_view = _ask(explainer, "biased", folder)
     shares = [share.reshape(len(share), -1).sum(axis=1) for share in contributions(real)]
-    _close(sum(shares), torch_view.score)
+    _assert_close(sum(shares), torch_view.score)
     assert [site.bias.shape for site in real.biases()] == [(4,), (5,), (5,)]
 
 
@@ -168,7 +168,7 @@ def test_several_targets_of_one_sample(method: str, folder: Path) -> None:
     assert together.samples == (0, 0, 1, 2, 2, 2)
     for row, (sample, target) in enumerate(zip(together.samples, (0, 3, 1, 2, 0, 4), strict=True)):
         alone = explainer(x[sample : sample + 1], target)
-        _close(together.raw[row], alone.raw[0], 1e-4)
+        _assert_close(together.raw[row], alone.raw[0], 1e-4)
         assert together.targets[row] == target
 
 
@@ -200,7 +200,7 @@ def test_values_that_cross_beside_the_layer(folder: Path) -> None:
     r = torch.relu(torch.nn.functional.conv2d(torch.tensor(x), weight[0], padding=1))
     c = torch.relu(torch.nn.functional.conv2d(r, weight[1], padding=1))
     drops = (c.mean(dim=(2, 3)) * weight[2][:, 1]).numpy()
-    _close(explainer(x, 1).raw, (drops[:, :, None, None] * c.numpy()).sum(axis=1), 1e-4)
+    _assert_close(explainer(x, 1).raw, (drops[:, :, None, None] * c.numpy()).sum(axis=1), 1e-4)
 
 
 def test_what_is_affine(folder: Path) -> None:

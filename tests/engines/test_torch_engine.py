@@ -38,7 +38,7 @@ def old(**options: Any) -> onnx.ModelProto:
     return classifier(opset=13, **options)
 
 
-def both(source: Any, x: Any, targets: Any = None, method: str = "hires-cam", **options: Any) -> None:
+def check_engines_agree(source: Any, x: Any, targets: Any = None, method: str = "hires-cam", **options: Any) -> None:
     """Compare the maps of the two engines."""
     first, second = (
         onnxcam.Explainer(source, method, engine=engine, **options)(x, targets) for engine in ("onnx", "torch")
@@ -55,17 +55,17 @@ def test_maps_of_real_models_are_the_same(name: str) -> None:
     feeds = random_inputs(onnxcam.Explainer(path).network.inputs, 2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the converter's own
-        both(path, feeds)
+        check_engines_agree(path, feeds)
 
 
 @pytest.mark.parametrize("batch", ["n", "1", "2"])
 @pytest.mark.parametrize("method", ["grad-cam", "layer-cam", "gradient-x-input", "eigen-cam"])
 def test_maps_of_a_small_model_are_the_same(method: str, batch: str) -> None:
-    both(old(batch=batch), floats(3, 3, 8, 8), method=method)
+    check_engines_agree(old(batch=batch), floats(3, 3, 8, 8), method=method)
 
 
 def test_targets_mean_the_same() -> None:
-    both(old(), floats(3, 3, 8, 8), [None, 2, Difference(1, (0, 3))], layer="a1")
+    check_engines_agree(old(), floats(3, 3, 8, 8), [None, 2, Difference(1, (0, 3))], layer="a1")
 
 
 def test_boxes_mean_the_same() -> None:
@@ -74,7 +74,7 @@ def test_boxes_mean_the_same() -> None:
         r = Reshape(d, shape) y = Transpose<perm = [0, 2, 1]>(r)
     }"""
     weights = {"w": floats(4, 3, 3, 3), "v": floats(6, 4, 1, 1), "shape": np.array([0, 6, 16])}
-    both(model(text, weights, opset=13), floats(2, 3, 8, 8), Box(3), layer="a")
+    check_engines_agree(model(text, weights, opset=13), floats(2, 3, 8, 8), Box(3), layer="a")
 
 
 def test_a_wrong_name_for_an_engine() -> None:
