@@ -24,6 +24,7 @@ TOP = {
     "explanation": "what it returns",
     "errors": "the tree of errors, which every folder raises",
     "arrays": "array functions, which every folder calls",
+    "discovery": "how registries of methods, targets, formats and commands find their parts",
 }
 # Constructors of more parameters: records that the package fills in by keyword and that others only read.
 RECORDS = {
