@@ -28,7 +28,7 @@ KEYWORDS = [form.keyword for form in forms() if form.keyword]
 def _region(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Write region.png, whose upper half is bright, into an empty current folder."""
     monkeypatch.chdir(tmp_path)
-    Image.fromarray(np.repeat(np.uint8([255, 0]), 6).reshape(2, 6)).save("region.png")
+    Image.fromarray(np.repeat(np.array([255, 0], np.uint8), 6).reshape(2, 6)).save("region.png")
 
 
 @pytest.mark.parametrize(("text", "expected"), TEXTS, ids=[text for text, _ in TEXTS])
