@@ -10,14 +10,15 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from onnxcam.errors import UnsupportedError
+from onnxcam.graph.operators import Trait, operators_with
 
 Dim: TypeAlias = int | str | None
 Shape: TypeAlias = tuple[Dim, ...]
 Operand: TypeAlias = "Var | float | Sequence[int] | npt.NDArray[np.generic] | None"
 AttributeValue: TypeAlias = "int | float | str | Sequence[int]"
 
-_TO_BOOL = {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "And", "Or", "IsNaN"}
-_TO_INT64 = {"Shape", "Size", "ArgMax", "ArgMin", "NonZero"}
+_TO_BOOL = operators_with(Trait.TRUTH)
+_TO_INT64 = operators_with(Trait.SIZES | Trait.POSITIONS)
 _TYPE_FROM_SECOND = {"Where"}
 
 

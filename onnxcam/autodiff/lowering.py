@@ -15,6 +15,7 @@ import onnx_ir as ir
 from onnxcam.autodiff import shapes
 from onnxcam.autodiff.builder import Builder, Dim, Shape, Var
 from onnxcam.autodiff.windows import Window, spatial_sizes
+from onnxcam.graph.operators import Trait, operators_with
 
 # The steepest slopes that are powers of two: products with them are exact, and 2^127 raises the smallest normal float
 # above 1. A bound other than 0 needs room for its own size.
@@ -22,7 +23,7 @@ _STEEPEST, _STEEP = 2.0**127, 2.0**100
 _BLOCK = 16
 _FEW_PLACES = 28
 # What spreads an infinite number over its whole result: behind these a mask has nothing left to save.
-_MIXING = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+_MIXING = operators_with(Trait.WEIGHTED)
 _ELEMENTWISE = frozenset({"Sum", "Add", "Mul", "Div"})
 _MOVING = frozenset(
     {"Expand", "GlobalAveragePool", "Identity", "ReduceSum", "Relu", "Reshape", "Squeeze", "Unsqueeze", "Resize"}

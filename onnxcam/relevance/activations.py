@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-ACTIVATIONS = (
-    *("Relu", "LeakyRelu", "PRelu", "ThresholdedRelu", "Elu", "Selu", "Celu"),
-    *("Gelu", "Mish", "HardSwish", "Swish"),
-    *("Clip", "Max", "Mul"),
-)
+from onnxcam.graph.operators import Trait, operators_with
+
+# Rectifiers, and what one that is written out ends with.
+ACTIVATIONS = operators_with(Trait.RECTIFIER) | {"Clip", "Max", "Mul"}
 # What activations are written out with; each of those that bend makes one of a product with its own argument.
-_BENDING = frozenset({"Sigmoid", "HardSigmoid", "Tanh", "Erf", "Clip"})
-_INSIDE = _BENDING | {
-    "Softplus",
-    "Exp",
-    "Log",
-    "Neg",
-    "Reciprocal",
-    "Pow",
-    "Add",
-    "Sub",
-    "Mul",
-    "Div",
-    "Identity",
-    "Cast",
-}
+_BENDING = operators_with(Trait.SQUASHES) & operators_with(Trait.IN_ACTIVATIONS)
+_INSIDE = operators_with(Trait.IN_ACTIVATIONS | Trait.COPIES) | {"Cast", "CastLike"}
 # Written-out activations are short.
 _STEPS = 16
 

@@ -16,41 +16,13 @@ from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import Cotangents, RuleFunction, Table, find_rule, gradient_table
 from onnxcam.graph.analysis.layers import way
 from onnxcam.graph.analysis.values import find_value
+from onnxcam.graph.operators import Trait, operators_with
 from onnxcam.relevance.overlay import overlay
 
 _PREFIX = "baseline/"
 # Below this share of what a value itself is, a difference is rounding, and the slope is the gradient.
 _SMALL = 1e-6
-_ELEMENTWISE = (
-    *(
-        "Relu",
-        "LeakyRelu",
-        "PRelu",
-        "ThresholdedRelu",
-        "Elu",
-        "Selu",
-        "Celu",
-        "Sigmoid",
-        "HardSigmoid",
-        "Tanh",
-        "Softplus",
-    ),
-    *(
-        "Softsign",
-        "Gelu",
-        "Mish",
-        "HardSwish",
-        "Swish",
-        "Clip",
-        "Exp",
-        "Log",
-        "Sqrt",
-        "Abs",
-        "Erf",
-        "Reciprocal",
-        "Pow",
-    ),
-)
+_FUNCTIONS = operators_with(Trait.FUNCTION)
 _NEWEST = 10**6
 
 
@@ -83,7 +55,7 @@ def with_baseline(model: ir.Model, layer: str, score: str) -> ir.Model:
 def deeplift_table() -> Table:
     """Return the rules for a model with a baseline."""
     gradients = gradient_table()
-    known = [op_type for op_type in (*_ELEMENTWISE, "MaxPool") if ("", op_type) in gradients]
+    known = [op_type for op_type in (*_FUNCTIONS, "MaxPool") if ("", op_type) in gradients]
     return overlay(
         {**{op_type: _rescaled(op_type) for op_type in known}, "Mul": _product}, broadcasts=frozenset({"Mul"})
     )

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from onnxcam.graph.operators import Trait, operators_with
 from onnxcam.relevance.origins import Origins
 
-_POINTWISE = frozenset(
-    {
-        *("Sigmoid", "HardSigmoid", "Tanh", "Erf", "Clip", "Relu", "Softplus", "Exp", "Log", "Pow", "Sqrt", "Neg"),
-        *("Add", "Sub", "Mul", "Div", "Cast", "Identity", "Reciprocal", "Max", "Min", "QuantizeLinear"),
-        *("DequantizeLinear", "Dropout"),
-    }
-)
-_AFFINE = frozenset({"Add", "Sub", "Mul", "Div", "Cast", "Identity", "QuantizeLinear", "DequantizeLinear", "Neg"})
-_SQUASHING = frozenset({"Sigmoid", "HardSigmoid", "Softmax", "Tanh", "Clip"})
-_SAME = frozenset({"Reshape", "Unsqueeze", "Squeeze", "Expand", "Transpose", "Resize"})
+_POINTWISE = operators_with(Trait.IN_ACTIVATIONS | Trait.COPIES | Trait.CONVERTS)
+_LINEAR = operators_with(Trait.LINEAR_IN_ALL | Trait.LINEAR_IN_FIRST | Trait.LINEAR_IN_EACH)
+_AFFINE = (operators_with(Trait.ELEMENTWISE) & _LINEAR) | operators_with(Trait.CONVERTS)
+_SQUASHING = operators_with(Trait.SQUASHES)
+_SAME = operators_with(Trait.RESHAPES) | {"Expand", "Transpose", "Resize"}
+_MEANS = operators_with(Trait.AVERAGES) - {"AveragePool"}
 # Written-out activations are short.
 _STEPS = 16
 
@@ -51,9 +48,7 @@ def is_normaliser(node: ir.Node) -> bool:
     """Whether a difference takes from a value its own mean, as a normalisation written out does."""
     value, mean = node.inputs
     producer = None if mean is None else mean.producer()
-    return (
-        producer is not None and producer.op_type in ("ReduceMean", "GlobalAveragePool") and producer.inputs[0] is value
-    )
+    return producer is not None and producer.op_type in _MEANS and producer.inputs[0] is value
 
 
 def _base(value: ir.Value, origins: Origins) -> ir.Value:

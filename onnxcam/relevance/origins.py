@@ -8,8 +8,9 @@ import onnx_ir as ir
 
 from onnxcam.autodiff.registry import zero_gradients
 from onnxcam.graph.analysis.subgraphs import reads
+from onnxcam.graph.operators import Trait, operators_with
 
-LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+LINEAR = operators_with(Trait.WEIGHTED)
 
 
 class Origins:

@@ -15,6 +15,7 @@ from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import find_rule, gradient_table
 from onnxcam.errors import UnsupportedError
+from onnxcam.graph.operators import Trait, operators_with
 from onnxcam.relevance.rules import Flat, Group, LinearRule, Term, Values, Weights
 
 _NEWEST = 10**6
@@ -22,7 +23,7 @@ _NEWEST = 10**6
 # changes no float32 sum above 2^-56. Where such a sum is 0 so is each share: whatever finite number its quotient is, it
 # is taken back as 0.
 _TINY = 2.0**-80
-_TAKES_BIAS = ("Conv", "ConvTranspose", "Gemm")
+_TAKES_BIAS = operators_with(Trait.TAKES_BIAS)
 
 
 @dataclass(frozen=True, eq=False)

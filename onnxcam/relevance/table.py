@@ -18,6 +18,7 @@ from onnxcam.autodiff.registry import Cotangents, Rule, RuleFunction, Table, fin
 from onnxcam.errors import UnsupportedError
 from onnxcam.graph.analysis.nonnegative import nonnegative
 from onnxcam.graph.analysis.values import find_value
+from onnxcam.graph.operators import Trait, operators_with
 from onnxcam.relevance.composite import Composite
 from onnxcam.relevance.gates import gate, is_normaliser
 from onnxcam.relevance.origins import LINEAR, Origins
@@ -25,28 +26,17 @@ from onnxcam.relevance.propagate import LinearLayer, divided, factor, like, prop
 
 _NEWEST = 10**6
 # Numbers are moved, copied or chosen: the derivative is the way back, and copies give back what each received.
-MOVEMENT = (
-    *("CenterCropPad", "Compress", "Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements"),
-    *("GatherND", "GlobalMaxPool", "If", "Pad", "ReduceMax", "ReduceMin", "Reshape", "ReverseSequence"),
-    *("ScatterElements", "ScatterND", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "TopK", "Transpose"),
-    *("Trilu", "Unsqueeze", "Where"),
-)
+MOVEMENT = operators_with(Trait.MOVES | Trait.PICKS) | {"If", "ScatterElements", "ScatterND", "Where"}
 # Functions of one value, number by number, and normalisations: relevance passes them unchanged. For BatchNormalization
 # that is the proportional rule without its bias; for the others the identity rule of AttnLRP (Achtibat et al. 2024,
 # prop. 3.4), where the divisor counts as constant.
-PASSING = (
-    *("Relu", "LeakyRelu", "PRelu", "ThresholdedRelu", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "Tanh"),
-    *("Softplus", "Softsign", "Gelu", "Mish", "HardSwish", "Swish", "Shrink", "Clip", "Exp", "Log", "Sqrt", "Abs"),
-    *("Erf", "Reciprocal", "Pow", "Neg", "Cast", "CastLike", "Identity", "Dropout", "Sin", "Cos"),
-    *("QuantizeLinear", "DequantizeLinear", "BatchNormalization", "LRN", "InstanceNormalization"),
-    *("LayerNormalization", "GroupNormalization", "RMSNormalization", "LpNormalization", "MeanVarianceNormalization"),
-    *("LogSoftmax",),
-)
+PASSING = operators_with(Trait.FUNCTION | Trait.COPIES | Trait.CONVERTS | Trait.NORMALISES) | {"Neg", "LogSoftmax"}
 # Linear in each of their inputs: relevance is divided in proportion to what each number adds.
 PROPORTIONAL = ("AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Resize", "Einsum", "CumSum", "Col2Im")
 _SUMS = ("Add", "Sub", "Sum", "Mean")
 # Of these the derivative adds up to 1 over what they read.
-_EVEN = ("AveragePool", "GlobalAveragePool", "ReduceMean")
+_POOLED_MEANS = operators_with(Trait.AVERAGES) & operators_with(Trait.POOLS)
+_EVEN = operators_with(Trait.AVERAGES)
 
 
 def relevance_table(composite: Composite) -> Table:
@@ -55,7 +45,8 @@ def relevance_table(composite: Composite) -> Table:
     gradients = gradient_table()
     table = {("", name): gradients["", name] for name in MOVEMENT if ("", name) in gradients}
     parts: dict[str, RuleFunction] = dict.fromkeys(LINEAR, walk.linear)
-    parts |= dict.fromkeys(PASSING, walk.passed) | dict.fromkeys(PROPORTIONAL, walk.in_proportion)
+    parts |= dict.fromkeys((name for name in PASSING if ("", name) in gradients), walk.passed)
+    parts |= dict.fromkeys(PROPORTIONAL, walk.in_proportion)
     parts |= dict.fromkeys(_SUMS, walk.sum) | dict.fromkeys(("Mul", "Div"), walk.product)
     parts |= dict.fromkeys(("Max", "Min"), walk.extremum)
     parts |= {"MaxPool": walk.max_pool, "Softmax": walk.softmax}
@@ -113,7 +104,7 @@ class _Relevance:
         moving = self._moving(node)
         if len(moving) > 1 and node.node.op_type not in ("MatMul", "Einsum"):
             raise refuse(node, "more than one of its inputs depends on the model's input")
-        if self.composite.rectified_pools and node.node.op_type in ("AveragePool", "GlobalAveragePool"):
+        if self.composite.rectified_pools and node.node.op_type in _POOLED_MEANS:
             node = _rectified(op, node)
         s = divided(op, r, node.y, self.composite.stabilizer)
         s = s if len(moving) == 1 else s * (1 / len(moving))

@@ -82,6 +82,11 @@ CASES = (
          lambda x, r: r, weights={"two": np.array(2**0.5), "one": np.array(1.0), "half": np.array(0.5)}),
     Case("hard swish written out", "a = Add(x, three) c = Clip(a, zero, six) g = Div(c, six) y = Mul(x, g)",
          lambda x, r: r, weights={"three": np.array(3.0), "zero": np.array(0.0), "six": np.array(6.0)}),
+    Case("a softsign is a gate, too", "s = Softsign(u) y = Mul(s, x)", lambda x, u, r: r, u=(2, 3, 4, 4)),
+    Case("so is an error function", "s = Erf(u) y = Mul(x, s)", lambda x, u, r: r, u=(2, 3, 4, 4)),
+    Case("circular and hyperbolic functions", "a = Atan(x) b = Tan(a) c = Asinh(b) y = Sinh(c)", lambda x, r: r),
+    Case("unpooled", "y = MaxUnpool<kernel_shape = [2, 2], strides = [2, 2]>(x, i)", lambda x, r: r[:, :, ::2, ::2],
+         (1, 1, 2, 2), y=(1, 1, 4, 4), weights={"i": np.array([[[[0, 2], [8, 10]]]])}),
     Case("equals share evenly", "y = Mul(x, u)", lambda x, u, r: r / 2, u=(2, 3, 4, 4)),
     Case("a square", "y = Mul(x, x)", lambda x, r: r),
     Case("a divisor", "e = Exp(u) y = Div(x, e)", lambda x, u, r: r, u=(2, 3, 4, 4)),
@@ -156,4 +161,4 @@ def test_an_operator_that_is_not_listed_is_refused() -> None:
 
 def test_movement_has_a_gradient_rule_each() -> None:
     table = relevance_table(Composite.parse("zero"))
-    assert {name for name in MOVEMENT if ("", name) not in table} <= {"CenterCropPad"}
+    assert {name for name in MOVEMENT if ("", name) not in table} <= {"CenterCropPad", "MaxRoiPool"}

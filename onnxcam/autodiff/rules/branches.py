@@ -7,8 +7,9 @@ import onnx_ir as ir
 from onnxcam.autodiff import shapes
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView, cotangent_type
-from onnxcam.autodiff.registry import Cotangents, vjp, zero_gradients
+from onnxcam.autodiff.registry import Cotangents, vjp
 from onnxcam.errors import UnsupportedError
+from onnxcam.graph.operators import Trait, operators_with
 
 _BRANCHES = ("then_branch", "else_branch")
 
@@ -56,10 +57,9 @@ def _backward(op: Builder, node: NodeView, body: ir.Graph, dys: list[Var | None]
 
 
 def _refuse_chance(node: ir.Node) -> None:
-    zero = zero_gradients()
     for body in (node.attributes[name].as_graph() for name in _BRANCHES):
         for inner in body.all_nodes():
-            if zero.get((inner.domain, inner.op_type)) == "its result is drawn by chance":
+            if not inner.domain and inner.op_type in operators_with(Trait.RANDOM):
                 raise UnsupportedError(
                     f"If '{node.name}': its branch draws by chance ({inner.op_type} '{inner.name}'), which the "
                     "backward pass would do a second time with another result; export the model without it"

@@ -11,33 +11,17 @@ from math import prod
 
 import onnx_ir as ir
 
+from onnxcam.graph.operators import Trait, operators_with
+
 # One letter an axis: N batch, C channels, D H W space, T tokens.
 AXES_BY_RANK = {3: "NCW", 4: "NCHW", 5: "NCDHW"}
 _SPACE = "DHWT"
 
-TAKE_CHANNELS_FIRST = {
-    "Conv",
-    "ConvTranspose",
-    "MaxPool",
-    "AveragePool",
-    "LpPool",
-    "GlobalAveragePool",
-    "GlobalMaxPool",
-    "GlobalLpPool",
-    "BatchNormalization",
-    "InstanceNormalization",
-    "GroupNormalization",
-    "LRN",
-    "DepthToSpace",
-    "SpaceToDepth",
-    "QLinearConv",
-    "ConvInteger",
-}
+TAKE_CHANNELS_FIRST = operators_with(Trait.CHANNELS_FIRST)
 # Of these, the ones that leave every number in its place: what is known of their input still holds.
-_NORMALIZATIONS = {"BatchNormalization", "InstanceNormalization", "GroupNormalization", "LRN"}
-# Operators whose result has other axes than what they read, and none that could be followed.
-_MIX_AXES = {"Gemm", "Einsum", "QLinearMatMul", "MatMulInteger", "Shape", "Gather", "GatherND", "Attention"}
-_RESHAPES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze"}
+_NORMALIZATIONS = TAKE_CHANNELS_FIRST & operators_with(Trait.NORMALISES)
+_MIX_AXES = operators_with(Trait.NEW_AXES)
+_RESHAPES = operators_with(Trait.RESHAPES)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ import onnx_ir as ir
 from onnxcam.graph.analysis.inputs import model_inputs
 from onnxcam.graph.analysis.subgraphs import reads
 from onnxcam.graph.analysis.values import data_inputs
+from onnxcam.graph.operators import Trait, operators_with
 
 BATCH = "batch"
+_SIZES = operators_with(Trait.SIZES)
 
 
 def batch_size(graph: ir.Graph) -> int | None:
@@ -58,6 +60,6 @@ def _is_computed(value: ir.Value | None, shared: set[ir.Value]) -> bool:
         several = found.shape is None or len(found.shape) > 0
         if producer is None and found.is_graph_input() and found not in shared and several:
             return True
-        if producer is not None and producer.op_type not in ("Shape", "Size"):
+        if producer is not None and producer.op_type not in _SIZES:
             waiting.extend(reads(producer))
     return False

@@ -13,12 +13,14 @@ from onnxcam.errors import UnsupportedError
 from onnxcam.graph.analysis.axes import axis_meanings, channels_first
 from onnxcam.graph.analysis.layers import way
 from onnxcam.graph.analysis.values import find_value
+from onnxcam.graph.operators import Trait, operators_with
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
 _MATRIX_RANKS = (3, 4)
 # Before opset 13 a softmax over the last axis is one of a matrix, from which its result is reshaped.
-_BETWEEN = ("Cast", "Identity", "Dropout", "Reshape")
+_TAKES_BIAS = operators_with(Trait.TAKES_BIAS)
+_BETWEEN = operators_with(Trait.COPIES) | {"Cast", "Reshape"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +133,7 @@ def _attention(node: ir.Node) -> AttentionSite | None:
 def _bias(node: ir.Node, on_way: set[ir.Value]) -> tuple[Tensor, Tensor | float, ir.Value | None] | None:
     """Return what a node adds to what comes along the way, by what it multiplies that for each channel, and that."""
     source = node.inputs[0]
-    if node.op_type in ("Conv", "ConvTranspose", "Gemm"):
+    if node.op_type in _TAKES_BIAS:
         bias = _constant(node, 2, node.attributes.get_float("beta", 1.0))
         return None if bias is None else (bias, 0.0, None)
     if node.op_type == "BatchNormalization":

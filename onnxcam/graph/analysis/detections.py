@@ -7,15 +7,13 @@ from collections.abc import Mapping
 import onnx_ir as ir
 
 from onnxcam.graph.analysis.axes import Axes
+from onnxcam.graph.operators import Trait, operators_with
 
 _FIRST, _LAST = 1, 2
 # Detectors write a box's four coordinates in front of its scores.
 COORDINATES = 4
 # What may come between the layers of a detector and its output, one axis staying what it is.
-_KEEPS_AXES = {
-    *("Concat", "Split", "Slice", "Softmax", "Sigmoid", "Exp", "Clip", "Relu", "Cast", "Identity"),
-    *("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"),
-}
+_KEEPS_AXES = operators_with(Trait.ELEMENTWISE | Trait.CONVERTS) | {"Concat", "Split", "Slice", "Softmax"}
 
 
 def box_axis(score: ir.Value, known: Mapping[ir.Value, Axes]) -> int:

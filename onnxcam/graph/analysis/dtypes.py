@@ -6,6 +6,8 @@ from collections.abc import Container
 
 import onnx_ir as ir
 
+from onnxcam.graph.operators import Trait, operators_with
+
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 # Numbers too small for sizes and positions: where a network has them, they stand for real numbers.
 QUANTIZED = frozenset(
@@ -16,8 +18,7 @@ QUANTIZED = frozenset(
         ir.DataType.FLOAT4E2M1,
     }
 )
-# Operators that add up products of such numbers in 32 bits.
-_SUMS = frozenset({"ConvInteger", "MatMulInteger"})
+_SUMS = operators_with(Trait.INTEGER_SUM)
 
 
 def carries_signal(node: ir.Node, value: ir.Value, found: Container[ir.Value]) -> bool:

@@ -8,10 +8,11 @@ from onnxcam.graph.analysis.axes import axis_meanings, spatial_axes
 from onnxcam.graph.analysis.dtypes import FLOATS
 from onnxcam.graph.analysis.layers import way
 from onnxcam.graph.analysis.values import find_value
+from onnxcam.graph.operators import Trait, operators_with
 
-_AVERAGES = {"GlobalAveragePool", "ReduceMean", "AveragePool"}
-_LINEAR = {"Gemm", "MatMul", "Conv"}
-_SAME_NUMBERS = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout", "Transpose"}
+_AVERAGES = operators_with(Trait.AVERAGES)
+_LINEAR = operators_with(Trait.WEIGHTED) - {"ConvTranspose"}
+_SAME_NUMBERS = operators_with(Trait.RESHAPES | Trait.COPIES) | {"Cast", "Transpose"}
 
 
 def is_gap_linear(graph: ir.Graph, layer: str, score: str) -> bool:
@@ -66,16 +67,9 @@ def _averages_all(graph: ir.Graph, node: ir.Node) -> bool:
     return sorted(int(axis) % len(meaning) for axis in axes.numpy()) == sorted(spatial_axes(meaning))
 
 
-# Operators that are linear in all of their inputs together, and such that are in one while the others stay fixed.
-_LINEAR_IN_ALL = {
-    *_SAME_NUMBERS,
-    *("Add", "Sub", "Sum", "Neg", "Concat", "GlobalAveragePool", "AveragePool"),
-}
-_LINEAR_IN_FIRST = {
-    *("ReduceMean", "ReduceSum", "Slice", "Split", "Expand", "Tile", "Gather", "Pad", "Resize", "DepthToSpace", "Div"),
-    *("SpaceToDepth", "BatchNormalization", "Upsample"),
-}
-_LINEAR_IN_EACH = {"Mul", "MatMul", "Gemm", "Conv", "ConvTranspose"}
+_LINEAR_IN_ALL = operators_with(Trait.LINEAR_IN_ALL)
+_LINEAR_IN_FIRST = operators_with(Trait.LINEAR_IN_FIRST)
+_LINEAR_IN_EACH = operators_with(Trait.LINEAR_IN_EACH)
 
 
 def is_affine(graph: ir.Graph, layer: str, score: str) -> bool:

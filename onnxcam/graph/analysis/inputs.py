@@ -13,10 +13,11 @@ from onnxcam.errors import UnsupportedError
 from onnxcam.graph.analysis.axes import AXES_BY_RANK, TAKE_CHANNELS_FIRST, spatial_axes
 from onnxcam.graph.analysis.dtypes import FLOATS
 from onnxcam.graph.analysis.values import data_inputs
+from onnxcam.graph.operators import Trait, operators_with
 
 # An image has few channels; a size above this along the second axis is a height.
 _MOST_CHANNELS = 4
-_TO_FLOAT = {"Cast", "DequantizeLinear"}
+_TO_FLOAT = operators_with(Trait.CONVERTS)
 
 
 @dataclass(frozen=True)

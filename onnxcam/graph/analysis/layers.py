@@ -16,41 +16,15 @@ from onnxcam.graph.analysis.inputs import model_inputs
 from onnxcam.graph.analysis.subgraphs import reads
 from onnxcam.graph.analysis.tokens import is_mixed
 from onnxcam.graph.analysis.values import data_inputs, find_value, has_name, shape_tuple
+from onnxcam.graph.operators import Trait, operators_with
 
 _INDEX = re.compile("-?[0-9]{1,9}")
-# Operators that treat every place alike: a layer is what comes after them.
-_POINTWISE = {
-    "Relu",
-    "LeakyRelu",
-    "PRelu",
-    "Elu",
-    "Selu",
-    "Celu",
-    "Gelu",
-    "Mish",
-    "Swish",
-    "Clip",
-    "Sigmoid",
-    "HardSigmoid",
-    "HardSwish",
-    "Tanh",
-    "Softplus",
-    "BatchNormalization",
-    "Identity",
-    "Dropout",
-    "Cast",
-    "QuantizeLinear",
-    "DequantizeLinear",
-    "Add",
-    "Sub",
-    "Mul",
-    "Div",
-    "Transpose",
+# Operators that treat every position alike: a layer is what comes after them.
+_POINTWISE = operators_with(Trait.ACTIVATION | Trait.COPIES | Trait.CONVERTS) | {
+    *("Add", "Sub", "Mul", "Div", "BatchNormalization", "Transpose"),
 }
-
-# What activations are written out with.
-_INSIDE_ACTIVATIONS = {"Erf", "Exp", "Pow", "Neg", "Reciprocal", "Min", "Max"}
-_SAME_PLACES = {"Resize", "Upsample", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}
+_WRITTEN_OUT = _POINTWISE | operators_with(Trait.IN_ACTIVATIONS)
+_SAME_PLACES = operators_with(Trait.RESHAPES) | {"Resize", "Upsample"}
 
 
 @dataclass(frozen=True)
@@ -234,7 +208,7 @@ def _passed_on(value: ir.Value, chosen: set[ir.Value]) -> bool:
     reached, waiting = {value}, list(nodes)
     while waiting:
         node = waiting.pop()
-        if node.op_type not in _POINTWISE | _INSIDE_ACTIVATIONS:
+        if node.op_type not in _WRITTEN_OUT:
             return False
         reached.update(node.outputs)
         ends.update(output for output in node.outputs if output in chosen)

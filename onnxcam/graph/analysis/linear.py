@@ -10,10 +10,11 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from onnxcam.graph.analysis.channelwise import constant
+from onnxcam.graph.operators import Trait, operators_with
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
-LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+LINEAR = operators_with(Trait.WEIGHTED)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxcam.graph.analysis.dtypes import FLOATS
+from onnxcam.graph.operators import Trait, operators_with
 
 # Whether a value is known not to be negative; an input that is left out is.
 Known: TypeAlias = Callable[[ir.Value | None], bool]
@@ -25,26 +26,9 @@ _UNSIGNED = frozenset(
         *(ir.DataType.UINT16, ir.DataType.UINT32, ir.DataType.UINT64),
     }
 )
-# Whatever they read.
-_ALWAYS = frozenset(
-    {
-        *("Relu", "Sigmoid", "HardSigmoid", "Softplus", "Softmax", "Hardmax", "Exp", "Cosh", "Abs", "Sqrt"),
-        *("ReduceL1", "ReduceL2", "ReduceSumSquare", "LpPool", "GlobalLpPool"),
-    }
-)
-# If the inputs that hold their numbers are not negative: all of them, or the first one only.
-_OF_ALL = frozenset({"Add", "Sum", "Mean", "Mul", "Min", "Concat", "Conv", "ConvTranspose", "MatMul", "Einsum"})
-_OF_FIRST = frozenset(
-    {
-        *("Identity", "Dropout", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Expand"),
-        *("Tile", "Gather", "GatherND", "GatherElements", "DepthToSpace", "SpaceToDepth", "Compress", "Trilu", "TopK"),
-        *("CenterCropPad", "ReverseSequence", "CumSum", "Cast", "CastLike"),
-        *("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool", "MaxRoiPool"),
-        *("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd"),
-        *("LeakyRelu", "PRelu", "ThresholdedRelu", "Elu", "Celu", "HardSwish", "Gelu", "Mish", "Tanh", "Atan"),
-        *("Sinh", "Asinh", "Erf", "Sign", "Softsign", "Round", "Floor", "Ceil"),
-    }
-)
+_ALWAYS = operators_with(Trait.NONNEGATIVE)
+_OF_ALL = operators_with(Trait.NONNEGATIVE_IF_ALL)
+_OF_FIRST = operators_with(Trait.NONNEGATIVE_IF_FIRST)
 
 
 def nonnegative(graph: ir.Graph) -> set[ir.Value]:

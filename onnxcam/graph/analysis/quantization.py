@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from onnxcam.graph.operators import Trait, operators_with
+
 MICROSOFT = "com.microsoft"
 
 
@@ -63,9 +65,8 @@ READINGS: dict[tuple[str, str], Plan] = {
     (MICROSOFT, "QLinearConcat"): Plan("Concat", (), 0, 1),
     (MICROSOFT, "QGemm"): Plan("Gemm", (Numbers(0, 1, 2), Numbers(3, 4, 5)), 7, 8),
 }
-# Operators whose result is in their first input's numbers.
-_PASS_ON = {"MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Relu", "Clip", "Identity"}
-_PASS_ON |= {"Split", "Gather", "Pad", "Expand", "Tile", "DepthToSpace", "SpaceToDepth", "ReduceMax", "Concat"}
+# Operators whose result is quantised as their first input is.
+_PASS_ON = operators_with(Trait.MOVES | Trait.PICKS | Trait.COPIES) | {"Relu", "Clip"}
 
 
 def reading(node: ir.Node) -> Plan | None:

@@ -12,6 +12,7 @@ from onnxcam.graph.analysis.axes import axis_meanings
 from onnxcam.graph.analysis.detections import COORDINATES, box_axis, coordinates
 from onnxcam.graph.analysis.dtypes import FLOATS
 from onnxcam.graph.analysis.values import find_value, shape_tuple
+from onnxcam.graph.operators import Trait, operators_with
 
 Kind: TypeAlias = Literal["classes", "dense", "boxes", "other"]
 Activation: TypeAlias = Literal["softmax", "sigmoid"] | None
@@ -23,17 +24,7 @@ _ACTIVATIONS: dict[str, Activation] = {
     "ArgMax": "softmax",
 }
 # Operators that leave every score what it is, perhaps in another shape or type.
-_TRANSPARENT = {
-    "Reshape",
-    "Flatten",
-    "Squeeze",
-    "Unsqueeze",
-    "Identity",
-    "Cast",
-    "Dropout",
-    "QuantizeLinear",
-    "DequantizeLinear",
-}
+_TRANSPARENT = operators_with(Trait.RESHAPES | Trait.COPIES | Trait.CONVERTS)
 
 
 @dataclass(frozen=True)

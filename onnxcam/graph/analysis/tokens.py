@@ -11,10 +11,11 @@ import onnx_ir as ir
 
 from onnxcam.errors import UnsupportedError
 from onnxcam.graph.analysis.axes import Axes
+from onnxcam.graph.operators import Trait, operators_with
 
 _ATTENTION = {"Softmax", "Attention", "MultiHeadAttention"}
-_REDUCTIONS = {"ReduceMean", "ReduceSum", "ReduceMax"}
-_POOLS = {"Conv", "GlobalAveragePool", "AveragePool", "MaxPool", "GlobalMaxPool"}
+_REDUCTIONS = operators_with(Trait.REDUCES)
+_POOLS = operators_with(Trait.POOLS) | {"Conv"}
 # Tokens for class, distillation and four registers are what networks have in front.
 _USUAL_EXTRAS = (0, 1, 2, 4, 5, 6)
 

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from onnxcam.graph.operators import Trait, operators_with
+
 _ML = "ai.onnx.ml"
 # Which input of an operator holds what its names are looked up by.
 _LOOKUPS = {"ZipMap": 0, "LabelEncoder": 0, "ArrayFeatureExtractor": 1, "Gather": 1}
 # Operators that only change the shape or type of what is looked up.
-_PASSED = {"Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity"}
+_PASSED = operators_with(Trait.RESHAPES | Trait.COPIES) | {"Cast"}
 
 
 def cut_postprocessing(model: onnx.ModelProto) -> tuple[str, ...] | None:

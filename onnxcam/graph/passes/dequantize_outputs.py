@@ -6,9 +6,10 @@ import onnx_ir as ir
 
 from onnxcam.graph.analysis.dtypes import QUANTIZED
 from onnxcam.graph.analysis.quantization import MICROSOFT, quantization
+from onnxcam.graph.operators import Trait, operators_with
 
 _ACTIVATIONS = {"QLinearSoftmax": "Softmax", "QLinearSigmoid": "Sigmoid"}
-_MOVES = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"}
+_MOVES = operators_with(Trait.RESHAPES | Trait.COPIES)
 
 
 class DequantizeOutputs(ir.passes.InPlacePass):

@@ -17,6 +17,7 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from onnxcam.graph.operators import Trait, operators_with
 from onnxcam.graph.passes.infer_shapes import InferShapes
 from onnxcam.graph.passes.sizes import LARGEST, SIZE_TYPES, Sizes, output_sizes
 
@@ -24,7 +25,7 @@ _Array: TypeAlias = npt.NDArray[Any]
 
 # Sizes that depend on sizes that depend on sizes: deeper chains than this have not been seen.
 _ROUNDS = 8
-_NOT_CONSTANT = {"RandomNormal", "RandomUniform", "If", "Loop", "Scan"}
+_NOT_CONSTANT = operators_with(Trait.RANDOM | Trait.BODIES)
 
 
 class FoldShapes(ir.passes.InPlacePass):

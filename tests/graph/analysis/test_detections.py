@@ -61,6 +61,13 @@ def test_it_is_no_matter_of_sizes() -> None:
     assert axis_of(model(text.format("4, 7", "y = Transpose <perm = [0, 2, 1]> (r)"), WEIGHTS)) == 1
 
 
+@pytest.mark.parametrize("between", ["s = Tanh (r)", "q = QuantizeLinear (r, step) s = DequantizeLinear (q, step)"])
+def test_functions_and_rounding_keep_what_is_counted(between: str) -> None:
+    nodes = f"c = Conv (x, w) r = Reshape (c, joined) {between} y = Neg (s)"
+    text = f"g (float[n, 3, 2, 2] x) => (float[n, 7, 4] y) {{ {nodes} }}"
+    assert axis_of(model(text, WEIGHTS | {"step": np.array(0.1, np.float32)})) == 2
+
+
 @pytest.mark.parametrize(
     ("sizes", "result", "ending", "axis"),
     [

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -8,6 +10,7 @@ import onnxcam
 from onnxcam.errors import NameNotFoundError, UnsupportedError
 from onnxcam.graph.analysis.layers import candidates, find_layer
 from onnxcam.graph.io.load import load
+from onnxcam.graph.operators import Trait, operators_with
 from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.helpers.models import classifier, floats, model
 
@@ -28,6 +31,27 @@ def test_activations_stand_for_their_convolutions() -> None:
         ("a2", "Relu", "NCHW"),
     ]
     assert layers[-1].extent == (4, 4)
+
+
+@pytest.mark.parametrize("op_type", sorted(operators_with(Trait.ACTIVATION)))
+def test_every_activation_stands_for_its_convolution(op_type: str) -> None:
+    further = {"PRelu": ", slope", "Clip": ", low"}.get(op_type, "")
+    assert _named(f"a = {op_type} (c{further})") == ["a"]
+    assert _named("a = Tile (c, ones)") == ["c", "a"]
+
+
+def test_an_activation_written_out_with_a_logarithm_stands_for_its_convolution() -> None:
+    assert _named("e = Exp (c) o = Add (e, one) l = Log (o) t = Tanh (l) a = Mul (c, t)") == ["a"]
+
+
+def _named(nodes: str) -> list[str]:
+    """Return the layers of a convolution and what follows it, up to a linear classifier of its means."""
+    constants: dict[str, Any] = {"slope": floats(3, 1, 1), "low": np.array(0, np.float32), "ones": np.ones(4, np.int64)}
+    constants["one"] = np.array(1, np.float32)
+    ending = "p = GlobalAveragePool (a) y = Flatten (p)"
+    text = f"g (float[n,3,8,8] x) => (float[n,3] y) {{ c = Conv (x, k) {nodes} {ending} }}"
+    weights = {"k": floats(3, 3, 1, 1)} | {name: value for name, value in constants.items() if name in nodes}
+    return [layer.name for layer in candidates(canonicalize(load(model(text, weights, 24)).ir).graph, "y")]
 
 
 def test_the_last_layer_is_the_default() -> None:
