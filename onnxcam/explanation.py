@@ -16,11 +16,12 @@ from PIL import Image
 from onnxcam.arrays import sigmoid, softmax
 from onnxcam.errors import InputError
 from onnxcam.images import Frame, label_of
-from onnxcam.report import caption, grid, picture
 from onnxcam.report.files import plain, slug
 from onnxcam.report.format import ImageReport
+from onnxcam.report.picture import picture
 from onnxcam.report.record import SCHEMA
 from onnxcam.report.saving import Saved, Writer
+from onnxcam.report.sheet import caption, grid
 
 # A notebook shows at most so many images of a batch.
 _SHEET = 16

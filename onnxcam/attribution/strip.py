@@ -8,7 +8,7 @@ from PIL import Image
 
 from onnxcam.attribution.resolution import told
 from onnxcam.explanation import Explanation
-from onnxcam.report import caption, grid
+from onnxcam.report.sheet import caption, grid
 
 # Frames of one size, small enough for seven of them on a screen.
 _SIDE = 256

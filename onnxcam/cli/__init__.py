@@ -1,6 +1,6 @@
-"""The command line: thin commands over the package, with data on stdout, talk on stderr and exit codes from errors.
+"""The command line: data on stdout, messages on stderr, exit codes from the class of the error.
 
-Nothing here imports more than click before a command runs, so that ``--help`` answers at once.
+Nothing here imports NumPy or onnxruntime before a command runs, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ application = Commands(name="onnxcam")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
-    0 is success, 2 wrong usage, 130 an interrupt, 141 a reader that went away; anything from 3 on names the kind of
-    error, as ``onnxcam.errors`` lists them.
+    0 is success, 2 wrong usage, 130 an interrupt, 141 a closed pipe; the codes from 3 on are those that
+    ``onnxcam.errors`` lists.
 
     Args:
-        arguments: what follows ``onnxcam``; those of this process if not given.
+        arguments: what follows ``onnxcam`` in the command line. Default: the arguments of this process.
     """
     try:
         with warnings_in_one_line():
@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OnnxcamError as error:
         return complain(str(error), error.exit_code)
     except MemoryError as error:
-        told = f"too little memory ({error}); use a smaller --batch, smaller images or a machine with more memory"
-        return complain(told, OutOfMemoryError.exit_code)
+        message = f"too little memory ({error}); use a smaller --batch, smaller images or a machine with more memory"
+        return complain(message, OutOfMemoryError.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
@@ -56,13 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _with_hint(error: click.UsageError) -> str:
-    """Return the message of wrong usage in one line, with where to read more."""
+    """Return the message of a usage error in one line, with the command that shows help."""
     command = error.ctx.command_path if error.ctx is not None else "onnxcam"
     message = error.format_message().rstrip(".")
     return f"{message[:1].lower()}{message[1:]} ({command} --help)"
 
 
 def _silence_stdout() -> None:
-    """Keep Python from complaining at exit about what it can no longer write."""
+    """Redirect stdout to nowhere, so that Python does not report at exit that it cannot be flushed."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""What every command is: a click command that shows how it is used."""
+"""The class of every command: a click command with examples in its help."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Command(click.Command):
     """A command with examples at the end of its help."""
 
     def __init__(self, *arguments: Any, examples: Sequence[str], **options: Any) -> None:
-        """Make the command; the examples are whole lines as one types them."""
+        """Make the command; the examples are whole command lines."""
         super().__init__(*arguments, **options)
         self.examples = tuple(examples)
 
@@ -22,7 +22,7 @@ class Command(click.Command):
 
 
 def write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> None:
-    """Write lines that one may copy."""
+    """Write the section of examples, each on a line of its own."""
     with formatter.section("Examples"):
         for line in examples:
             formatter.write(f"{'':{formatter.current_indent}}{line}\n")

@@ -1,4 +1,4 @@
-"""Files of numbers for what a model takes beside the image."""
+"""Arrays from files for a model's inputs other than the image (``--input NAME=FILE.npy``)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def split_inputs(texts: Sequence[str]) -> dict[str, str]:
 
 
 class ExtraInputs:
-    """Arrays beside the image, of which every image has its row."""
+    """Arrays for the inputs other than the image, with a row for every image."""
 
     def __init__(self, explainer: Explainer, files: Mapping[str, str], images: Sequence[Any]) -> None:
         """Read the files.
@@ -48,19 +48,22 @@ class ExtraInputs:
         from onnxcam.network.feeds import check_names, extra_inputs
 
         if explainer.image.name in files:
-            raise InputError(f"input '{explainer.image.name}' holds the image, which the photographs fill")
+            raise InputError(
+                f"input '{explainer.image.name}' is the image, which is read from the photographs; --input is for the "
+                "other inputs"
+            )
         network = explainer.network
         check_names(network, [explainer.image.name, *files])
         arrays = {name: _read(file) for name, file in files.items()}
         self._network = network
         self._arrays = extra_inputs(network.inputs, arrays, max(len(images), 1))
-        self._places = {str(path): place for place, path in enumerate(images)}
+        self._positions = {str(path): position for position, path in enumerate(images)}
 
     def of(self, images: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         """Return the rows of some images, by their names."""
         import numpy as np
 
-        return self._network.rows(self._arrays, np.array([self._places[name] for name in images], np.int64))
+        return self._network.rows(self._arrays, np.array([self._positions[name] for name in images], np.int64))
 
 
 def _read(file: str) -> npt.NDArray[Any]:
@@ -73,7 +76,7 @@ def _read(file: str) -> npt.NDArray[Any]:
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror or error}") from error
     except (ValueError, EOFError) as error:
-        raise InputError(f"{file}: no NumPy file of numbers; write it with numpy.save(FILE, array)") from error
+        raise InputError(f"{file}: not a NumPy file of numbers; write it with numpy.save(FILE, array)") from error
     if not isinstance(array, np.ndarray):
         raise InputError(f"{file}: holds several arrays; write one with numpy.save(FILE, array)")
     return array

@@ -1,4 +1,4 @@
-"""Methods and wrappers from the command line: text becomes what the fields of their dataclasses declare."""
+"""Build methods and wrappers from the texts of the command line, converted to the types of their fields."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def build_method(name: str, assignments: Sequence[str], wraps: Sequence[str] = (
         name: of the method.
         assignments: its fields.
         wraps: texts such as ``noise:n=8,seed=1``, innermost first.
-        to: where it ends, for methods that can end elsewhere than where they begin.
+        to: the layer at which it stops, for methods that propagate.
 
     Raises:
         NameNotFoundError: no such method or wrapper.
@@ -36,24 +36,24 @@ def build_method(name: str, assignments: Sequence[str], wraps: Sequence[str] = (
     from onnxcam.methods.support.propagating import PropagatingMethod
 
     if to is not None and name in methods():
-        ending = [each for each, cls in methods().items() if issubclass(cls, PropagatingMethod)]
-        if name not in ending:
+        propagating = [each for each, cls in methods().items() if issubclass(cls, PropagatingMethod)]
+        if name not in propagating:
             raise InputError(
-                f"{name} has no end to choose by --to, as {', '.join(ending)} have; --layer or --resolution say where "
-                "it explains"
+                f"--to is for methods that propagate to a chosen layer ({', '.join(propagating)}), not for {name}; use "
+                "--layer or --resolution"
             )
         assignments = [*assignments, f"to={to}"]
     built = method(name, **_options(methods().get(name), assignments, "--set"))
     for text in wraps:
         wrapper, _, rest = text.partition(":")
-        # A comma also stands between the items of a field: it ends one only in front of the next FIELD=.
+        # A comma also separates the items of one field: it ends the field only before the next FIELD=.
         given = re.split(r",(?=\s*\w+=)", rest) if rest else []
         built = wrap(wrapper, built, **_options(wrappers().get(wrapper), given, "--wrap"))
     return built
 
 
 def _options(cls: type[Method] | None, assignments: Sequence[str], option: str) -> dict[str, Any]:
-    """Return values by field from texts such as ``seed=1``; an unknown field keeps its text, to be refused by name."""
+    """Return values by field from texts ``seed=1``; unknown fields keep their text, for the method to refuse."""
     types = {} if cls is None else get_type_hints(cls)
     known = set() if cls is None else {field.name for field in fields(cls)} - {"method"}
     options: dict[str, Any] = {}
@@ -66,7 +66,7 @@ def _options(cls: type[Method] | None, assignments: Sequence[str], option: str) 
 
 
 def _convert(expected: Any, text: str) -> Any:
-    """Return the text as a value of that type; what cannot be is left as it is, for the method to refuse."""
+    """Return the text as a value of that type, or unchanged where it is none, for the method to refuse."""
     if get_origin(expected) is Literal:
         return next((choice for choice in get_args(expected) if str(choice) == text), text)
     if expected is str:
@@ -75,7 +75,7 @@ def _convert(expected: Any, text: str) -> Any:
         return _TRUTH.get(text.lower(), text)
     if get_origin(expected) is tuple:
         return tuple(_item(item.strip()) for item in text.strip("[]()").split(",") if item.strip())
-    if get_origin(expected) is UnionType:  # a name, or what only Python can build
+    if get_origin(expected) is UnionType:  # a name, or an object that only Python code can make
         return text
     try:
         return expected(text) if expected in (int, float) else json.loads(text)

@@ -1,4 +1,4 @@
-"""The command group: every module of ``onnxcam.cli.commands`` is a command; there is no second list."""
+"""The command group: every module of ``onnxcam.cli.commands`` is a command, found by its file name."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ _EXAMPLES = (
     "onnxcam explain model.onnx photo.jpg --preprocess imagenet --labels names.txt",
 )
 
-
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 
 class QuietEndError(Exception):
-    """The command ends early and there is nothing to say of it; click would print a line or return 1."""
+    """Ends a command early without a message; click would print a line or return 1."""
 
     def __init__(self, exit_code: int) -> None:
         super().__init__()
@@ -32,7 +31,7 @@ class QuietEndError(Exception):
 
 
 class Commands(click.Group):
-    """A group that imports a command when it is used or listed; commands import what they need when they run."""
+    """A group that imports a command only when it is used or listed in the help."""
 
     def __init__(self, **options: Any) -> None:
         """Make the group."""

@@ -1,4 +1,4 @@
-"""How commands speak: tables for people, one line for an error or a warning."""
+"""Print tables and JSON to stdout, and errors, warnings and notes to stderr, one line each."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from onnxcam.errors import OnnxcamWarning
 
 def complain(message: str, code: int = 0) -> int:
     """Write one line of error to stderr and return the exit code."""
-    _say("error", message)
+    _write_line("error", message)
     return code
 
 
 def warn(message: str) -> None:
     """Write one line of warning to stderr."""
-    _say("warning", message)
+    _write_line("warning", message)
 
 
 def note(message: str) -> None:
-    """Write one line to stderr that a reader may need, without being a problem."""
-    _say("note", message)
+    """Write one line of information to stderr."""
+    _write_line("note", message)
 
 
-def _say(kind: str, message: str) -> None:
-    # A reader of stderr that went away is no reason to stop, and nothing could be said of it.
+def _write_line(kind: str, message: str) -> None:
+    # A reader of stderr that went away is no reason to stop, and there is nowhere to report it.
     with contextlib.suppress(BrokenPipeError):
         click.echo(f"onnxcam: {kind}: {' '.join(message.split())}", err=True)
 
 
 @contextlib.contextmanager
 def warnings_in_one_line() -> Iterator[None]:
-    """Show what onnxcam warns of without the line of code that did it, and every time."""
+    """Show every warning of onnxcam, in one line without the source code that raised it."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", OnnxcamWarning)
         show = warnings.showwarning
@@ -67,7 +67,7 @@ def table(rows: Sequence[Sequence[str]], indent: str = "") -> str:
 
 
 def shorten(text: str, width: int = 48) -> str:
-    """Return text of at most this width; what is in its middle goes."""
+    """Return text of at most this width; an ellipsis replaces its middle."""
     if len(text) <= width:
         return text
     head = (width - 1) // 2
@@ -82,5 +82,5 @@ def print_json(value: Any) -> None:
 
 
 def both_terminals() -> bool:
-    """Whether stdout and stderr meet on one screen."""
+    """Whether stdout and stderr are both terminals, so that their lines mix."""
     return sys.stdout.isatty() and sys.stderr.isatty()

@@ -1,4 +1,4 @@
-"""Photographs on their way to the model: listed first, read when their turn comes, a few at a time."""
+"""List the photographs of a command and read them in batches, as many at a time as run together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from onnxcam.explainer import Explainer
     from onnxcam.images import Photograph
 
-# What the photographs of one batch may take at full size, beside the arrays made of them.
+# Bytes that the photographs of one batch may take at full size, not counting the arrays made of them.
 _PIXEL_BYTES = 2**28
 
 Report = Callable[[str, ImageError], None]

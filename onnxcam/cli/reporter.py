@@ -1,4 +1,4 @@
-"""What a command says of each image while it goes on: one line, and a progress bar that the lines do not tear."""
+"""Report images one by one while a command runs: a line for each, and a progress bar that lines do not break."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _CLEAR_LINE = "\r\033[2K"
 
 
 class Reporter:
-    """Tells of images one by one and keeps their records.
+    """Prints a line for each image, or collects records for one JSON document.
 
     Attributes:
-        records: what is known of each image that was explained.
-        errors: what went wrong with each of the others.
+        records: one for each explained map; empty ones where lines are printed.
+        errors: for each image that could not be explained, its name, the message and the exit code.
     """
 
     def __init__(self, as_json: bool, quiet: bool) -> None:
-        """Make a teller that prints lines, or with ``as_json`` only collects records."""
+        """Make a reporter that prints lines, or with ``as_json`` collects records; ``quiet`` hides the progress bar."""
         self.records: list[dict[str, Any]] = []
         self.errors: list[dict[str, Any]] = []
         self._as_json = as_json
@@ -49,7 +49,7 @@ class Reporter:
                 self._bar = None
 
     def steps(self, steps: Iterable[int], total: int) -> Iterator[int]:
-        """Yield the steps of what takes many runs; the progress bar says how far it is."""
+        """Yield the steps of a method that takes many runs, and count them in the progress bar's label."""
         for done, step in enumerate(steps):
             if self._bar is not None and not self._hidden:
                 self._bar.label = f"step {done + 1} of {total}"
@@ -58,8 +58,8 @@ class Reporter:
         if self._bar is not None:
             self._bar.label = ""
 
-    def tell(self, one: Explanation, saved: Saved) -> None:
-        """Tell of one image that was explained, and of what makes its map doubtful."""
+    def report(self, one: Explanation, saved: Saved) -> None:
+        """Report one explained image, and warn of what makes its map doubtful."""
         self.clear()
         if self._as_json:
             files = {name: str(path) for name, path in saved.paths.items()}
@@ -71,14 +71,14 @@ class Reporter:
             warn(f"{_name(one)}: {doubt}")
 
     def fail(self, image: str, error: ImageError) -> None:
-        """Tell of one image that could not be explained."""
+        """Report one image that could not be explained."""
         self.clear()
         complain(str(error))
         self.errors.append({"image": image, "error": str(error), "exit_code": error.exit_code})
         self.advance()
 
     def document(self, explainer: Explainer) -> dict[str, Any]:
-        """Return everything as one JSON document."""
+        """Return all records and errors as one JSON document."""
         from onnxcam.report.files import plain
 
         return {
@@ -91,7 +91,7 @@ class Reporter:
         }
 
     def clear(self) -> None:
-        """Take the progress bar off its line, for something to be written there."""
+        """Erase the progress bar, so that a line can be printed in its place."""
         if self._bar is not None and not self._hidden:
             click.echo(_CLEAR_LINE, nl=False, err=True)
 
@@ -102,12 +102,12 @@ class Reporter:
 
 
 def line(one: Explanation, saved: Saved) -> str:
-    """Return what one image's line says: the top prediction, the explained class if another, the file to look at."""
+    """Return the line of one image: the top prediction, the explained class if it is another, the file to look at."""
     best, explained = one.top(1)[0][0], one.explained[0]
-    told = _value(best, one)
+    text = _value(best, one)
     if explained.class_index != best.class_index:
-        told += f", explained: {_value(explained, one)}"
-    return f"{_name(one)}: {told} -> {saved.main}"
+        text += f", explained: {_value(explained, one)}"
+    return f"{_name(one)}: {text} -> {saved.main}"
 
 
 def _name(one: Explanation) -> str:

@@ -1,14 +1,19 @@
-"""What a format of output is, and what it may write about one image."""
+"""What a format of output is, and what it may write about one image.
+
+``--help`` lists the formats and must not load NumPy. So this module and those of ``formats`` import NumPy and Pillow
+inside functions.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from PIL import Image
 
 
 @dataclass(frozen=True, eq=False)

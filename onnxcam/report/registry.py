@@ -1,13 +1,13 @@
-"""Formats of output by name. One joins by being a module of ``report/formats``: there is no second list."""
+"""Formats of output by name: every module of ``onnxcam.report.formats`` declares one. Light enough for ``--help``."""
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Sequence
 from functools import cache
 from types import MappingProxyType
 
+from onnxcam.discovery import module_names
 from onnxcam.errors import NameNotFoundError, did_you_mean
 from onnxcam.report.format import Format
 
@@ -22,11 +22,16 @@ def formats() -> MappingProxyType[str, Format]:
         RuntimeError: two formats share a name or a suffix, or a suffix could leave the folder.
     """
     found: dict[str, Format] = {}
-    for module in pkgutil.iter_modules(importlib.import_module(_PACKAGE).__path__):
-        declared = importlib.import_module(f"{_PACKAGE}.{module.name}").format
+    for module in module_names(_PACKAGE):
+        declared: Format = importlib.import_module(f"{_PACKAGE}.{module}").format
         _check(declared, found)
         found[declared.name] = declared
     return MappingProxyType(dict(sorted(found.items())))
+
+
+def default_formats() -> list[str]:
+    """Return the names of the formats that are written where none is named, for explanations that they apply to."""
+    return [name for name, each in formats().items() if each.default]
 
 
 def _check(declared: Format, others: dict[str, Format]) -> None:

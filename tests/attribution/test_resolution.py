@@ -131,7 +131,10 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     ran = run(capsys, "explain", model, photo, "-m", "lrp", "--to", "-1", "-o", out, "-q")
     assert ran.code == 0
     for arguments, told in (
-        (["-m", "grad-cam", "--to", "0"], "grad-cam has no end to choose by --to, as clrp, fg-cam, lrp, sglrp have"),
+        (
+            ["-m", "grad-cam", "--to", "0"],
+            "--to is for methods that propagate to a chosen layer (clrp, fg-cam, lrp, sglrp), not for grad-cam",
+        ),
         (["--resolution", "0"], "'0' is no size; write 56"),
         (["--film", "-m", "gradient"], "gradient makes maps of the input's size only"),
     ):

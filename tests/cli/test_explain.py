@@ -49,12 +49,12 @@ def test_one_line_an_image(place: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert picture.size >= (8, 8)
 
 
-def test_another_target_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_target_is_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for target in ("blue", "2"):
         ran = run(capsys, "explain", "m.onnx", "photos/a.png", "--target", target, "-q", "--out", "maps/deep")
         assert ran.out == "photos/a.png: red 78.7%, explained: blue 10.7% -> maps/deep/a-hires-cam-blue.png\n"
         assert ran.code == 0
-        # A red image says nothing for blue: that is told, even to the quiet.
+        # Nothing in a red image counts for blue: that is a warning, also with --quiet.
         assert ran.err.startswith("onnxcam: warning: photos/a.png: ")
         assert ran.err.count("\n") == 1
 
@@ -65,7 +65,7 @@ def test_scores_where_no_probability_is_known(place: Path, capsys: pytest.Captur
     assert ran.out == "photos/a.png: class 0 score 2 -> onnxcam-out/a-hires-cam-0.png\n"
 
 
-def test_assumed_preprocessing_is_told_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_assumed_preprocessing_is_noted_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(colour_model(metadata=False), Path("m.onnx"))
     ran = run(capsys, "explain", "m.onnx", "photos")
     assert ran.code == 0

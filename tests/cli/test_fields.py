@@ -44,7 +44,7 @@ def test_a_base_is_named() -> None:
         ("principal", InputError, "principal takes methods that are a sum over channels"),
     ],
 )
-def test_what_cannot_be_read_is_told(text: str, error: type[Exception], message: str) -> None:
+def test_errors_name_what_cannot_be_read(text: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error) as caught:
         build_method("eigen-cam", [], [text])
     assert message in str(getattr(caught.value, "message", caught.value))

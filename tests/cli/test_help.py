@@ -75,7 +75,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["explain"], "give a model and at least one image, or --demo (onnxcam explain --help)"),
         (
             ["explain", "m.onnx", "a.png", "--demo"],
-            "--demo brings its own model and images; give none beside it (onnxcam explain --help)",
+            "--demo has its own model and images; leave out MODEL and IMAGE (onnxcam explain --help)",
         ),
         (
             ["explain", "m.onnx", "a.png", "--set", "seed"],

@@ -16,10 +16,10 @@ m.onnx: 0.6 kB, exported by test 1.0, opset 18
 
 input     x  float32  n x 3 x 8 x 8  NCHW
 output    y  float32  n x 3
-batch     open: any number of images a run
+batch     open: any number of images per run
 score     pooled  n x 3 x 1 x 1
-          softmax makes probabilities of it
-          the model goes on with Flatten, Softmax
+          softmax turns it into probabilities
+          followed in the model by Flatten, Softmax
 gradient  every operator between input and score has a rule
 metadata  preprocessing (onnxcam.preprocess)
           labels (onnxcam.labels)
@@ -77,15 +77,15 @@ def test_another_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "did you mean logits" in ran.err
 
 
-@pytest.mark.parametrize(("batch", "told"), [("1", "fixed at 1 in the file; any number"), ("2", "2 at a time")])
-def test_a_fixed_batch(batch: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("batch", "message"), [("1", "fixed at 1 in the file; any number"), ("2", "2 at a time")])
+def test_a_fixed_batch(batch: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (
         f"g (float[{batch}, 3, 8, 8] x) => (float[{batch}, 4] y) {{ a = Conv(x, w) y = ReduceMean<keepdims=0>(a, k) }}"
     )
     weights = {"w": floats(4, 3, 3, 3), "k": np.array([2, 3])}
     ran = run(capsys, "inspect", save(model(text, weights), tmp_path / "m.onnx"))
     assert ran.code == 0
-    assert told in ran.out
+    assert message in ran.out
 
 
 def test_operators_without_a_rule_are_all_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,6 +137,6 @@ def test_detections_say_along_which_axis_they_are_counted(tmp_path: Path, capsys
     text = "g (float[n, 3, 4, 4] x) => (float[n, 7, 16] y) { c = Conv (x, w) y = Reshape (c, s) }"
     weights = {"w": floats(7, 3, 1, 1), "s": np.array([0, 7, -1])}
     path = save(model(text, weights), tmp_path / "m.onnx")
-    assert "detections are counted along axis 2, their values along axis 1" in run(capsys, "inspect", path).out
+    assert "detections lie along axis 2, the values of each along axis 1" in run(capsys, "inspect", path).out
     score = json.loads(run(capsys, "inspect", path, "--json").out)["score"]
     assert (score["kind"], score["box_axis"], score["coordinates"]) == ("boxes", 2, 4)

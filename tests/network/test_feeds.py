@@ -172,12 +172,12 @@ def test_bad_files_of_numbers_are_told_in_one_line(place: Path, capsys: pytest.C
     for given, said in (
         (_given()[1:], "nothing is given for input 'factor' (float32, a single number) of the model"),
         (_given(bias="none.npy"), "none.npy: cannot be read"),
-        (_given(bias="text.npy"), "text.npy: no NumPy file of numbers"),
-        (_given(bias="objects.npy"), "objects.npy: no NumPy file of numbers"),
+        (_given(bias="text.npy"), "text.npy: not a NumPy file of numbers"),
+        (_given(bias="objects.npy"), "objects.npy: not a NumPy file of numbers"),
         (_given(bias="several.npz"), "several.npz: holds several arrays"),
         (_given(bias="two.npy"), "one row for all 3 images, or a row for each"),
         (_given(scale="factor.npy"), "input 'scale' takes shape 3, not a single number"),
-        ([*_given(), "--input=x=x.npy"], "input 'x' holds the image"),
+        ([*_given(), "--input=x=x.npy"], "input 'x' is the image"),
         ([*_given(), "--input=z=x.npy"], "no input 'z'"),
     ):
         ran = run(capsys, "explain", "m.onnx", ".", "-p", "unit", "-q", *given)

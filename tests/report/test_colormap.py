@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from onnxcam.report import colourise
-from onnxcam.report.colormap import table
+from onnxcam.report.colormap import colourise, table
 
 
 def luminance(colours: np.ndarray) -> np.ndarray:

@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from onnxcam.errors import InputError
-from onnxcam.report import caption, colourise, display_size, for_display, grid, overlay
+from onnxcam.report.colormap import colourise
+from onnxcam.report.overlay import display_size, for_display, overlay
+from onnxcam.report.sheet import caption, grid
 
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 import onnxcam
-from onnxcam.report import caption, grid
+from onnxcam.report.sheet import caption, grid
 from tools.shapes.draw import draw
 from tools.shapes.samples import MODEL, SEEDS
 

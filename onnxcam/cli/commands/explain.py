@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,17 @@ import click
 from onnxcam.cli import options
 from onnxcam.cli.command import Command
 from onnxcam.cli.extra_inputs import ExtraInputs, split_inputs
-from onnxcam.cli.fields import build_method
 from onnxcam.cli.output import note, print_json
 from onnxcam.cli.photographs import batches, list_images
 from onnxcam.cli.reporter import Reporter
 from onnxcam.errors import ImageError, ModelError, OutOfMemoryError, ProviderError
+from onnxcam.report.registry import find_formats
 from onnxcam.targets.registry import explain_forms
 
 if TYPE_CHECKING:
     from onnxcam.explainer import Explainer
+    from onnxcam.explanation import Explanation
+    from onnxcam.images import Photograph
 
 
 @click.command(
@@ -34,8 +37,6 @@ if TYPE_CHECKING:
 @options.images()
 @click.option("--demo", is_flag=True, help="Explain the sample images with the model that come with onnxcam.")
 @options.method
-@options.score
-@options.grid
 @click.option(
     "--target",
     "-t",
@@ -45,95 +46,49 @@ if TYPE_CHECKING:
     help=f"What to explain: {explain_forms()}.",
 )
 @options.photographs
-@click.option(
-    "--out",
-    "-o",
-    metavar="DIR",
-    default="onnxcam-out",
-    show_default=True,
-    help="Folder for the files.",
-)
-@click.option(
-    "--format",
-    "formats",
-    metavar="NAME",
-    multiple=True,
-    help="File to write for each image, such as raw or overlay; may be repeated. The record is written in any case."
-    "  [default: all that onnxcam docs formats marks as default]",
-)
-@click.option("--film", is_flag=True, help="Also draw each image's maps of every size, coarse to fine, in one strip.")
-@click.option(
-    "--input",
-    "inputs",
-    metavar="NAME=FILE.npy",
-    multiple=True,
-    help="What the model takes beside the image: one array for all images, or a row for each; may be repeated.",
-)
 @options.running
-@options.as_json
-@options.quiet
+@options.output
 def command(
     model: str | None,
     images: tuple[str, ...],
     demo: bool,
     target: str,
-    out: str,
-    formats: tuple[str, ...],
-    film: bool,
-    inputs: tuple[str, ...],
-    as_json: bool,
-    quiet: bool,
-    **how: Any,
+    method: options.MethodOptions,
+    photographs: options.PhotographOptions,
+    running: options.RunningOptions,
+    output: options.OutputOptions,
 ) -> int:
     """Show where a model looked: an overlay, a raw map and a record for every image.
 
-    An IMAGE is a file, a folder, or a pattern in quotes. For each one line tells the top prediction: if that is
-    nonsense, the preprocessing is wrong, and so is the map.
+    An IMAGE is a file, a folder, or a pattern in quotes. One line for each gives the top prediction: if it makes no
+    sense, check the preprocessing, for the map is then wrong too.
     """
     from onnxcam.report.files import make_folder
-    from onnxcam.report.registry import find_formats
     from onnxcam.targets.parse import parse_targets
 
-    find_formats(formats)
-    if formats and film:
-        formats = (*formats, "film")
-    beside_files = split_inputs(inputs)
+    input_files = split_inputs(photographs.inputs)
+    find_formats(output.formats)
     model, images = _demo(model, images) if demo else _given(model, images)
-    teller = Reporter(as_json, quiet)
-    explainer = make_explainer(model, teller, **how)
+    reporter = Reporter(output.as_json, output.quiet)
+    explainer = _make_explainer(model, method, photographs, running, reporter)
     targets = parse_targets(target, explainer.labels)
-    make_folder(out)
-    files = list_images(images, teller.fail)
-    beside = ExtraInputs(explainer, beside_files, files)
-    with teller.progress(len(files)):
-        for batch in batches(explainer, files, teller.fail):
-            try:
-                explanation = explainer.explain(
-                    batch,
-                    [targets] * len(batch),
-                    film=film or "film" in formats,
-                    inputs=beside.of([photograph.name for photograph in batch]),
-                )
-            except ProviderError as error:
-                if not _is_open(explainer) or (isinstance(error, OutOfMemoryError) and len(batch) > 1):
-                    raise
-                # Where the model leaves the size open, only running it shows whether an image is too small for it.
-                for photograph in batch:
-                    teller.fail(photograph.name, ImageError(f"{photograph.name}: {error}"))
+    make_folder(output.folder)
+    files = list_images(images, reporter.fail)
+    extra = ExtraInputs(explainer, input_files, files)
+    with reporter.progress(len(files)):
+        for batch in batches(explainer, files, reporter.fail):
+            inputs = extra.of([photograph.name for photograph in batch])
+            explanation = _explain(explainer, batch, reporter, targets=targets, film=output.draws_films, inputs=inputs)
+            if explanation is None:
                 continue
-            if not (teller.records or quiet):
-                teller.clear()
-                _introduce(explainer)
-            for image in range(len(batch)):
-                teller.advance()
-                for row in range(image * len(targets), (image + 1) * len(targets)):
-                    one = explanation[row]
-                    teller.tell(one, one.save(out, formats=formats or None)[0])
-    if as_json:
-        print_json(teller.document(explainer))
-    elif teller.records and sys.stdout.isatty() and not quiet:
-        click.echo(f"{len(teller.records)} explanations in {out}{_slash(out)}", err=True)
-    return ImageError.exit_code if teller.errors else 0
+            if not (reporter.records or output.quiet):
+                reporter.clear()
+                _note_choices(explainer)
+            for row, one in enumerate(explanation):
+                if row % len(targets) == 0:
+                    reporter.advance()
+                reporter.report(one, one.save(output.folder, formats=output.names)[0])
+    return _finish(explainer, reporter, output)
 
 
 def _given(model: str | None, images: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
@@ -148,7 +103,7 @@ def _demo(model: str | None, images: tuple[str, ...]) -> tuple[str, tuple[str, .
     from importlib.resources import files
 
     if model is not None or images:
-        raise click.UsageError("--demo brings its own model and images; give none beside it")
+        raise click.UsageError("--demo has its own model and images; leave out MODEL and IMAGE")
     data = Path(str(files("onnxcam") / "data"))
     pictures = tuple(sorted(str(path) for path in data.glob("*.png")))
     if not pictures:
@@ -156,26 +111,12 @@ def _demo(model: str | None, images: tuple[str, ...]) -> tuple[str, tuple[str, .
     return str(data / "shapes.onnx"), pictures
 
 
-def make_explainer(
+def _make_explainer(
     model: str,
-    teller: Reporter,
-    *,
-    method: str,
-    fields: tuple[str, ...],
-    wraps: tuple[str, ...],
-    layer: str | None,
-    to: str | None,
-    resolution: int | tuple[int, ...] | None,
-    score: str | None,
-    preprocess: str | None,
-    resize: Any,
-    labels: str | None,
-    provider: str | None,
-    batch: int | None,
-    threads: int | None,
-    grid: tuple[int, int] | None,
-    engine: Any,
-    share_weights: bool,
+    method: options.MethodOptions,
+    photographs: options.PhotographOptions,
+    running: options.RunningOptions,
+    reporter: Reporter,
 ) -> Explainer:
     """Return the explainer that the options describe, with its graph loaded."""
     from onnxcam.explainer import Explainer
@@ -183,28 +124,52 @@ def make_explainer(
 
     explainer = Explainer(
         model,
-        build_method(method, fields, wraps, to),
-        layer,
-        score,
-        None if provider is None else [provider],
-        preprocess=preprocess,
-        resize=resize,
-        labels=None if labels is None else load_labels(labels),
-        batch_size=batch,
-        threads=threads,
-        grid=grid,
-        engine=engine,
-        share_weights=share_weights,
-        progress=teller.steps,
-        resolution=resolution,
+        method.build(),
+        method.layer,
+        method.score,
+        running.providers,
+        preprocess=photographs.preprocess,
+        resize=photographs.resize,
+        labels=None if photographs.labels is None else load_labels(photographs.labels),
+        batch_size=running.batch,
+        threads=running.threads,
+        grid=method.grid,
+        engine=running.engine,
+        share_weights=running.share_weights,
+        progress=reporter.steps,
+        resolution=method.resolution,
     )
-    # Before any photograph is read: what is wrong with the model or the provider is said once, and at once.
+    # Before any photograph is read: an error of the model or the provider is reported once, and at once.
     _ = explainer.image_spec, explainer.session
     return explainer
 
 
-def _introduce(explainer: Explainer) -> None:
-    """Say what was chosen where the user did not: wrong preprocessing is the commonest silent mistake."""
+def _explain(
+    explainer: Explainer, batch: Sequence[Photograph], reporter: Reporter, *, targets: list[Any], **how: Any
+) -> Explanation | None:
+    """Return the explanation of some photographs, or None where the model does not run on images of their size.
+
+    Args:
+        explainer: of the model.
+        batch: photographs of one size.
+        reporter: gets the images that failed.
+        targets: those of each photograph.
+        **how: further arguments of ``Explainer.explain``.
+    """
+    try:
+        return explainer.explain(batch, [targets] * len(batch), **how)
+    except ProviderError as error:
+        size_is_open = None in (explainer.image_spec.height, explainer.image_spec.width)
+        if not size_is_open or (isinstance(error, OutOfMemoryError) and len(batch) > 1):
+            raise
+        # Where the model leaves the size open, only running it shows whether an image is too small for it.
+        for photograph in batch:
+            reporter.fail(photograph.name, ImageError(f"{photograph.name}: {error}"))
+        return None
+
+
+def _note_choices(explainer: Explainer) -> None:
+    """Print what was chosen where the user did not: wrong preprocessing is the commonest silent mistake."""
     note(
         f"{explainer.method.name} at '{explainer.layer.name}' of the score '{explainer.network.score.name}' "
         f"on {explainer.session.provider}"
@@ -213,9 +178,11 @@ def _introduce(explainer: Explainer) -> None:
         note(f"preprocessing {source}")
 
 
-def _is_open(explainer: Explainer) -> bool:
-    return None in (explainer.image_spec.height, explainer.image_spec.width)
-
-
-def _slash(folder: str) -> str:
-    return "" if folder.endswith("/") else "/"
+def _finish(explainer: Explainer, reporter: Reporter, output: options.OutputOptions) -> int:
+    """Print what comes after the last image, and return the exit code."""
+    if output.as_json:
+        print_json(reporter.document(explainer))
+    elif reporter.records and sys.stdout.isatty() and not output.quiet:
+        slash = "" if output.folder.endswith("/") else "/"
+        click.echo(f"{len(reporter.records)} explanations in {output.folder}{slash}", err=True)
+    return ImageError.exit_code if reporter.errors else 0

@@ -25,7 +25,7 @@ _NOTES = {"onnxcam.preprocess": "preprocessing", "onnxcam.labels": "labels"}
 @options.score
 @options.as_json
 def command(model: str, score: str | None, as_json: bool) -> None:
-    """Show what a model file offers: its inputs, its score, and the layers to explain at."""
+    """Show the inputs of a model file, its score, and the layers to explain at."""
     from onnxcam.diagnostics.inspection import inspect
 
     found = inspect(model, score)
@@ -50,7 +50,7 @@ def command(model: str, score: str | None, as_json: bool) -> None:
 
 
 def _facts(found: Inspection) -> list[tuple[str, str]]:
-    """Return the lines above the layers: what each is about, and what there is to say."""
+    """Return the lines above the layers, each as its heading and its text."""
     rows = [("input", f"{_slot(slot)}{_meaning(found.axes.get(slot.name, ''))}") for slot in found.inputs]
     rows += [("output", _slot(slot)) for slot in found.outputs]
     rows.append(("batch", _batch(found)))
@@ -60,7 +60,7 @@ def _facts(found: Inspection) -> list[tuple[str, str]]:
     rows += [("metadata", f"{_NOTES[key]} ({key})") for key in _NOTES if key in metadata]
     if others := sorted(metadata.keys() - _NOTES.keys()):
         rows.append(("metadata", ", ".join(others)))
-    # A word is said once, before the first of its lines.
+    # A heading is printed once, before the first of its lines.
     return [("" if i and rows[i - 1][0] == word else word, text) for i, (word, text) in enumerate(rows)]
 
 
@@ -76,26 +76,26 @@ def _meaning(axes: str) -> str:
 
 def _batch(found: Inspection) -> str:
     if found.batch is None:
-        return "open: any number of images a run"
+        return "open: any number of images per run"
     if found.opened:
-        return "fixed at 1 in the file; any number of images a run here, checked by running it"
+        return "fixed at 1 in the file; any number of images per run here, as a test run showed"
     return f"fixed at {found.batch}: images run {'one by one' if found.batch == 1 else f'{found.batch} at a time'}"
 
 
 def _score(score: Score) -> list[str]:
     means = {
-        "softmax": "softmax makes probabilities of it",
-        "sigmoid": "sigmoid makes probabilities of it",
-        None: "no activation known: scores as they are",
+        "softmax": "softmax turns it into probabilities",
+        "sigmoid": "sigmoid turns it into probabilities",
+        None: "no activation known: scores are shown as they are",
     }
     lines = [f"{shorten(score.name)}  {shape_text(score.shape) or 'shape unknown'}", means[score.activation]]
     if score.kind == "boxes":
         counted, held = score.box_axis, 3 - score.box_axis
-        lines.append(f"detections are counted along axis {counted}, their values along axis {held}")
+        lines.append(f"detections lie along axis {counted}, the values of each along axis {held}")
         if score.coordinates:
-            lines.append(f"the first {score.coordinates} values of each are taken for its coordinates")
+            lines.append(f"the first {score.coordinates} values of each are taken as its coordinates")
     if score.passed:
-        lines.append(f"the model goes on with {', '.join(reversed(score.passed))}")
+        lines.append(f"followed in the model by {', '.join(reversed(score.passed))}")
     return lines
 
 

@@ -29,7 +29,7 @@ def command(as_json: bool) -> None:
 
 
 def needs(cls: type[Method]) -> str:
-    """Return what a method takes from the network."""
+    """Return which values of the network a method needs, in a few words."""
     from onnxcam.methods.nested import NestedMethod
 
     if cls.kind == "wrapper":

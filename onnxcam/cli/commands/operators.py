@@ -12,7 +12,7 @@ from onnxcam.cli.output import print_json, table
 @click.command(cls=Command, examples=("onnxcam operators", "onnxcam operators --json"))
 @options.as_json
 def command(as_json: bool) -> None:
-    """List the operators that gradients pass, those that carry none, and why."""
+    """List the operators that gradients propagate through, those that they do not, and why."""
     from onnxcam.autodiff.operators import operators
 
     rows = operators()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
     from onnxcam.explainer import Explainer
 
 
+@dataclass(frozen=True)
+class CheckOptions:
+    """What is checked: at a layer as well as the input, of a score, against a second engine, with a random seed."""
+
+    layer: str | None
+    score: str | None
+    against: Literal["torch"] | None
+    seed: int
+
+
 @click.command(
     cls=Command,
     examples=(
@@ -25,51 +36,48 @@ if TYPE_CHECKING:
 )
 @options.model()
 @options.images()
-@click.option(
-    "--layer",
-    metavar="NAME|INDEX",
-    help="Where to check, beside the input, as onnxcam inspect lists.  [default: -1, the last with spatial extent]",
+@options.group(
+    "check",
+    CheckOptions,
+    click.option(
+        "--layer",
+        metavar="NAME|INDEX",
+        help="Layer to check as well as the input, as onnxcam inspect lists."
+        "  [default: -1, the last one with spatial extent]",
+    ),
+    options.score,
+    click.option("--against", type=click.Choice(["torch"]), help="A second engine to compare with (onnxcam[torch])."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of random inputs and directions."),
 )
-@options.score
-@click.option("--against", type=click.Choice(["torch"]), help="A second engine to compare with (needs onnxcam[torch]).")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of random inputs and directions.")
 @options.preparation
-@options.provider
-@options.threads
-@options.share_weights
+@options.sessions
 @options.as_json
 def command(
     model: str,
     images: tuple[str, ...],
-    layer: str | None,
-    score: str | None,
-    against: Literal["torch"] | None,
-    seed: int,
+    check: CheckOptions,
+    photographs: options.PhotographOptions,
+    running: options.RunningOptions,
     as_json: bool,
-    provider: str | None,
-    threads: int | None,
-    share_weights: bool,
-    **preparation: Any,
 ) -> None:
     """Check this file's gradients on this machine.
 
-    The gradient of the predicted class is compared with differences of the score along random directions; with the CPU
-    where another provider runs; and with torch's where --against torch asks for it. Without an IMAGE the inputs are
-    random numbers. A disagreement ends in exit code 11 and the name of the first value that is wrong.
+    The gradient of the predicted class is compared with finite differences of the score along random directions, with
+    that of the CPU where another provider runs, and with torch's where --against torch asks for it. Without an IMAGE
+    the inputs are random numbers. A disagreement ends in exit code 11 and the name of the first tensor that is wrong.
     """
     from onnxcam.diagnostics.verification import verify
 
-    providers = None if provider is None else [provider]
-    explainer, name = _explainer(model, layer, score, preparation)
+    explainer, layer = _explainer(model, check, photographs)
     found = verify(
         explainer.network,
-        name,
+        layer,
         _feeds(explainer, images),
-        providers=providers,
-        against=against,
-        threads=threads,
-        share_weights=share_weights,
-        seed=seed,
+        providers=running.providers,
+        against=check.against,
+        threads=running.threads,
+        share_weights=running.share_weights,
+        seed=check.seed,
     )
     if as_json:
         print_json(found.to_dict())
@@ -78,24 +86,23 @@ def command(
     found.require()
 
 
-def _explainer(
-    model: str, layer: str | None, score: str | None, preparation: dict[str, Any]
-) -> tuple[Explainer, str | None]:
+def _explainer(model: str, check: CheckOptions, photographs: options.PhotographOptions) -> tuple[Explainer, str | None]:
     """Return what reads images for the model, and the layer; None where the model has none and none was asked for."""
     from onnxcam.errors import UnsupportedError
     from onnxcam.explainer import Explainer
 
-    how = {name: preparation[name] for name in ("preprocess", "resize")}
+    how: dict[str, Any] = {"preprocess": photographs.preprocess, "resize": photographs.resize, "score": check.score}
     try:
-        explainer = Explainer(model, layer=layer, score=score, **how)
+        explainer = Explainer(model, layer=check.layer, **how)
     except UnsupportedError:
-        if layer is not None:
+        if check.layer is not None:
             raise
-        return Explainer(model, "gradient", score=score, **how), None
+        return Explainer(model, "gradient", **how), None
     return explainer, explainer.layer.name
 
 
 def _feeds(explainer: Explainer, images: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return the prepared images by the input's name; None where there are none."""
     import numpy as np
 
     from onnxcam.errors import InputError
@@ -107,7 +114,7 @@ def _feeds(explainer: Explainer, images: tuple[str, ...]) -> dict[str, Any] | No
     if len({array.shape for array in arrays}) != 1:
         raise InputError("the images become arrays of several sizes; verify with images of one size")
     if len(explainer.network.inputs) != 1:
-        raise InputError("the model has several inputs, which photographs do not fill; verify without images")
+        raise InputError("the model has several inputs, and photographs fill only one; verify without images")
     return {explainer.image.name: np.concatenate(arrays)}
 
 

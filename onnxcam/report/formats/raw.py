@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-import numpy as np
-
 from onnxcam.report.format import Format, ImageReport
 
 
 def _write(report: ImageReport, file: BinaryIO) -> None:
+    import numpy as np
+
     np.save(file, report.raw, allow_pickle=False)
 
 

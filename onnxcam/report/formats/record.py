@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from onnxcam.report.files import to_json
 from onnxcam.report.format import Format, ImageReport
 
 
 def _write(report: ImageReport, file: BinaryIO) -> None:
+    from onnxcam.report.files import to_json
+
     file.write(to_json(report.record).encode())
 
 
