@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal
 
 from onnxcam.arrays import Array
+from onnxcam.discovery import check_fields
 from onnxcam.errors import InputError
 from onnxcam.methods.needs import Needs
 from onnxcam.methods.view import NetworkView
@@ -34,9 +35,7 @@ class Method(ABC):
 
     def __post_init__(self) -> None:
         """Refuse a field of the wrong type here, where its name is known, rather than inside a formula."""
-        types = get_type_hints(type(self))
-        for field in fields(self):
-            _check_field(self.name, field.name, types[field.name], getattr(self, field.name))
+        check_fields(self, self.name)
 
     @property
     def signed(self) -> bool:
@@ -106,16 +105,3 @@ def check_counts(method: Method, *names: str) -> None:
     for name in names:
         if (value := getattr(method, name)) < 1:
             raise InputError(f"field {name} of {method.name} is {value}; it must be at least 1")
-
-
-def _check_field(method: str, field: str, expected: Any, value: object) -> None:
-    """Raise InputError unless ``value`` suits its annotation; only plain types and Literal are judged."""
-    if get_origin(expected) is Literal:
-        choices = get_args(expected)
-        if value not in choices:
-            wanted = " or ".join(repr(choice) for choice in choices)
-            raise InputError(f"field {field} of {method} is {value!r}; it must be {wanted}")
-    elif isinstance(expected, type):
-        accepted = (float, int) if expected is float else (expected,)
-        if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
-            raise InputError(f"field {field} of {method} is {value!r}; it must be of type {expected.__name__}")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from onnxcam.discovery import find_classes
+from onnxcam.discovery import build, find_classes
 from onnxcam.errors import InputError, NameNotFoundError, did_you_mean
 from onnxcam.methods.base import Method
 
@@ -79,11 +78,5 @@ def wrap(name: str, inner: Method, /, **options: Any) -> Method:
 
 
 def _make(cls: type[Method], options: Mapping[str, Any]) -> Method:
-    """Return an object of a class with its fields set."""
-    allowed = [field.name for field in fields(cls)]
-    if unknown := sorted(set(options) - set(allowed)):
-        allowed = [field for field in allowed if field != "method"]
-        raise InputError(
-            f"{cls.kind} {cls.name} has no field {', '.join(unknown)}; it has {', '.join(allowed) or 'none'}"
-        )
-    return cls(**options)
+    """Return an object of a class with its fields set; the error offers no field for what a wrapper wraps."""
+    return build(cls, cls.kind, options, hidden=("method",))

@@ -18,8 +18,8 @@ OTHERS = {
     "models": "whole files that other people exported",
     "tools": "scripts of tools/",
 }
-# Folders of what tests share; the samples of operators stand beside the tests of rules.
-SHARED = {"helpers", "networks", "oracles", "autodiff/samples"}
+# Folders of what tests share; samples of operators and of kinds of targets stand beside the tests that walk them.
+SHARED = {"helpers", "networks", "oracles", "autodiff/samples", "targets/samples"}
 
 CHECKS = re.compile(r"_*(assert|check|raises|warns|fail)")
 PRIVATE = re.compile(r"identit(y|ies) [0-9]|methods\.md|autodiff\.md|house\.md|style\.md|design\.md")

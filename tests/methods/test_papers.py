@@ -9,12 +9,14 @@ import pytest
 from onnxcam.errors import NameNotFoundError
 from onnxcam.methods.papers import bibtex, citation, papers
 from onnxcam.methods.registry import methods
+from onnxcam.metrics.registry import metrics
 
 every_paper = pytest.mark.parametrize("key", papers())
 
 
-def test_keys_and_methods_match() -> None:
-    assert {cls.paper for cls in methods().values()} == set(papers())
+def test_every_paper_belongs_to_a_method_or_a_metric() -> None:
+    known = {cls.paper for cls in methods().values()} | {cls.paper for cls in metrics().values()}
+    assert known == set(papers())
 
 
 @every_paper
