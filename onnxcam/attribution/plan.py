@@ -11,7 +11,7 @@ from onnxcam.graph.analysis.biases_attention import AttentionSite, BiasSite, att
 from onnxcam.graph.analysis.head import is_affine, is_gap_linear
 from onnxcam.graph.analysis.inputs import image_input
 from onnxcam.graph.analysis.layers import Layer, find_layer
-from onnxcam.graph.analysis.subgraphs import sources
+from onnxcam.graph.analysis.reachability import ancestors
 from onnxcam.graph.analysis.values import find_value
 from onnxcam.graph.passes.dequantize_layer import dequantized
 from onnxcam.methods.base import ActivationMethod, Method
@@ -143,7 +143,7 @@ def _explains_no_score(method: Method) -> bool:
 def _refuse_beside(network: Network, layers: list[Layer]) -> None:
     """Refuse layers that the score is not computed from, whatever method would read them."""
     graph, score = network.model.graph, network.score.name
-    on_way = sources(find_value(graph, score))
+    on_way = ancestors(find_value(graph, score))
     for layer in layers:
         if find_value(graph, layer.name) not in on_way:
             raise DependencyError(
@@ -155,7 +155,7 @@ def _refuse_beside(network: Network, layers: list[Layer]) -> None:
 def _refuse_behind(network: Network, layer: Layer, ends: list[Layer]) -> None:
     """Refuse to end anywhere but on the way down from the layer."""
     graph = network.model.graph
-    down = sources(find_value(graph, layer.name))
+    down = ancestors(find_value(graph, layer.name))
     for end in ends:
         if find_value(graph, end.name) not in down:
             raise DependencyError(

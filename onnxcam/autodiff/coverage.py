@@ -8,7 +8,7 @@ from onnxcam.autodiff.driver import between, paths, without_rules
 from onnxcam.autodiff.functions import undefined, write_out_functions
 from onnxcam.autodiff.registry import Table, gradient_table, zero_gradients
 from onnxcam.errors import DependencyError
-from onnxcam.graph.analysis.layers import way
+from onnxcam.graph.analysis.reachability import signal_path
 from onnxcam.graph.analysis.values import data_inputs, find_value
 
 _COUNTS = (ir.DataType.INT32, ir.DataType.INT64, ir.DataType.BOOL)
@@ -28,7 +28,7 @@ class Coverage:
 
     def _nodes(self, graph: ir.Graph) -> list[ir.Node]:
         zero = zero_gradients()
-        nodes, _ = way(graph, find_value(graph, self._score))
+        nodes, _ = signal_path(graph, find_value(graph, self._score))
         return [node for node in nodes if (node.domain, node.op_type) not in zero]
 
     def missing(self) -> dict[str, list[str]]:

@@ -15,8 +15,9 @@ from onnxcam.autodiff.builder import Builder, Var, shape_of
 from onnxcam.autodiff.node import NodeView, UnknownShapeError, cotangent_type
 from onnxcam.autodiff.registry import Rule, Table, constant_outputs, find_rule, refusals, zero_gradients
 from onnxcam.errors import DependencyError, NoGradientError, NoRuleError, UnsupportedError
+from onnxcam.graph.analysis import reachability
 from onnxcam.graph.analysis.dtypes import carries_signal
-from onnxcam.graph.analysis.subgraphs import bodies, captured, reads
+from onnxcam.graph.analysis.subgraphs import bodies, captured
 
 # Versions of the operator sets; only the outermost graph has them.
 Opsets: TypeAlias = Mapping[str, int]
@@ -34,17 +35,9 @@ def carries_gradient(node: ir.Node, value: ir.Value, found: Container[ir.Value])
     return value.index() not in constant and carries_signal(node, value, found)
 
 
-def influenced(graph: ir.Graph, sources: Iterable[ir.Value]) -> set[ir.Value]:
-    """Return every value that changes smoothly with one of the sources, the sources included."""
-    found = set(sources)
-    for node in graph:
-        found.update(passed_on(node, found))
-    return found
-
-
-def passed_on(node: ir.Node, found: Container[ir.Value]) -> list[ir.Value]:
-    """Return the outputs of a node that change smoothly with some values; none where it reads none of these."""
-    if (node.domain, node.op_type) in zero_gradients() or not any(value in found for value in reads(node)):
+def smooth_outputs(node: ir.Node, found: Container[ir.Value]) -> list[ir.Value]:
+    """Return the outputs of a node that change smoothly with those of its inputs that are among some values."""
+    if (node.domain, node.op_type) in zero_gradients():
         return []
     return [value for value in node.outputs if carries_gradient(node, value, found)]
 
@@ -52,17 +45,11 @@ def passed_on(node: ir.Node, found: Container[ir.Value]) -> list[ir.Value]:
 def paths(
     graph: ir.Graph, sources: Iterable[ir.Value], ends: Iterable[ir.Value]
 ) -> tuple[list[ir.Node], set[ir.Value]]:
-    """Return the nodes that lead from a source to an end, in order, and the values on those ways.
+    """Return the nodes through which an end changes smoothly with a source, in order, and the values on these paths.
 
-    What makes a source is none of them, unless it leads there from another source.
+    What computes a source is none of them, unless it leads there from another source.
     """
-    forward = influenced(graph, sources)
-    needed, nodes = set(ends), []
-    for node in reversed(graph):
-        if any(value in needed for value in passed_on(node, forward)):
-            nodes.append(node)
-            needed.update(reads(node))
-    return nodes[::-1], forward & needed
+    return reachability.between(graph, sources, ends, smooth_outputs)
 
 
 def between(graph: ir.Graph, sources: Sequence[ir.Value], score: ir.Value) -> tuple[list[ir.Node], set[ir.Value]]:
@@ -84,18 +71,9 @@ def between(graph: ir.Graph, sources: Sequence[ir.Value], score: ir.Value) -> tu
 
 
 def _stopping(graph: ir.Graph, source: ir.Value, score: ir.Value) -> Iterator[ir.Node]:
-    """Yield the nodes on the way from a value to the score, of whatever type, that let no gradient through."""
-    reached, needed, zero = {source}, {score}, zero_gradients()
-    for node in graph:
-        if any(value in reached for value in reads(node)):
-            reached.update(node.outputs)
-    for node in reversed(graph):
-        if any(value in needed and value in reached for value in node.outputs):
-            needed.update(reads(node))
-            if (node.domain, node.op_type) in zero or not any(
-                carries_gradient(node, value, reached) for value in node.outputs
-            ):
-                yield node
+    """Return the nodes on the way from a value to the score, of whatever type, that let no gradient through."""
+    nodes, values = reachability.between(graph, [source], [score])
+    return (node for node in nodes if not smooth_outputs(node, values))
 
 
 def rule_of(opsets: Opsets, node: ir.Node, table: Table) -> Rule | None:

@@ -13,7 +13,7 @@ from onnxcam.autodiff.driver import label
 from onnxcam.engines.onnx_engine import Engine
 from onnxcam.engines.torch_engine import TorchEngine
 from onnxcam.graph.analysis.dtypes import FLOATS
-from onnxcam.graph.analysis.layers import bottlenecks, way
+from onnxcam.graph.analysis.reachability import bottlenecks, signal_path
 from onnxcam.graph.analysis.values import find_value
 from onnxcam.network.network import Network
 
@@ -68,7 +68,7 @@ def first_disagreement(
 def _points(network: Network, start: str | None) -> list[str]:
     """Return the real values that every path to the score passes, in order; those behind ``start`` if it is given."""
     graph = network.model.graph
-    nodes, on_way = way(graph, find_value(graph, network.score.name))
+    nodes, on_way = signal_path(graph, find_value(graph, network.score.name))
     names = [str(value.name) for value in bottlenecks(nodes, on_way) if value.dtype in FLOATS]
     if start is None:
         return names

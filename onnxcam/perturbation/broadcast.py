@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.graph.analysis.dtypes import FLOATS
+from onnxcam.graph.analysis.reachability import ancestors
 
 
 def new_input(op: Builder, name: str, dtype: ir.DataType, shape: list[int | str]) -> Var:
@@ -21,7 +22,8 @@ def new_input(op: Builder, name: str, dtype: ir.DataType, shape: list[int | str]
 
 def replace_input(op: Builder, value: ir.Value, changed: Var) -> None:
     """Let everything read ``changed`` in place of an input, but what ``changed`` itself is made of."""
-    own = _makers(changed.value, value)
+    made = ancestors(changed.value, lambda entry: entry is not value) - {value}
+    own = {entry.producer() for entry in made}
     for node, index in list(value.uses()):
         if node not in own:
             node.replace_input_with(index, changed.value)
@@ -51,14 +53,3 @@ def has_rows(value: ir.Value) -> bool:
         return False
     # Integers of rank one are sizes and positions.
     return value.dtype in FLOATS or len(shape) > 1
-
-
-def _makers(value: ir.Value, source: ir.Value) -> set[ir.Node]:
-    """Return the nodes between an input and what was made of it."""
-    waiting, found = [value], set()
-    while waiting:
-        node = waiting.pop().producer()
-        if node is not None and node not in found:
-            found.add(node)
-            waiting += [entry for entry in node.inputs if entry is not None and entry is not source]
-    return found

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import Cotangents, RuleFunction, Table, find_rule, gradient_table
-from onnxcam.graph.analysis.layers import way
+from onnxcam.graph.analysis.reachability import signal_path
 from onnxcam.graph.analysis.values import find_value
 from onnxcam.graph.operators import Trait, operators_with
 from onnxcam.relevance.overlay import overlay
@@ -34,7 +34,7 @@ def with_baseline(model: ir.Model, layer: str, score: str) -> ir.Model:
     op = Builder(graph, "zeros")
     zeros = op.var(start) * 0.0
     twins: dict[ir.Value, ir.Value] = {start: zeros.value}
-    for node in way(graph, end)[0]:
+    for node in signal_path(graph, end)[0]:
         if not any(value in twins for value in node.inputs if value is not None):
             continue
         inputs = [None if value is None else twins.get(value, value) for value in node.inputs]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import onnx_ir as ir
 
 from onnxcam.autodiff.registry import zero_gradients
+from onnxcam.graph.analysis.reachability import any_ancestor
 from onnxcam.graph.analysis.subgraphs import reads
 from onnxcam.graph.operators import Trait, operators_with
 
@@ -23,7 +22,7 @@ class Origins:
 
     def moves(self, value: ir.Value | None) -> bool:
         """Whether a value changes smoothly with an input of the model, whether or not relevance is asked for there."""
-        return value is not None and _any_before(value, self._moving, self._is_input, self._sources)
+        return value is not None and any_ancestor(value, self._is_input, self._moving, self._sources)
 
     def weighted(self, node: ir.Node) -> int | None:
         """Return which input a linear layer is applied to, the other one being weights; None for other nodes."""
@@ -34,7 +33,9 @@ class Origins:
 
     def is_first(self, node: ir.Node) -> bool:
         """Whether no other linear layer lies before one."""
-        return not any(_any_before(value, self._behind, self._is_layer, self._sources) for value in self._sources(node))
+        return not any(
+            any_ancestor(value, self._is_layer, self._behind, self._sources) for value in self._sources(node)
+        )
 
     def _is_input(self, value: ir.Value) -> bool:
         return value.producer() is None and not value.is_initializer() and value.const_value is None
@@ -45,24 +46,3 @@ class Origins:
 
     def _sources(self, node: ir.Node) -> list[ir.Value]:
         return [] if (node.domain, node.op_type) in self._still else list(reads(node))
-
-
-def _any_before(
-    value: ir.Value,
-    known: dict[ir.Value, bool],
-    holds: Callable[[ir.Value], bool],
-    sources: Callable[[ir.Node], list[ir.Value]],
-) -> bool:
-    """Return whether something holds of a value or of any that it is made of; deep graphs allow no recursion."""
-    waiting = [value]
-    while waiting:
-        top = waiting[-1]
-        node = top.producer()
-        before = [] if node is None else sources(node)
-        unknown = [entry for entry in before if entry not in known]
-        if top not in known and not holds(top) and unknown:
-            waiting.extend(unknown)
-            continue
-        known.setdefault(top, holds(top) or any(known[entry] for entry in before if entry in known))
-        waiting.pop()
-    return known[value]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnxcam.graph.analysis.inputs import model_inputs
-from onnxcam.graph.analysis.subgraphs import reads
+from onnxcam.graph.analysis.reachability import ancestors, descendants
 from onnxcam.graph.analysis.values import data_inputs
 from onnxcam.graph.operators import Trait, operators_with
 
@@ -22,11 +22,7 @@ def batch_size(graph: ir.Graph) -> int | None:
 
 def with_samples(graph: ir.Graph) -> set[ir.Value]:
     """Return all that depends on the samples of a run; the rest is the same for all of them."""
-    found = set(batched_inputs(graph))
-    for node in graph:
-        if any(value in found for value in reads(node)):
-            found.update(node.outputs)
-    return found
+    return descendants(graph, batched_inputs(graph))
 
 
 def batched_inputs(graph: ir.Graph) -> list[ir.Value]:
@@ -49,17 +45,16 @@ def mixes_samples(graph: ir.Graph) -> bool:
 
 def _is_computed(value: ir.Value | None, shared: set[ir.Value]) -> bool:
     """Whether a value depends on numbers of the samples: not on their sizes alone, nor on what they share."""
-    waiting, seen = [value], set()
-    while waiting:
-        found = waiting.pop()
-        if found is None or found in seen:
-            continue
-        seen.add(found)
-        producer = found.producer()
+
+    def is_sample(entry: ir.Value) -> bool:
         # A single number that is none of the model's inputs is a loop's count of steps.
-        several = found.shape is None or len(found.shape) > 0
-        if producer is None and found.is_graph_input() and found not in shared and several:
-            return True
-        if producer is not None and producer.op_type not in _SIZES:
-            waiting.extend(reads(producer))
-    return False
+        several = entry.shape is None or len(entry.shape) > 0
+        return entry.producer() is None and entry.is_graph_input() and entry not in shared and several
+
+    return value is not None and any(map(is_sample, ancestors(value, _depends_on_numbers)))
+
+
+def _depends_on_numbers(value: ir.Value) -> bool:
+    """Whether a value is more than the sizes of another."""
+    producer = value.producer()
+    return producer is not None and producer.op_type not in ("Shape", "Size")

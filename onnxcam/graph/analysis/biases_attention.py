@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from onnxcam.errors import UnsupportedError
 from onnxcam.graph.analysis.axes import axis_meanings, channels_first
-from onnxcam.graph.analysis.layers import way
+from onnxcam.graph.analysis.reachability import signal_path
 from onnxcam.graph.analysis.values import find_value
 from onnxcam.graph.operators import Trait, operators_with
 
@@ -73,7 +73,7 @@ def bias_sites(graph: ir.Graph, score: str) -> tuple[BiasSite, ...]:
         UnsupportedError: a constant differs from place to place.
     """
     axes = axis_meanings(graph)
-    nodes, on_way = way(graph, find_value(graph, score))
+    nodes, on_way = signal_path(graph, find_value(graph, score))
     sites: dict[ir.Value, BiasSite] = {}
     for node in nodes:
         value = node.outputs[0]
@@ -108,7 +108,7 @@ def attention_sites(graph: ir.Graph, score: str) -> tuple[AttentionSite, ...]:
     Raises:
         UnsupportedError: there is none.
     """
-    nodes, _ = way(graph, find_value(graph, score))
+    nodes, _ = signal_path(graph, find_value(graph, score))
     sites = [site for node in nodes if node.op_type == "Softmax" and (site := _attention(node)) is not None]
     if not sites:
         raise UnsupportedError("the network has no attention; use hires-cam or layer-cam, which work with any network")

@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from onnxcam.graph.analysis.axes import axis_meanings, spatial_axes
 from onnxcam.graph.analysis.dtypes import FLOATS
-from onnxcam.graph.analysis.layers import way
+from onnxcam.graph.analysis.reachability import signal_path
 from onnxcam.graph.analysis.values import find_value
 from onnxcam.graph.operators import Trait, operators_with
 
@@ -76,7 +76,7 @@ def is_affine(graph: ir.Graph, layer: str, score: str) -> bool:
     """Whether the score is an affine function of the layer, as far as the operators between them tell."""
     start, end = find_value(graph, layer), find_value(graph, score)
     moving = {start}
-    for node in way(graph, end)[0]:
+    for node in signal_path(graph, end)[0]:
         given = [place for place, value in enumerate(node.inputs) if value is not None and value in moving]
         if not given or node.outputs[0] is start:
             continue

@@ -11,9 +11,8 @@ import onnx_ir as ir
 
 from onnxcam.errors import NameNotFoundError, UnsupportedError
 from onnxcam.graph.analysis.axes import Axes, axis_meanings, spatial_axes
-from onnxcam.graph.analysis.dtypes import carries_signal
 from onnxcam.graph.analysis.inputs import model_inputs
-from onnxcam.graph.analysis.subgraphs import reads
+from onnxcam.graph.analysis.reachability import ancestors, bottlenecks, signal_path
 from onnxcam.graph.analysis.tokens import is_mixed
 from onnxcam.graph.analysis.values import data_inputs, find_value, has_name, shape_tuple
 from onnxcam.graph.operators import Trait, operators_with
@@ -75,7 +74,7 @@ def candidates(graph: ir.Graph, score: str) -> list[Layer]:
     at the image where there are other inputs too, and a value that does not count samples first is none.
     """
     axes = {value: found for value, found in axis_meanings(graph).items() if found.letters.startswith("N")}
-    nodes, on_way = way(graph, find_value(graph, score), _image(graph))
+    nodes, on_way = signal_path(graph, find_value(graph, score), _image(graph))
     narrow = bottlenecks(nodes, on_way)
     forms = _other_forms(find_value(graph, score), on_way)
     for values in (narrow, [value for node in nodes for value in node.outputs if value in on_way]):
@@ -156,36 +155,6 @@ def _image(graph: ir.Graph) -> list[ir.Value]:
     return [value for value in inputs if value.name in names] or inputs
 
 
-def way(
-    graph: ir.Graph, score: ir.Value, sources: Sequence[ir.Value] | None = None
-) -> tuple[list[ir.Node], set[ir.Value]]:
-    """Return the nodes between inputs, or some of them, and score in order, and the values on the way."""
-    seen = set(data_inputs(graph) if sources is None else sources)
-    for node in graph:
-        if any(value in seen for value in reads(node)):
-            seen.update([value for value in node.outputs if carries_signal(node, value, seen)])
-    needed, nodes = {score}, []
-    for node in reversed(graph):
-        if any(value in needed and value in seen for value in node.outputs):
-            nodes.append(node)
-            needed.update(reads(node))
-    return nodes[::-1], seen & needed
-
-
-def bottlenecks(nodes: Sequence[ir.Node], on_way: set[ir.Value]) -> list[ir.Value]:
-    """Return the values that every path passes: where one of them is made, nothing else is still awaited."""
-    last_use = {v: step for step, node in enumerate(nodes) for v in reads(node) if v in on_way}
-    made = {v: step for step, node in enumerate(nodes) for v in node.outputs if v in on_way}
-    bottlenecks = []
-    waiting = {v for v in on_way if v not in made and v in last_use}
-    for step, node in enumerate(nodes):
-        waiting = {v for v in waiting if last_use[v] > step}
-        waiting |= {v for v in node.outputs if v in on_way and last_use.get(v, -1) > step}
-        if len(waiting) == 1:
-            bottlenecks += [v for v in node.outputs if v in waiting]
-    return bottlenecks
-
-
 def _other_forms(score: ir.Value, on_way: set[ir.Value]) -> set[ir.Value]:
     """Return the score and what is the score already: the same places resized, transposed or through one function."""
     forms, value = {score}, score
@@ -213,18 +182,6 @@ def _passed_on(value: ir.Value, chosen: set[ir.Value]) -> bool:
         reached.update(node.outputs)
         ends.update(output for output in node.outputs if output in chosen)
         waiting += [user for output in node.outputs if output not in chosen for user in output.consumers()]
-    given = {v for end in ends for v in _made_of(end, reached - {value})}
+    inside = reached - {value}
+    given = {v for end in ends for v in ancestors(end, inside.__contains__)}
     return len(ends) == 1 and all(v in reached or v.const_value is not None for v in given)
-
-
-def _made_of(value: ir.Value, within: set[ir.Value]) -> set[ir.Value]:
-    """Return everything that the nodes read which make a value out of some others."""
-    found: set[ir.Value] = set()
-    waiting = [value]
-    while waiting:
-        node = waiting.pop().producer()
-        if node is not None and any(v in within for v in node.outputs):
-            new = {v for v in node.inputs if v is not None} - found
-            found |= new
-            waiting += [v for v in new if v in within]
-    return found

@@ -31,17 +31,6 @@ def reads(node: ir.Node) -> Iterator[ir.Value]:
     yield from captured(node)
 
 
-def sources(value: ir.Value) -> set[ir.Value]:
-    """Return everything that a value is computed from, numbers of whatever type, the value included."""
-    found, waiting = {value}, [value]
-    while waiting:
-        producer = waiting.pop().producer()
-        new = [entry for entry in reads(producer) if entry not in found] if producer is not None else []
-        found.update(new)
-        waiting += new
-    return found
-
-
 def return_own_results(graph: onnx.GraphProto) -> None:
     """Put an Identity before what a branch returns without having made it: a value of the graph around it.
 

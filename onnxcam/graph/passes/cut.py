@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from onnxcam.errors import DependencyError
+from onnxcam.graph.analysis.reachability import ancestors, between
 from onnxcam.graph.analysis.subgraphs import reads
 from onnxcam.graph.analysis.values import data_inputs, expose, find_value
 
@@ -45,7 +46,7 @@ def cut(model: ir.Model, at: Sequence[str]) -> Cut:
     head = model.clone()
     graph = head.graph
     values = list(dict.fromkeys(find_value(graph, name) for name in at))
-    nodes, reached = _behind(graph, values)
+    nodes, reached = _after(graph, values)
     crossing = [value for value in _read(nodes) if value not in reached and not _is_fixed(value)]
     for value in values:
         if value not in graph.outputs and not any(value is entry for entry in _read(nodes)):
@@ -64,19 +65,17 @@ def cut(model: ir.Model, at: Sequence[str]) -> Cut:
     return Cut(expose(model, made) if made else None, head, names, beside)
 
 
-def _behind(graph: ir.Graph, sources: Sequence[ir.Value]) -> tuple[list[ir.Node], set[ir.Value]]:
-    """Return the nodes on the way from the sources to the outputs, and all that depends on the sources."""
-    needed, wanted = set(graph.outputs), []
-    for node in reversed(graph):
-        if any(value in needed and value not in sources for value in node.outputs):
-            wanted.append(node)
-            needed.update(reads(node))
-    reached, nodes = set(sources), []
-    for node in reversed(wanted):
-        if any(value in reached for value in reads(node)):
-            nodes.append(node)
-            reached.update(node.outputs)
-    return nodes, reached
+def _after(graph: ir.Graph, values: Sequence[ir.Value]) -> tuple[list[ir.Node], set[ir.Value]]:
+    """Return the nodes between the values of a cut and the outputs, and the values there.
+
+    What computes one value of the cut from another is left to the trunk.
+    """
+    ends = set(values)
+
+    def through(node: ir.Node, reached: Container[ir.Value]) -> list[ir.Value]:
+        return [value for value in node.outputs if value not in ends]
+
+    return between(graph, values, graph.outputs, through)
 
 
 def _read(nodes: Sequence[ir.Node]) -> list[ir.Value]:
@@ -86,11 +85,17 @@ def _read(nodes: Sequence[ir.Node]) -> list[ir.Value]:
 
 def _is_fixed(value: ir.Value) -> bool:
     """Whether a value depends on weights alone."""
+    return all(_is_weight(entry) or _is_computed(entry) for entry in ancestors(value))
+
+
+def _is_weight(value: ir.Value) -> bool:
+    return value.producer() is None and (value.is_initializer() or value.const_value is not None)
+
+
+def _is_computed(value: ir.Value) -> bool:
+    """Whether a value is computed from others; random numbers are not."""
     producer = value.producer()
-    if producer is None:
-        return value.is_initializer() or value.const_value is not None
-    fed = list(reads(producer))
-    return bool(fed) and all(_is_fixed(entry) for entry in fed)
+    return producer is not None and any(True for _ in reads(producer))
 
 
 def _free(graph: ir.Graph, value: ir.Value) -> ir.Value:
