@@ -1,4 +1,4 @@
-"""The preprocessing to use when nobody says which."""
+"""The preprocessing of a model for which the user gives none."""
 
 from __future__ import annotations
 

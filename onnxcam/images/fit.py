@@ -1,4 +1,4 @@
-"""Bring a photograph to the size that a model takes, and remember how."""
+"""Resize, crop or pad a photograph to the size that a model takes, and remember how."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the model looked: the geometry between its input and the original photograph."""
+"""Coordinates of the model's input in the original photograph, whether stretched, cropped or padded."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ class Frame:
     def place(
         self, map: npt.NDArray[Any], size: tuple[int, int] | None = None, outside: float = 0.0
     ) -> npt.NDArray[np.float32]:
-        """Lay a map of the input over the photograph.
+        """Return a map of the model's input, resampled to the pixels of the photograph.
 
         Bilinear, and averaged where the photograph is coarser than the map. Values that are not finite count as 0.
 
         Args:
             map: ``[h, w]``, of any resolution; it spans the model's whole input.
             size: width and height to draw the photograph at; its own by default.
-            outside: what stands where the model did not see the photograph: 0 adds nothing to sums over the map, NaN
-                tells "not seen" from "not used".
+            outside: the value of pixels that the model did not see: 0 adds nothing to sums over the map, NaN
+                distinguishes "not seen" from "not used".
 
         Returns:
             float32 ``[H, W]`` of that size, in the units of the map.

@@ -1,4 +1,4 @@
-"""Names of classes: reading them, finding one, and noticing lists that do not fit."""
+"""Names of classes: read a list, find a class by name, refuse a list of the wrong length."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def find_label(name: str, labels: Sequence[str]) -> int:
     Raises:
         NameNotFoundError: nothing matches (near names are suggested), or several labels match equally well.
     """
-    for matches in _tests(name):
+    for matches in _matchers(name):
         found = [index for index, label in enumerate(labels) if matches(label)]
         if len(found) == 1:
             return found[0]
@@ -107,8 +107,8 @@ def find_label(name: str, labels: Sequence[str]) -> int:
     raise NameNotFoundError(f"no label is named '{name}'{did_you_mean(_fold(name), sorted(known))}")
 
 
-def _tests(name: str) -> Iterator[Callable[[str], bool]]:
-    """Yield ever looser ways in which a label can be meant by the name."""
+def _matchers(name: str) -> Iterator[Callable[[str], bool]]:
+    """Yield conditions for a label to be the one that is named, the strictest first."""
     wanted = _fold(name)
     if not wanted:
         return
@@ -127,10 +127,10 @@ def check_labels(labels: Sequence[str], classes: int) -> None:
     hint = "give the list that the model was trained with"
     if count == classes + 1:
         hint = (
-            f"all names would be off by one if the first ('{labels[0]}') is a background class: take it out of the list"
+            f"all names would be off by one if the first ('{labels[0]}') is a background class: remove it from the list"
         )
     elif count == classes - 1:
-        hint = "the model may have a background class 0: put one more name in front, or all would be off by one"
+        hint = "the model may have a background class 0: add a name for it before the first, or all would be off by one"
     raise InputError(f"{count} labels for a model of {classes} classes; {hint}")
 
 

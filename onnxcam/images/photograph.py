@@ -1,4 +1,4 @@
-"""A photograph beside the array that a model sees of it."""
+"""A photograph together with the array that a model sees of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From paths to pixels: images are untrusted, so every way in which one can be broken ends in one line."""
+"""Read images from files; they are untrusted, so every way in which one can be broken becomes a one-line error."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def expand(paths: Sequence[str | Path]) -> list[Path]:
 
 def _expand_one(path: str | Path) -> list[Path]:
     """Existing names win over patterns: a file may well be called ``photo[1].png``."""
-    place = Path(path)
+    named = Path(path)
     try:
-        if place.is_dir():
-            return _images(place.iterdir(), f"folder {path} holds no image ({_suffixes()})")
-        if place.exists():
-            return [place]
+        if named.is_dir():
+            return _images(named.iterdir(), f"folder {path} holds no image ({_suffixes()})")
+        if named.exists():
+            return [named]
     except (OSError, ValueError) as error:
         raise ImageError(f"{path}: cannot be looked up ({error}); check the name and its permissions") from None
     if glob.has_magic(str(path)):

@@ -117,9 +117,9 @@ def test_missing_file(tmp_path: Path) -> None:
 
 def test_lengths() -> None:
     check_labels(LABELS, 8)
-    with pytest.raises(InputError, match="background class: take it out"):
+    with pytest.raises(InputError, match="background class: remove it"):
         check_labels(["background", "cat"], 1)
-    with pytest.raises(InputError, match="put one more name in front"):
+    with pytest.raises(InputError, match="add a name for it before the first"):
         check_labels(["cat"], 2)
     with pytest.raises(InputError, match="8 labels for a model of 1000 classes; give the list"):
         check_labels(LABELS, 1000)
