@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from onnxcam.autodiff.operators import operators
+from onnxcam.autodiff.catalogue import operators
 from onnxcam.methods.papers import citation
 from onnxcam.methods.registry import methods, wrappers
 

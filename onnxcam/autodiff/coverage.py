@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnxcam.autodiff.driver import between, paths, without_rules
 from onnxcam.autodiff.functions import undefined, write_out_functions
+from onnxcam.autodiff.paths import between, paths
 from onnxcam.autodiff.registry import Table, gradient_table, zero_gradients
+from onnxcam.autodiff.rule_search import without_rules
 from onnxcam.errors import DependencyError
 from onnxcam.graph.analysis.reachability import signal_path
 from onnxcam.graph.analysis.values import data_inputs, find_value

@@ -10,8 +10,9 @@ import onnx_ir.passes.common as passes
 
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.copy_weights import separate_weights
-from onnxcam.autodiff.driver import Walk, between
+from onnxcam.autodiff.driver import BackwardPass
 from onnxcam.autodiff.functions import write_out_functions
+from onnxcam.autodiff.paths import between
 from onnxcam.autodiff.registry import Table, gradient_table
 from onnxcam.autodiff.seed import class_seed, cotangent_seed
 from onnxcam.errors import UnsupportedError
@@ -59,21 +60,21 @@ def add_gradients(
     graph = model.graph
     table = gradient_table() if table is None else table
 
-    def on_way(graph: ir.Graph) -> list[ir.Node]:
+    def lying_between(graph: ir.Graph) -> list[ir.Node]:
         return between(graph, [find_value(graph, name) for name in wrt], find_value(graph, of))[0]
 
-    write_out_functions(model, on_way, table)
+    write_out_functions(model, lying_between, table)
     score = find_value(graph, of)
     values = [find_value(graph, name) for name in wrt]
     forward = frozenset(graph.all_nodes())
-    walk = Walk.of(graph, score, values, table)
-    start = class_seed(walk.op, score) if seed == "class" else cotangent_seed(walk.op, score)
-    walk.run([(score, start)])
-    for value, gradient in [(value, walk.gradient(value)) for value in values]:
+    backward = BackwardPass.of(graph, score, values, table)
+    start = class_seed(backward.op, score) if seed == "class" else cotangent_seed(backward.op, score)
+    backward.write([(score, start)])
+    for value, gradient in [(value, backward.gradient(value)) for value in values]:
         _expose(graph, value)
-        graph.outputs.append(_named(walk.op, gradient, value))
+        graph.outputs.append(_named(backward.op, gradient, value))
     if not share_weights:
-        separate_weights(graph, walk.op, forward)
+        separate_weights(graph, backward.op, forward)
     return passes.RemoveUnusedNodesPass()(model).model
 
 

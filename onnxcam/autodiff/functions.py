@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 import onnx_ir as ir
 
-from onnxcam.autodiff.driver import rule_of
 from onnxcam.autodiff.registry import Table
+from onnxcam.autodiff.rule_search import rule_of
 from onnxcam.graph.passes.canonicalize import canonicalize_part
 from onnxcam.graph.passes.inline_functions import has_definition, write_out
 

@@ -1,4 +1,4 @@
-"""Where the walk starts: the cotangent of the score."""
+"""What the backward pass starts with: the cotangent of the score."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxcam.autodiff.coverage import Coverage
-from onnxcam.autodiff.driver import label
+from onnxcam.autodiff.paths import label
 from onnxcam.engines.onnx_engine import Engine
 from onnxcam.engines.torch_engine import TorchEngine
 from onnxcam.graph.analysis.dtypes import FLOATS

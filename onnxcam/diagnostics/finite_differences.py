@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxcam.autodiff.differentiate import add_gradients, gradient_name
-from onnxcam.autodiff.driver import between, kinds
 from onnxcam.autodiff.float64 import written_for_doubles
+from onnxcam.autodiff.paths import between, kinds
 from onnxcam.autodiff.registry import Table
 from onnxcam.autodiff.seed import COTANGENT
 from onnxcam.errors import ModelError

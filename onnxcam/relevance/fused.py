@@ -12,9 +12,10 @@ import onnx_ir.passes.common as passes
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.copy_weights import separate_weights
 from onnxcam.autodiff.differentiate import Seed, gradient_name
-from onnxcam.autodiff.driver import Walk, between
+from onnxcam.autodiff.driver import BackwardPass
 from onnxcam.autodiff.functions import write_out_functions
 from onnxcam.autodiff.node import cotangent_type
+from onnxcam.autodiff.paths import between
 from onnxcam.autodiff.registry import Table, gradient_table
 from onnxcam.autodiff.seed import class_seed, cotangent_seed
 from onnxcam.graph.analysis.values import expose, find_value
@@ -121,9 +122,9 @@ def _walked(op: Builder, of: str, to: str, table: Table, start: Var) -> Var:
     """Write the walk from one value of the model to another."""
     graph = op.graph
     nodes, values = _way(graph, of, to)
-    walk = Walk(op, nodes, values, table, graph.opset_imports)
-    walk.run([(find_value(graph, of), start)])
-    return walk.gradient(find_value(graph, to))
+    backward = BackwardPass(op, nodes, values, table, graph.opset_imports)
+    backward.write([(find_value(graph, of), start)])
+    return backward.gradient(find_value(graph, to))
 
 
 def _raised(op: Builder, value: ir.Value) -> Var:

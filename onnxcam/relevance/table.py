@@ -12,9 +12,10 @@ import onnx_ir as ir
 
 from onnxcam.autodiff import lowering
 from onnxcam.autodiff.builder import Builder, Var
-from onnxcam.autodiff.driver import between, kinds, with_inner
 from onnxcam.autodiff.node import NodeView
+from onnxcam.autodiff.paths import between, kinds
 from onnxcam.autodiff.registry import Cotangents, Rule, RuleFunction, Table, find_rule, gradient_table
+from onnxcam.autodiff.rule_search import with_inner
 from onnxcam.errors import UnsupportedError
 from onnxcam.graph.analysis.nonnegative import nonnegative
 from onnxcam.graph.analysis.values import find_value

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from onnxcam.autodiff.operators import CHECKED_DEFINITIONS
+from onnxcam.autodiff.catalogue import CHECKED_DEFINITIONS
 from onnxcam.autodiff.registry import gradient_table
 from tests.autodiff.samples import SAMPLES
 from tests.autodiff.test_rules import STRAIGHT_THROUGH

@@ -177,7 +177,7 @@ def test_an_operator_without_a_rule_off_the_way_is_left_alone() -> None:
 
 
 def test_an_operator_without_a_rule_that_makes_the_value_is_not_asked() -> None:
-    """A layer right behind it is a layer behind it; so is one of several, where the others have gradients too."""
+    """The layer right after it is a later layer; so is one of several, where the others have gradients too."""
     text = "g (float[2,3] x) => (float[2,3] y) { a = Exp(x) b = Round(a) c = Add(a, b) y = Mul(c, c) }"
     feeds = {"x": _X.astype(np.float32), "cotangent": np.ones((2, 3), np.float32)}
     twice = 2 * (np.exp(_X) + np.round(np.exp(_X)))
@@ -223,7 +223,7 @@ def test_an_input_that_a_rule_forgets_is_refused() -> None:
     (rule,) = gradient_table()["", "Mul"]
     forgetful = replace(rule, function=lambda op, node, dy: (dy, None))
     table = MappingProxyType({**gradient_table(), ("", "Mul"): (forgetful,)})
-    with pytest.raises(UnsupportedError, match=r"no gradient for its input 1 \('w'\); choose a layer behind it"):
+    with pytest.raises(UnsupportedError, match=r"no gradient for its input 1 \('w'\); choose a later layer"):
         add_gradients(canonicalize(ir.from_proto(model)), "y", ["w"], table=table)
 
 

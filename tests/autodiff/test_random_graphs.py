@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from onnxcam.autodiff import shapes
 from onnxcam.autodiff.builder import Builder, Shape, Var
-from onnxcam.autodiff.driver import Walk
+from onnxcam.autodiff.driver import BackwardPass
 from tests.networks.random_graphs import check, models
 
 _FAST, _MANY = 60, 2000
@@ -27,15 +27,15 @@ def test_gradients_of_many_random_graphs(model: onnx.ModelProto) -> None:
     check(model)
 
 
-def only_the_first(walk: Walk, value: object) -> Var | None:
+def only_the_first(backward: BackwardPass, value: object) -> Var | None:
     """Drop what arrives along further ways."""
-    arrived = walk._arrived.get(value)  # type: ignore[call-overload]  # as the driver calls it
-    return arrived[0] if arrived else None
+    received = backward._received.get(value)  # type: ignore[call-overload]  # as the driver calls it
+    return received[0] if received else None
 
 
-def only_the_last(walk: Walk, value: object) -> Var | None:
-    arrived = walk._arrived.get(value)  # type: ignore[call-overload]  # as the driver calls it
-    return arrived[-1] if arrived else None
+def only_the_last(backward: BackwardPass, value: object) -> Var | None:
+    received = backward._received.get(value)  # type: ignore[call-overload]  # as the driver calls it
+    return received[-1] if received else None
 
 
 def not_undone(op: Builder, dy: Var, result: Shape | None, x: Var) -> Var:
@@ -56,8 +56,8 @@ _unbroadcast = shapes.unbroadcast
 @pytest.mark.parametrize(
     ("place", "name", "bug"),
     [
-        (Walk, "cotangent", only_the_first),
-        (Walk, "cotangent", only_the_last),
+        (BackwardPass, "cotangent", only_the_first),
+        (BackwardPass, "cotangent", only_the_last),
         (shapes, "unbroadcast", not_undone),
         (shapes, "unbroadcast", undone_by_a_mean),
     ],

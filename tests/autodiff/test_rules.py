@@ -45,7 +45,7 @@ def test_every_float_input_has_a_sample_or_is_left_out_by_its_rule() -> None:
 def test_what_a_rule_leaves_out_is_told_with_what_to_do() -> None:
     sample = Sample("Resize", (var([1.0, 2.0]), None, var([2.0])))
     with pytest.raises(
-        NoRuleError, match=r"Resize \(at node\): it has one for its input 0 alone; choose a layer behind"
+        NoRuleError, match=r"Resize \(at node\): it has one for its input 0 alone; choose a later layer"
     ):
         differentiate(sample.model(np.float32), "y0", ["x0", "x2"])
 

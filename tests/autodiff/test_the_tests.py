@@ -58,11 +58,11 @@ def test_float32_against_float64_is_as_strict() -> None:
 def test_a_dropped_fan_in_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     check_fan_in()
 
-    def first(self: driver.Walk, value: Any) -> Var | None:
-        arrived = self._arrived.get(value)
-        return arrived[0] if arrived else None
+    def first(self: driver.BackwardPass, value: Any) -> Var | None:
+        received = self._received.get(value)
+        return received[0] if received else None
 
-    monkeypatch.setattr(driver.Walk, "cotangent", first)
+    monkeypatch.setattr(driver.BackwardPass, "cotangent", first)
     with pytest.raises(AssertionError):
         check_fan_in()
 

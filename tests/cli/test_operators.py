@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from onnxcam.autodiff.operators import operators
+from onnxcam.autodiff.catalogue import operators
 from onnxcam.autodiff.registry import gradient_table, refusals, zero_gradients
 from onnxcam.graph.passes.expansions.registry import expansions
 from tests.autodiff.samples import SAMPLES

@@ -128,7 +128,7 @@ def test_operators_without_a_rule_are_listed_all_at_once(
         UnsupportedError,
         f"no gradient rule for {len(kinds)} operator(s)",
         *(f"my.own:{kind}" for kind in kinds),
-        "choose a layer behind them",
+        "choose a later layer (closer to the output)",
     )
 
 

@@ -23,8 +23,8 @@ def roi_align(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """
     if node.text("mode", "avg") != "avg":
         raise UnsupportedError(
-            f"RoiAlign '{node.node.name}': mode 'max' has no gradient rule; export it with mode 'avg', or choose a "
-            "layer behind it"
+            f"RoiAlign '{node.node.name}': mode 'max' has no gradient rule; export it with mode 'avg', or "
+            "choose a later layer (closer to the output)"
         )
     rows = _averages(op, node, dy, 0)
     columns = _averages(op, node, dy, 1)

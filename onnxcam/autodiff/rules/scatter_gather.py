@@ -83,7 +83,8 @@ def _scattered(op: Builder, node: NodeView, place: _Place, like: Var, dy: Var) -
     if reduction == "mul":
         raise UnsupportedError(
             f"{node.node.op_type} '{node.node.name}': reduction 'mul' has no gradient rule (its derivative divides by "
-            "what it multiplies, which may be 0); choose a layer behind it, or a method without gradient"
+            "what it multiplies, which may be 0); choose a later layer (closer to the output), or a method without "
+            "gradient"
         )
     if reduction in ("max", "min"):
         return _compared(op, node, place, reduction, dy)

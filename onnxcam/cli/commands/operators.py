@@ -13,7 +13,7 @@ from onnxcam.cli.output import print_json, table
 @options.as_json
 def command(as_json: bool) -> None:
     """List the operators that gradients propagate through, those that they do not, and why."""
-    from onnxcam.autodiff.operators import operators
+    from onnxcam.autodiff.catalogue import operators
 
     rows = operators()
     if as_json:
