@@ -3,20 +3,20 @@
     OnnxcamError
       ModelError            the file is no model that can be loaded           exit code 3
       UnsupportedError      an operator without a rule, a head without CAM    exit code 4
-        NoRuleError         nothing leads back through an operator            the same
+        NoRuleError         an operator between layer and score has no rule   the same
       NameNotFoundError     no layer, score, method or target of that name    exit code 5
       DependencyError       the score does not depend on the layer            exit code 6
-        NoGradientError     it does, but only in steps                        the same
+        NoGradientError     it does, but as a piecewise constant              the same
       TargetError           a class out of range                              exit code 7
       ImageError            the image cannot be read or does not fit          exit code 8
       InputError            an array that the model does not take             exit code 9
       ProviderError         the requested provider does not load or fails     exit code 10
-        OutOfMemoryError    for want of memory                                the same
-      VerificationError     two ways to one gradient do not agree             exit code 11
+        OutOfMemoryError    there is too little memory                        the same
+      VerificationError     two computations of one gradient disagree         exit code 11
 
     OnnxcamWarning          a map that should not be trusted as it stands
 
-Exit codes 1 and 2 stay with Python (an unexpected failure) and click (wrong usage).
+Exit code 1 is Python's (an unexpected failure), 2 is click's (wrong usage).
 Every message is one line that says what, where, and what to do next.
 """
 
@@ -49,11 +49,11 @@ class UnsupportedError(OnnxcamError):
 
 
 class NoRuleError(UnsupportedError):
-    """Operators on the way back from the score have no rule; methods that lead nothing back may do."""
+    """Operators between the layer and the score have no gradient rule; methods without a gradient may still apply."""
 
 
 class NameNotFoundError(OnnxcamError):
-    """A layer, score, method or label of that name does not exist."""
+    """A layer, score, method, label or format of that name does not exist."""
 
     exit_code = 5
 
@@ -65,7 +65,7 @@ class DependencyError(OnnxcamError):
 
 
 class NoGradientError(DependencyError):
-    """The score depends on the value, but not smoothly; methods that lead nothing back may do."""
+    """The score is a piecewise constant function of the value; methods without a gradient may still apply."""
 
 
 class TargetError(OnnxcamError):
@@ -97,7 +97,7 @@ class OutOfMemoryError(ProviderError):
 
 
 class VerificationError(OnnxcamError):
-    """A gradient is not what differences, another provider or another engine say."""
+    """A gradient disagrees with finite differences, another provider or another engine."""
 
     exit_code = 11
 

@@ -1,4 +1,4 @@
-"""What an explainer returns: maps, what they explain, and everything needed to make them again."""
+"""The result of explaining: maps, what they explain, and everything that is needed to repeat them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from PIL import Image
 from onnxcam.arrays import sigmoid, softmax
 from onnxcam.errors import InputError
 from onnxcam.images import Frame, label_of
-from onnxcam.report.files import plain, slug
+from onnxcam.report.files import plain
 from onnxcam.report.format import ImageReport
+from onnxcam.report.names import file_stem, method_title
 from onnxcam.report.picture import picture
 from onnxcam.report.record import SCHEMA
 from onnxcam.report.saving import Saved, Writer
@@ -28,7 +29,7 @@ _SHEET = 16
 
 
 class Prediction(NamedTuple):
-    """One class and how strongly the model believes in it.
+    """One class and its probability or score.
 
     Attributes:
         class_index: the class.
@@ -43,26 +44,26 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
-    """The maps of ``N`` images and their story; ``result[i]`` is that of one image.
+    """The maps of ``N`` images with their scores, targets and origin; ``result[i]`` is the explanation of one image.
 
     Attributes:
         maps: float32 ``[N, H, W]`` from 0 to 1, at the input's size.
         raw: float32 ``[N, h, w]``, signed, at the layer's size, in the method's own units.
         scores: float32 ``[N, classes]``, as the score tensor gives them.
         targets: int64 ``[N]``, the classes that are explained.
-        layer: the value whose activations the maps are made of.
+        layer: the name of the tensor whose activations the maps are made of.
         method: the method's name and fields.
         score: the name of the score tensor.
-        provider: what ran the model.
+        provider: the execution provider that ran the model.
         warnings: for every image, what makes its map doubtful.
         labels: the names of the classes.
-        activation: what turns scores into probabilities.
+        activation: the function that turns scores into probabilities; None if it is not known.
         names: where each image came from.
-        asked: what was asked to be explained of each image, in words.
+        asked: the description of the target that was asked for, for each image.
         photos: the upright photographs, if there were any.
         frames: where the input lies in each photograph.
         samples: which of the inputs each map explains.
-        films: for every image a strip of its maps from coarse to fine, if there were to be any.
+        films: for every image its maps from coarse to fine in one strip, if films were asked for.
         provenance: what else is needed to repeat this: the model file and its hash, preprocessing, versions.
     """
 
@@ -110,10 +111,10 @@ class Explanation:
         shape = "x".join(str(side) for side in self.maps.shape[1:])
         doubtful = sum(bool(texts) for texts in self.warnings)
         warned = f", {doubtful} with warnings" if doubtful else ""
-        return f"<Explanation of {images} by {_title(self.method) or '?'} at {self.layer}, maps {shape}{warned}>"
+        return f"<Explanation of {images} by {method_title(self.method) or '?'} at {self.layer}, maps {shape}{warned}>"
 
     def _per_image(self) -> dict[str, Any]:
-        """Return the fields that hold one part an image, without those that are not there."""
+        """Return the fields that hold one part per image, without empty ones."""
         always = ("maps", "raw", "scores", "targets", "warnings")
         sometimes = ("names", "asked", "photos", "frames", "samples", "films")
         parts = {name: getattr(self, name) for name in always}
@@ -123,7 +124,7 @@ class Explanation:
     def probabilities(self) -> npt.NDArray[np.float64]:
         """``[N, classes]``: scores through the activation, or as they are where none is known."""
         scores = self.scores.astype(np.float64)
-        # Infinite scores are the business of warnings, not of a second complaint from here.
+        # Scores that are not finite are reported in ``warnings`` already.
         with np.errstate(invalid="ignore", over="ignore"):
             if self.activation == "sigmoid":
                 return sigmoid(scores)
@@ -148,7 +149,7 @@ class Explanation:
         return Prediction(int(index), label_of(int(index), self.labels), float(value))
 
     def overlay(self, index: int = 0, captioned: bool = True) -> Image.Image:
-        """Return the map of one image over its photograph, where the model did not look dimmed.
+        """Return the map of one image over its photograph, dimmed where the model did not see it.
 
         Without a photograph the map stands alone in its colours.
 
@@ -163,10 +164,10 @@ class Explanation:
             return drawn
         target = one.explained[0]
         value = f"{target.value:.1%}" if self.activation else f"score {target.value:.3g}"
-        return caption(drawn, target.label.split(",")[0], f"{_title(self.method)}  {value}")
+        return caption(drawn, target.label.split(",")[0], f"{method_title(self.method)}  {value}")
 
     def _repr_png_(self) -> bytes | None:
-        """Notebooks show this."""
+        """Return what notebooks show: the overlays of up to 16 images; None without photographs."""
         if not self.photos:
             return None
         shown = [self.overlay(index) for index in range(min(len(self), _SHEET))]
@@ -175,7 +176,7 @@ class Explanation:
         return file.getvalue()
 
     def record(self, index: int = 0, k: int = 5) -> dict[str, Any]:
-        """Return what is needed to repeat the explanation of one image, in terms of JSON; NaN becomes None."""
+        """Return what is needed to repeat the explanation of one image, in terms of JSON (NaN is None)."""
         one = self[index]
         found: dict[str, Any] = {
             "format": SCHEMA,
@@ -236,15 +237,6 @@ class Explanation:
     def _stem(self, index: int, stem: str | None) -> str:
         if stem is not None:
             return stem if len(self) == 1 else f"{stem}-{index + 1}"
-        image = slug(Path(self.names[index]).stem) if self.names else ""
         target = self.explained[index]
-        shown = target.label.split(",")[0] if self.labels else str(target.class_index)
-        return "-".join([image or "image", _title(self.method) or "map", slug(shown, 40) or str(target.class_index)])
-
-
-def _title(method: Mapping[str, Any]) -> str:
-    """Return the name of a method, those around it behind it: ``grad-cam-augment``."""
-    names = [str(method.get("name", ""))]
-    while isinstance(method := method.get("method", {}), Mapping) and method:
-        names.append(str(method.get("name", "")))
-    return "-".join(name for name in reversed(names) if name)
+        label = target.label.split(",")[0] if self.labels else str(target.class_index)
+        return file_stem(self.names[index] if self.names else "", self.method, label, target.class_index)

@@ -1,4 +1,4 @@
-"""One image explained from coarse to fine, in one strip."""
+"""Draw the explanations of one image from coarse to fine, in one strip (a film)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _SIDE = 256
 
 
 def strip(steps: Sequence[Explanation]) -> Image.Image:
-    """Return the overlays of one image's explanations beside each other, each with the size of its map.
+    """Return the overlays of one image's explanations side by side, each with the size of its map below.
 
     Args:
-        steps: of one image by one method, coarse to fine.
+        steps: explanations of one image by one method, coarse to fine.
     """
     frames = [caption(_small(one.overlay(captioned=False)), told(one.raw.shape[1:])) for one in steps]
     target = steps[0].explained[0]

@@ -1,7 +1,7 @@
-"""The colours of a map: even steps from a dim violet to a light yellow.
+"""The colour map: perceptually even steps from a dim violet to a light yellow.
 
-Built in OKLab, a space whose distances follow the eye. Lightness only ever rises, so that a map still reads in grey
-print and with any colour vision; the hue turns from violet through red to yellow, away from the greens and blues that
+Built in OKLab, whose distances follow perception. Lightness only ever rises, so that a map can be read in grey print
+and with any colour vision; the hue turns from violet through red to yellow, away from the greens and blues that
 photographs are full of.
 """
 
@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-# Position, lightness (0 to 1), chroma, and hue in degrees: chosen by eye on photographs, inside what a screen shows.
+# Position, lightness (0 to 1), chroma, and hue in degrees: chosen by eye on photographs, inside the sRGB gamut.
 _ANCHORS = (
     (0.00, 0.30, 0.120, -78.0),
     (0.25, 0.46, 0.205, -46.0),
@@ -40,7 +40,7 @@ def table() -> npt.NDArray[np.uint8]:
     """Return the 256 colours from lowest to highest, uint8 ``[256, 3]`` in RGB; read-only."""
     position, lightness, chroma, hue = np.array(_ANCHORS).T
     angle, at = np.radians(hue), np.linspace(0, 1, _STEPS)
-    # Straight lines in a and b, not in hue: they bend the turn inwards, where a screen has colours.
+    # Linear in a and b, not in hue: that keeps chroma lower between the anchors, inside the gamut.
     columns = (lightness, chroma * np.cos(angle), chroma * np.sin(angle))
     lab = np.stack([np.interp(at, position, column) for column in columns], axis=1)
     linear = np.clip((lab @ _TO_CONES.T) ** 3 @ _TO_RGB.T, 0, 1)

@@ -1,4 +1,4 @@
-"""Writing results: names that cannot collide or escape, whole files or none, JSON that is the same every time."""
+"""Write files whole or not at all, with safe names and reproducible JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def slug(text: str, limit: int = 80) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return a value in terms of JSON: arrays and tuples as lists, NaN and infinities as null, the unknown as text."""
+    """Return a value in terms of JSON: arrays and tuples as lists, NaN and infinities as null, other types as text."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (np.ndarray, np.generic)):
@@ -42,7 +42,11 @@ def to_json(value: Any) -> str:
 
 
 def make_folder(folder: str | Path) -> Path:
-    """Return the folder, which is made if it is missing; an InputError says why it cannot be."""
+    """Return the folder, which is made if it is missing.
+
+    Raises:
+        InputError: it cannot be made.
+    """
     path = Path(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -52,23 +56,23 @@ def make_folder(folder: str | Path) -> Path:
 
 
 def write(path: Path, content: Callable[[BinaryIO], object]) -> Path:
-    """Write a file under a passing name and then rename it, so that nobody ever reads half of it.
+    """Write a file under a temporary name and then rename it, so that nobody ever reads half of it.
 
     Args:
-        path: where the file goes; one that is there is replaced.
+        path: of the file; an existing one is replaced.
         content: writes to the open file that it is given.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    passing = path.with_name(f".onnxcam-{secrets.token_hex(8)}.part")
+    temporary = path.with_name(f".onnxcam-{secrets.token_hex(8)}.part")
     try:
         try:
-            with passing.open("xb") as file:
+            with temporary.open("xb") as file:
                 content(file)
-            passing.replace(path)
+            temporary.replace(path)
         finally:
-            passing.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); choose another folder") from None
     return path

@@ -1,4 +1,4 @@
-"""What a format of output is, and what it may write about one image.
+"""A format of output, and the data about one image that it can write.
 
 ``--help`` lists the formats and must not load NumPy. So this module and those of ``formats`` import NumPy and Pillow
 inside functions.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ImageReport:
-    """The explanation of one image, ready to be written.
+    """The data that formats can write about one image.
 
     Attributes:
         map: float32 from 0 to 1, ``[H, W]`` of the model's input for images.

@@ -10,10 +10,10 @@ from onnxcam.errors import InputError
 from onnxcam.report.colormap import colourise
 
 LONGEST = 1024
-# Photographs of 32 pixels, as small networks take them, would be stamps on a screen.
+# Photographs of 32 pixels, as small networks take them, would be too small to see on a screen.
 _SHORTEST = 256
 
-# How much of the photograph's colour stays where the map is 0, so that the map's colours are the loud ones,
+# How much of the photograph's colour stays where the map is 0, so that the map's colours stand out,
 # and how much of its light where the model did not see it.
 _COLOUR_KEPT = 0.45
 _UNSEEN_LIGHT = 0.5
@@ -57,7 +57,7 @@ def overlay(photo: Image.Image, map: npt.NDArray[np.floating], alpha: float = 0.
     if map.shape != (photo.height, photo.width):
         raise InputError(
             f"a map of shape {list(map.shape)} does not fit a photograph of {photo.width}x{photo.height}; "
-            "lay it over with Frame.place"
+            "map it onto the photograph with Frame.place"
         )
     if not 0 <= alpha <= 1:
         raise InputError(f"alpha must lie between 0 and 1, not {alpha}")
@@ -70,7 +70,7 @@ def overlay(photo: Image.Image, map: npt.NDArray[np.floating], alpha: float = 0.
 
 
 def _shrink(map: npt.NDArray[np.floating], size: tuple[int, int]) -> npt.NDArray[np.floating]:
-    """NaN must not spread: the values and the region that was seen are made smaller apart."""
+    """Return the map at a smaller size; values and the seen region are resized separately: NaN must not spread."""
     seen = np.isfinite(map)
     values, share = (
         np.asarray(Image.fromarray(part.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
@@ -80,18 +80,19 @@ def _shrink(map: npt.NDArray[np.floating], size: tuple[int, int]) -> npt.NDArray
 
 
 def _blend(photo: npt.NDArray[np.float32], map: npt.NDArray[np.float32], alpha: float) -> npt.NDArray[np.uint8]:
+    """Return the photograph, muted, under the map's colours, which are the more opaque the higher the map."""
     unseen = np.isnan(map)
     strength = np.clip(np.nan_to_num(map), 0, 1)
     opacity = alpha * _ease((strength - _FAINT) / (1 - _FAINT))[..., None]
     grey = photo @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     muted = grey[..., None] + _COLOUR_KEPT * (photo - grey[..., None])
     muted[unseen] *= _UNSEEN_LIGHT
-    # Some of the photograph's light shines through the colour, so that what the map points at can be recognised.
+    # The colour is not opaque, so that what the map points at can be recognised.
     blended: npt.NDArray[np.uint8] = np.rint(muted + opacity * (colourise(strength) - muted)).astype(np.uint8)
     return blended
 
 
 def _ease(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Rise from 0 to 1, fast first."""
+    """Return values that rise from 0 to 1, fast at first."""
     rising: npt.NDArray[np.float32] = np.clip(x, 0, 1) ** np.float32(0.7)
     return rising

@@ -1,4 +1,4 @@
-"""The record of an explanation as it lies on disk: it says which explanation the files beside it belong to."""
+"""Records of explanations on disk: reading them, and finding out whether two describe the same explanation."""
 
 from __future__ import annotations
 

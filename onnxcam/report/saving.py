@@ -1,4 +1,4 @@
-"""The explanation of one image as files that belong together and replace no others."""
+"""Save the explanation of one image as files that belong together and replace no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures with words under them, and many pictures on one sheet."""
+"""Captions under pictures, and sheets of several pictures."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def grid(images: Sequence[Image.Image], columns: int = 4, gap: int = 12) -> Imag
     rows = -(-len(images) // columns)
     width, height = max(image.width for image in images), max(image.height for image in images)
     sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + gap) + gap), _PAPER)
-    for place, image in enumerate(images):
-        row, column = divmod(place, columns)
+    for position, image in enumerate(images):
+        row, column = divmod(position, columns)
         left = gap + column * (width + gap) + (width - image.width) // 2
         top = gap + row * (height + gap) + (height - image.height) // 2
         sheet.paste(image, (left, top))

@@ -1,4 +1,4 @@
-"""The overlay: what people look at."""
+"""The overlay: the map over the photograph, as a picture."""
 
 from __future__ import annotations
 

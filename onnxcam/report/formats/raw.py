@@ -1,4 +1,4 @@
-"""The raw map: what programs read."""
+"""The raw map as a NumPy array."""
 
 from __future__ import annotations
 

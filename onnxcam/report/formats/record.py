@@ -1,4 +1,4 @@
-"""The record: what is needed to repeat the explanation."""
+"""The record: everything that is needed to repeat the explanation, as JSON."""
 
 from __future__ import annotations
 
