@@ -20,7 +20,6 @@ from onnxcam.relevance.composite import composites
 from tests.helpers.models import floats
 
 nn = torch.nn
-torch.set_num_threads(1)
 
 # Of the map's largest value: rounding, which weights multiplied beforehand change in their last bits.
 TOLERANCE = 1e-4

@@ -16,9 +16,6 @@ from tests.networks.torch_view import TorchView, small_network
 
 Floats = npt.NDArray[np.float64]
 
-# Networks this small gain nothing from threads, and lose minutes where these wait for a core that others use.
-torch.set_num_threads(1)
-
 
 @dataclass(frozen=True, eq=False)
 class Network:

@@ -17,7 +17,6 @@ from torch.nn.functional import conv2d, conv_transpose2d, interpolate
 
 import onnxcam
 from tests.helpers.checks import assert_close
-from tests.networks.special import Special  # noqa: F401 - one thread
 from tests.networks.torch_files import write
 
 assert torchvision is not None
