@@ -175,7 +175,7 @@ WRONG = {
 CLAIMS = [(trait, op_type) for trait in CHECKS for op_type in sorted(operators_with(trait))]
 
 
-def hold(trait: Trait, op_type: str) -> None:
+def check_trait(trait: Trait, op_type: str) -> None:
     """Check a trait on all samples of an operator."""
     for sample in (sample for sample in SAMPLES if sample.op == op_type):
         CHECKS[trait](sample)
@@ -183,14 +183,14 @@ def hold(trait: Trait, op_type: str) -> None:
 
 @pytest.mark.parametrize(("trait", "op_type"), CLAIMS, ids=[f"{op_type}-{trait.name}" for trait, op_type in CLAIMS])
 def test_a_trait_holds_for_numbers(trait: Trait, op_type: str) -> None:
-    hold(trait, op_type)
+    check_trait(trait, op_type)
 
 
 @pytest.mark.parametrize("trait", CHECKS, ids=lambda trait: trait.name)
 def test_a_wrong_trait_is_found(trait: Trait) -> None:
     assert not traits(WRONG[trait]) & trait
     with pytest.raises(AssertionError):
-        hold(trait, WRONG[trait])
+        check_trait(trait, WRONG[trait])
 
 
 SCHEMAS = {

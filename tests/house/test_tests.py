@@ -18,8 +18,8 @@ OTHERS = {
     "models": "whole files that other people exported",
     "tools": "scripts of tools/",
 }
-# Folders of what tests share; samples of operators and of kinds of targets stand beside the tests that walk them.
-SHARED = {"helpers", "networks", "oracles", "autodiff/samples", "targets/samples"}
+# Folders of what tests share, at the top; folders of samples stand beside the tests of what they are samples of.
+SHARED = {"helpers", "networks", "oracles"}
 
 CHECKS = re.compile(r"_*(assert|check|raises|warns|fail)")
 PRIVATE = re.compile(r"identit(y|ies) [0-9]|methods\.md|autodiff\.md|house\.md|style\.md|design\.md")
@@ -27,6 +27,11 @@ PRIVATE = re.compile(r"identit(y|ies) [0-9]|methods\.md|autodiff\.md|house\.md|s
 
 def folder(source: Source) -> str:
     return source.path.removeprefix("tests/").rpartition("/")[0]
+
+
+def shared(source: Source) -> bool:
+    parts = folder(source).split("/")
+    return parts[0] in SHARED or parts[-1] == "samples"
 
 
 def cases(source: Source) -> list[tuple[str, ast.AST]]:
@@ -47,7 +52,7 @@ def test_folders_are_those_of_the_package() -> None:
     package = {path.name for path in (ROOT / "onnxcam").iterdir() if path.is_dir()}
     for source in sources("tests"):
         first = folder(source).partition("/")[0]
-        if any(folder(source).startswith(shared) for shared in SHARED) or first in OTHERS:
+        if shared(source) or first in OTHERS:
             continue
         assert not first or (ROOT / "onnxcam" / folder(source)).is_dir(), f"{source.path} mirrors no folder of onnxcam"
     assert not package & set(OTHERS) - {"docs"}
@@ -61,8 +66,7 @@ def test_nothing_lies_loose() -> None:
         assert (ROOT / source.path).with_name("__init__.py").is_file(), source.path
         if name in ("__init__.py", "conftest.py"):
             continue
-        shared = any(folder(source) == one or folder(source).startswith(f"{one}/") for one in SHARED)
-        assert name.startswith("test_") != shared, f"{source.path}: tests and what they share stand apart"
+        assert name.startswith("test_") != shared(source), f"{source.path}: tests and what they share stand apart"
 
 
 @pytest.mark.parametrize("source", sources("tests"), ids=lambda source: source.path)

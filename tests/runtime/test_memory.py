@@ -101,7 +101,7 @@ def test_the_command_line_tells_of_any_want_of_memory(
     save(network(8), tmp_path / "m.onnx")
     draw(tmp_path / "a.png")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Explanation, "save", lambda *_: np.zeros(2**55))
+    monkeypatch.setattr(Explanation, "save", lambda *_, **__: np.zeros(2**55))
     check(run(capsys, "explain", "m.onnx", "a.png", "-p", "unit", "-q"), ProviderError, "too little memory", "--batch")
 
 
