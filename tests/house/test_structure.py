@@ -36,7 +36,6 @@ PENDING = {
     "lines: onnxcam/diagnostics/verification.py verify",
     "lines: onnxcam/explainer.py Explainer.__init__",
     "parameters: onnxcam/attribution/context.py Context",
-    "parameters: onnxcam/autodiff/rules/recurrent.py _Direction",
     "parameters: onnxcam/diagnostics/verification.py verify",
     "parameters: onnxcam/engines/onnx_engine.py Engine.__init__",
     "parameters: onnxcam/explainer.py Explainer.__init__",
