@@ -24,7 +24,7 @@ from onnxcam.graph.analysis.values import expose
 from onnxcam.graph.passes.infer_shapes import InferShapes
 from onnxcam.methods.support.sampling import noisy
 from onnxcam.methods.view import NetworkView
-from onnxcam.network.network import open_session
+from onnxcam.network.open_session import open_session
 
 Array: TypeAlias = npt.NDArray[Any]
 # Of images as the network takes them and one class each: their gradients at the input, channels first.
@@ -82,7 +82,7 @@ class Images:
         """Count."""
         return range(n)
 
-    def moved(self, x: Array) -> Images:
+    def with_images(self, x: Array) -> Images:
         """Return other images for the same network."""
         return Images(x, self.like)
 

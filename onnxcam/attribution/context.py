@@ -1,31 +1,24 @@
-"""What explaining a network needs again and again: engines and graphs, made once."""
+"""State that all batches of one explainer share: the plan of its method, its engine, and loaded graphs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeAlias
-
-import numpy.typing as npt
 
 from onnxcam.attribution.plan import Plan
-from onnxcam.engines.onnx_engine import Engine
+from onnxcam.attribution.settings import Settings
+from onnxcam.engines.onnx_engine import OnnxEngine
+from onnxcam.engines.protocol import Engine
 from onnxcam.engines.torch_engine import TorchEngine
-from onnxcam.graph.analysis.axes import channels_first
-from onnxcam.graph.analysis.inputs import ModelInput
+from onnxcam.graph.analysis.inputs import ModelInput, image_input
 from onnxcam.graph.analysis.layers import Layer
-from onnxcam.graph.analysis.tokens import to_places
 from onnxcam.graph.passes.dequantize_layer import dequantized
 from onnxcam.network.network import Network
-from onnxcam.network.sessions import RunOptions
-from onnxcam.perturbation.head import HeadSessions
+from onnxcam.network.sessions import SessionPool
+from onnxcam.perturbation.head_sessions import HeadSessions
 from onnxcam.perturbation.masked_runs import MaskedRuns
 from onnxcam.relevance.guided import guided_table
 from onnxcam.relevance.runs import RelevanceRuns
-
-Tensor: TypeAlias = npt.NDArray[Any]
-Progress: TypeAlias = Callable[[Iterable[int], int], Iterable[int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,55 +26,58 @@ class Context:
     """What stays the same from one batch to the next.
 
     Attributes:
-        reading: what the method reads of the network.
-        engine: computes scores, values and gradients.
-        image: the input that holds the image.
-        grid: rows and columns of a transformer's tokens, where the user gives them.
-        running: how further graphs are run.
-        masking: the network on masked images.
-        relevances: the network's walks of relevance.
-        progress: wraps the steps of what takes long.
+        plan: what the method reads of the network.
+        settings: how the explainer works.
+        pool: loads graphs.
+        gradient: whether the method needs gradients.
     """
 
-    reading: Plan
-    engine: Engine | TorchEngine
-    image: ModelInput
-    grid: tuple[int, int] | None
-    running: RunOptions
-    masking: MaskedRuns
-    relevances: RelevanceRuns
-    progress: Progress | None = None
-    _parts: dict[str, HeadSessions] = field(default_factory=dict)
+    plan: Plan
+    settings: Settings
+    pool: SessionPool
+    gradient: bool
+    _heads: dict[str, HeadSessions] = field(default_factory=dict)
 
     @property
     def network(self) -> Network:
         """The model."""
-        return self.reading.network
+        return self.plan.network
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The layer first, then the others that the method combines."""
-        return self.reading.layers
+        """The layer first, then the others that the method combines or ends at."""
+        return self.plan.layers
+
+    @cached_property
+    def image(self) -> ModelInput:
+        """The input that holds the image."""
+        return image_input(self.network.model.graph)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What computes scores, values and gradients."""
+        if self.settings.engine == "torch":
+            return TorchEngine(self.network, self.plan.names, self.pool.options, self.gradient)
+        return OnnxEngine(self.network, self.plan.names, self.pool, self.gradient, relevance=self.plan.relevance)
 
     @cached_property
     def guided(self) -> Engine:
-        """What goes back to the image by the rules of guided backpropagation."""
+        """What propagates from the score to the image by the rules of guided backpropagation."""
         model, name = dequantized(self.network.model, self.image.value)
-        how, rules = self.running, guided_table()
-        given = (how.providers, how.threads, how.batch_size)
-        return Engine(
-            replace(self.network, model=model), name, True, *given, share_weights=how.share_weights, table=rules
-        )
+        return OnnxEngine(replace(self.network, model=model), name, self.pool, rules=guided_table())
 
-    def parts(self, layer: str) -> HeadSessions:
-        """Return the network cut at a layer, always the same."""
-        if layer not in self._parts:
-            self._parts[layer] = HeadSessions(self.network, layer, self.running)
-        return self._parts[layer]
+    @cached_property
+    def masked(self) -> MaskedRuns:
+        """The network on masked images."""
+        return MaskedRuns(self.network, self.image, self.pool)
 
-    def places(self, layer: Layer, array: Tensor, extent: tuple[int, ...]) -> Tensor:
-        """Return a value of a layer as ``[N, C, *space]``, for images of some extent."""
-        array = array.transpose(channels_first(layer.axes))
-        if "T" not in layer.axes:
-            return array
-        return to_places(array, layer.grid, layer.before, layer.after, self.grid, extent)
+    @cached_property
+    def relevance(self) -> RelevanceRuns:
+        """Relevance propagated through the network."""
+        return RelevanceRuns(self.network, self.pool)
+
+    def head(self, layer: str) -> HeadSessions:
+        """Return the network cut at a layer; the cut is made once."""
+        if layer not in self._heads:
+            self._heads[layer] = HeadSessions(self.network, layer, self.pool)
+        return self._heads[layer]

@@ -1,4 +1,4 @@
-"""What a method reads of a network: layers, and for some added constants or attention."""
+"""What a method reads of a network: layers, and for some methods biases or attention."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from onnxcam.graph.analysis.values import find_value
 from onnxcam.graph.passes.dequantize_layer import dequantized
 from onnxcam.methods.base import ActivationMethod, Method
 from onnxcam.methods.nested import NestedMethod
-from onnxcam.methods.support.propagating import ending
+from onnxcam.methods.support.propagating import propagating_method
 from onnxcam.network.network import Network
 from onnxcam.relevance.fused import FusedRelevance
 
@@ -30,16 +30,16 @@ class Plan:
         layers: the layer first, then the others that the method combines or ends at.
         combined: how many of them it reads.
         affine: whether the score is an affine function of the first one.
-        descent: the walk of relevance that goes along with the forward pass, if there is one.
-        biases: places where constants are added, if the method reads them.
-        attentions: those of a transformer, if the method reads them.
+        relevance: relevance that is propagated in the same run as the forward pass, if the method allows it.
+        biases: where constants are added, if the method reads them.
+        attentions: the attention matrices of a transformer, if the method reads them.
     """
 
     network: Network
     layers: tuple[Layer, ...]
     combined: int
     affine: bool
-    descent: FusedRelevance | None
+    relevance: FusedRelevance | None
     biases: tuple[BiasSite, ...]
     attentions: tuple[AttentionSite, ...]
 
@@ -78,9 +78,9 @@ def plan_for(method: Method, network: Network, wanted: str | int | None) -> Plan
     others = needs.layers if needs.ends_at is None else (needs.ends_at,)
     found += [find_layer(network.model.graph, score, other) for other in others]
     if not _explains_no_score(method):
-        _refuse_beside(network, found)
+        _refuse_unused(network, found)
     if needs.at == "layer" and needs.ends_at is not None:
-        _refuse_behind(network, found[0], found[1:])
+        _refuse_end(network, found[0], found[1:])
     _refuse_head(method, network, found[0])
     layers = []
     for layer in found:
@@ -93,25 +93,25 @@ def plan_for(method: Method, network: Network, wanted: str | int | None) -> Plan
         tuple(layers),
         1 + len(needs.layers),
         needs.at == "layer" and is_affine(graph, layers[0].name, score),
-        _descent(method, network, layers),
+        _fused_relevance(method, network, layers),
         bias_sites(graph, score) if needs.reads == "biases" else (),
         attention_sites(graph, score) if needs.reads == "attentions" else (),
     )
 
 
-def _descent(method: Method, network: Network, layers: Sequence[Layer]) -> FusedRelevance | None:
-    """Return the walk of a method, or of the one inside, if it goes down from where it begins and needs no tokens."""
-    walking = ending(method)
-    if walking is None or walking.begins is None or walking.rules is None:
+def _fused_relevance(method: Method, network: Network, layers: Sequence[Layer]) -> FusedRelevance | None:
+    """Return what a method, or the one inside it, propagates, if a graph can start that by itself."""
+    inner = propagating_method(method)
+    if inner is None or inner.begins is None or inner.rules is None:
         return None
-    if method.needs.layers or method.needs.gradient != walking.needs.gradient:
-        return None  # whatever is around it reads more
+    if method.needs.layers or method.needs.gradient != inner.needs.gradient:
+        return None  # a wrapper around it reads more
     layer, graph = layers[0], network.model.graph
-    of = network.score.name if walking.begins == "score" else layer.name
-    to = image_input(graph).value if walking.end == "input" else layers[walking.end + 1].name
-    if of == to or (walking.begins == "terms" and "T" in layer.axes):
+    of = network.score.name if inner.begins == "score" else layer.name
+    to = image_input(graph).value if inner.end == "input" else layers[inner.end + 1].name
+    if of == to or (inner.begins == "terms" and "T" in layer.axes):
         return None
-    return FusedRelevance(walking.rules, walking.begins, of, to, tuple(spatial_axes(layer.axes)))
+    return FusedRelevance(inner.rules, inner.begins, of, to, tuple(spatial_axes(layer.axes)))
 
 
 def _layer(method: Method, network: Network, wanted: str | int | None) -> Layer:
@@ -125,40 +125,40 @@ def _layer(method: Method, network: Network, wanted: str | int | None) -> Layer:
 
 
 def _refuse_head(method: Method, network: Network, layer: Layer) -> None:
-    """Refuse a method whose formula holds behind another head only."""
+    """Refuse a method whose formula holds for another head only."""
     if method.needs.head == "gap-linear" and not is_gap_linear(network.model.graph, layer.name, network.score.name):
         raise UnsupportedError(
-            f"{method.name} needs global average pooling and at most one linear layer behind '{layer.name}', "
+            f"{method.name} needs global average pooling and at most one linear layer after '{layer.name}', "
             "which this network does not have; use hires-cam or grad-cam, which work with any network"
         )
 
 
 def _explains_no_score(method: Method) -> bool:
-    """Whether a method, or the one inside, looks at activations alone: these are worth a look beside the way too."""
+    """Whether a method, or the one inside, looks at activations alone: it can look at any layer, used or not."""
     return isinstance(method, ActivationMethod) or (
         isinstance(method, NestedMethod) and _explains_no_score(method.inner)
     )
 
 
-def _refuse_beside(network: Network, layers: list[Layer]) -> None:
+def _refuse_unused(network: Network, layers: list[Layer]) -> None:
     """Refuse layers that the score is not computed from, whatever method would read them."""
     graph, score = network.model.graph, network.score.name
-    on_way = ancestors(find_value(graph, score))
+    used = ancestors(find_value(graph, score))
     for layer in layers:
-        if find_value(graph, layer.name) not in on_way:
+        if find_value(graph, layer.name) not in used:
             raise DependencyError(
                 f"the score '{score}' does not depend on '{layer.name}': it is not computed from it; "
                 "choose a layer on the way to the score (onnxcam inspect lists them), or another --score"
             )
 
 
-def _refuse_behind(network: Network, layer: Layer, ends: list[Layer]) -> None:
-    """Refuse to end anywhere but on the way down from the layer."""
+def _refuse_end(network: Network, layer: Layer, ends: list[Layer]) -> None:
+    """Refuse to end at a layer that the one it starts at does not depend on."""
     graph = network.model.graph
-    down = ancestors(find_value(graph, layer.name))
+    earlier = ancestors(find_value(graph, layer.name))
     for end in ends:
-        if find_value(graph, end.name) not in down:
+        if find_value(graph, end.name) not in earlier:
             raise DependencyError(
                 f"the layer '{layer.name}' does not depend on '{end.name}', where the map is to end; "
-                "end at the layer itself or at one before it (onnxcam inspect lists them), or at the input"
+                "end at the layer itself or at an earlier one (onnxcam inspect lists them), or at the input"
             )

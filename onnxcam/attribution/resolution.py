@@ -8,7 +8,7 @@ from onnxcam.errors import InputError, NameNotFoundError, UnsupportedError
 from onnxcam.graph.analysis.inputs import image_input
 from onnxcam.graph.analysis.layers import Layer, candidates, find_layer
 from onnxcam.methods.base import Method
-from onnxcam.methods.support.propagating import INPUT, ended, ending
+from onnxcam.methods.support.propagating import INPUT, propagating_method, with_end
 from onnxcam.network.network import Network
 
 Size: TypeAlias = tuple[int, ...]
@@ -30,7 +30,7 @@ def resolutions(method: Method, network: Network, layer: str | int | None = None
     """
     graph, score = network.model.graph, network.score.name
     found = {_known(one): one.name for one in candidates(graph, score)}
-    if (inner := ending(method)) is not None:
+    if (inner := propagating_method(method)) is not None:
         if inner.needs.at == "layer":
             first = find_layer(graph, score, layer)
             found = {size: name for size, name in found.items() if sum(size) > sum(_known(first))}
@@ -61,9 +61,9 @@ def at_resolution(
         UnsupportedError: the method makes maps of one size only.
     """
     offered = resolutions(method, network, layer)
-    if not walks(method) and layer is not None:
+    if not propagates(method) and layer is not None:
         raise InputError("a layer and a resolution are two ways to say one thing; give one of them")
-    if (inner := ending(method)) is not None and inner.to != INPUT:
+    if (inner := propagating_method(method)) is not None and inner.to != INPUT:
         raise InputError(
             f"to={inner.to} and a resolution are two ways to say where {inner.name} ends; give one of them"
         )
@@ -73,12 +73,12 @@ def at_resolution(
         listed = ", ".join(map(told, offered))
         hint = f"there are {listed}" if listed else "the file leaves sizes open, so choose by layer"
         raise NameNotFoundError(f"{method.name} makes no map of {told(size)} of this network; {hint}")
-    return (ended(method, offered[size]), layer) if walks(method) else (method, offered[size])
+    return (with_end(method, offered[size]), layer) if propagates(method) else (method, offered[size])
 
 
-def walks(method: Method) -> bool:
+def propagates(method: Method) -> bool:
     """Whether a method, or one inside it, has an end to choose beside the layer where it begins."""
-    return ending(method) is not None
+    return propagating_method(method) is not None
 
 
 def told(size: Size) -> str:

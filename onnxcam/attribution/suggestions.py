@@ -1,4 +1,4 @@
-"""What else to try, said with an error where somebody waits for a map: the graphs that fail know no methods."""
+"""Append methods that apply to an error about gradients: the graphs that fail do not know of methods."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from onnxcam.methods.base import ActivationMethod
 from onnxcam.methods.needs import Needs
 from onnxcam.methods.registry import methods
 from onnxcam.network.network import Network
-from onnxcam.network.sessions import RunOptions
+from onnxcam.network.sessions import SessionPool
 
 
 @contextmanager
-def with_suggestions(network: Network, running: RunOptions) -> Iterator[None]:
-    """Add to errors of the body what helps instead.
+def with_suggestions(network: Network, pool: SessionPool) -> Iterator[None]:
+    """Append to errors of the body what to use instead.
 
     Raises:
-        NoRuleError, NoGradientError: with methods that lead nothing back; or that none helps, if the network does not
-            run at all.
+        NoRuleError, NoGradientError: with the names of methods that need no backward pass; or that none helps, if the
+            network does not run at all.
     """
     try:
         yield
     except (NoRuleError, NoGradientError) as error:
-        raise type(error)(f"{error}{_instead(network, running)}") from error
+        raise type(error)(f"{error}{_instead(network, pool)}") from error
 
 
 @cache
 def without_backward_pass() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the methods of any network that lead nothing back: those that explain the score, and those that do not."""
+    """Return the methods that need no backward pass: those that explain the score, and those that do not."""
     found = {name: cls() for name, cls in methods().items()}
     usable = {name: one for name, one in found.items() if _is_usable(one.needs)}
     blind = tuple(name for name, one in usable.items() if isinstance(one, ActivationMethod))
@@ -43,9 +43,9 @@ def _is_usable(needs: Needs) -> bool:
     return not needs.backward_pass and needs.head == "any" and needs.reads == "layer"
 
 
-def _instead(network: Network, running: RunOptions) -> str:
+def _instead(network: Network, pool: SessionPool) -> str:
     try:
-        running.open(network, expose(network.model, [network.score.name]))
+        pool.open(network, expose(network.model, [network.score.name]))
     except OnnxcamError as error:
         return f"; no other method helps, since the model does not run: {error}"
     of_score, blind = without_backward_pass()

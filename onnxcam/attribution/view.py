@@ -1,4 +1,4 @@
-"""What methods ask of a network, answered by its graph."""
+"""The view that a method gets of a network, answered by running graphs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxcam.attribution.context import Context
-from onnxcam.engines.onnx_engine import Engine, EngineResult
-from onnxcam.engines.torch_engine import TorchEngine
+from onnxcam.attribution.layer_layout import LayerLayout
+from onnxcam.engines.result import EngineResult
 from onnxcam.errors import UnsupportedError
 from onnxcam.graph.analysis.axes import channels_first, spatial_axes
 from onnxcam.graph.analysis.layers import Layer
-from onnxcam.graph.analysis.tokens import arrangement, to_places
 from onnxcam.methods.view import Attention, Bias
-from onnxcam.perturbation.head import HeadRunner
+from onnxcam.perturbation.head_runner import HeadRunner
 from onnxcam.relevance.composite import Composite
 from onnxcam.targets.batch import TargetBatch
 
@@ -30,90 +29,90 @@ _SAME = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class BatchView:
-    """One batch of samples, seen at one layer of a network.
+    """One batch of samples at one layer of a network: a ``NetworkView``, which describes the members that it shares.
 
     Attributes:
-        setting: network and engine.
+        context: plan, engine and graphs.
         feeds: an array for each input.
-        found: scores, values and gradients of the batch.
-        at: which of the setting's layers.
+        result: scores, values and gradients of the batch.
         samples: for each target the row of ``feeds`` that it belongs to; targets of one sample share what does not
             depend on them.
         origin: for each target the sample that it was given for.
+        at: which of the context's layers.
     """
 
-    setting: Context
+    context: Context
     feeds: Mapping[str, Tensor]
-    found: EngineResult
+    result: EngineResult
     samples: npt.NDArray[np.int64]
     origin: npt.NDArray[np.int64]
     at: int = 0
 
     @property
     def layer(self) -> Layer:
-        """The layer."""
-        return self.setting.layers[self.at]
+        """The layer whose value is ``a``."""
+        return self.context.layers[self.at]
 
     @property
     def affine(self) -> bool:
-        """Known of the first layer only."""
-        return self.setting.reading.affine and self.at == 0
+        """Whether the score is an affine function of ``a``; found out for the first layer only."""
+        return self.context.plan.affine and self.at == 0
 
     @property
-    def leading(self) -> int:
-        """Tokens in front of those that stand for places, as the layer has them."""
-        return self._arrangement[1] if "T" in self.layer.axes else 0
+    def leading_tokens(self) -> int:
+        """Tokens of the layer before those of the image's patches."""
+        layout = self._layout(self.layer)
+        return layout.arrangement(self._value)[1] if layout.has_tokens else 0
 
     @cached_property
     def x(self) -> Tensor:
         """The image input, channels first, float32."""
-        array = self.feeds[self.setting.image.name].transpose(channels_first(self.setting.image.axes))
-        return array.astype(np.float32)[self.samples]
+        image = self.context.image
+        return self.feeds[image.name].transpose(channels_first(image.axes)).astype(np.float32)[self.samples]
 
     @cached_property
     def a(self) -> Tensor:
-        """The layer's value."""
-        return self._places(self.layer, self.found.values[self.layer.name]).astype(np.float32, copy=False)
+        """The layer's value, channels first, float32."""
+        return self._to_positions(self.layer, self._value)
 
     @cached_property
     def g(self) -> Tensor:
-        """Its gradient: where the engine was not asked for it, from the part behind the layer."""
-        name = self.layer.name
-        gradient = self.found.gradients.get(name)
+        """The gradient of the score with respect to ``a``; computed by the head alone if the engine did not."""
+        gradient = self.result.gradients.get(self.layer.name)
         if gradient is None:
-            gradient = self._behind.gradients(self.samples.tolist(), self.weights)
-        return self._places(self.layer, gradient).astype(np.float32, copy=False)
+            gradient = self._head.gradients(self.samples.tolist(), self.weights)
+        return self._to_positions(self.layer, gradient)
 
     @property
     def scores(self) -> Tensor:
-        """All scores."""
-        return self.found.scores
+        """All scores, as the model shapes them."""
+        return self.result.scores
 
     @cached_property
     def weights(self) -> Tensor:
-        """How much each of them weighs."""
-        return self.found.chosen.weights(self.found.scores)
+        """The weight of each score in what is explained, of the scores' shape."""
+        return self.result.targets.weights(self.result.scores)
 
     @cached_property
     def score(self) -> Tensor:
         """The explained number of each sample."""
-        return self._read(False)
+        return self._explained(False)
 
     def probability(self) -> Tensor:
         """Return the probability of each target, or its score where it has none."""
-        return self._read(True)
+        return self._explained(True)
 
-    def head(self, sample: int, keep: Tensor, probability: bool = False) -> Tensor:
-        """Run what follows the layer, once for each row of ``keep``."""
-        self._need_onnx("ablation")
-        chosen = self.found.chosen
-        return self._behind.kept(
+    def ablated(self, sample: int, keep: Tensor, probability: bool = False) -> Tensor:
+        """Run the head once for each row of ``keep``."""
+        self._require_graphs("ablation")
+        targets = self.result.targets
+        return self._head.ablated(
             int(self.samples[sample]),
-            self._own_layout(np.asarray(keep, np.float32)),
-            lambda scores: chosen.value(sample, scores, probability),
+            self._layout(self.layer).factors(np.asarray(keep, np.float32), self._value),
+            lambda scores: targets.value(sample, scores, probability),
         )
 
-    def masked(
+    def masked_image(
         self,
         sample: int,
         masks: Tensor,
@@ -122,45 +121,45 @@ class BatchView:
         rescale: bool = True,
         probability: bool = False,
     ) -> Tensor:
-        """Run the whole network, once for each mask."""
-        self._need_onnx("masking")
-        row, chosen = int(self.samples[sample]), self.found.chosen
+        """Run the whole network once for each mask."""
+        self._require_graphs("masking")
+        row, targets = int(self.samples[sample]), self.result.targets
         feeds = self._rows(slice(row, row + 1))
         if image is not None:
             feeds |= self._as_fed(image[None])
-        return self.setting.masking.run(
-            feeds, masks, background, rescale, lambda scores: chosen.value(sample, scores, probability)
+        return self.context.masked.run(
+            feeds, masks, background, rescale, lambda scores: targets.value(sample, scores, probability)
         )
 
-    def moved(self, x: Tensor) -> BatchView:
+    def with_images(self, x: Tensor) -> BatchView:
         """Run the engine on other images, for the same targets."""
         feeds = self._rows(self.samples) | self._as_fed(x)
-        found = self.setting.engine.explain(feeds, self.found.chosen)
-        return replace(self, feeds=feeds, found=found, samples=np.arange(len(x)))
+        result = self.context.engine.run(feeds, self.result.targets)
+        return replace(self, feeds=feeds, result=result, samples=np.arange(len(x)))
 
     def layers(self) -> Sequence[BatchView]:
         """Return the same batch at each layer that the method combines."""
-        return [replace(self, at=at) for at in range(1, len(self.setting.layers))]
+        return [replace(self, at=at) for at in range(1, len(self.context.layers))]
 
-    def curvature(self, v: Tensor) -> Tensor:
-        """Run the gradient's gradient."""
-        self._need_onnx("second derivatives")
-        found = self._behind.curvature(self.samples.tolist(), self.weights, self._whole(v))
-        return self._places(self.layer, found)
+    def hessian_vector_product(self, v: Tensor) -> Tensor:
+        """Run the gradient of the head's gradient."""
+        self._require_graphs("second derivatives")
+        layout = self._layout(self.layer)
+        v = layout.from_positions(v, self._value)
+        return layout.to_positions(self._head.hessian_vector_product(self.samples.tolist(), self.weights, v))
 
-    def lift(self) -> Tensor:
-        """Run what follows the layer on it and on zeros at once, and DeepLIFT's rules back."""
-        self._need_onnx("DeepLIFT")
-        found = self._behind.lift(self.samples.tolist(), self.weights)
-        return self._places(self.layer, found)
+    def deeplift_multipliers(self) -> Tensor:
+        """Run the head on the layer and on zeros at once, and propagate by DeepLIFT's rules."""
+        self._require_graphs("DeepLIFT")
+        found = self._head.deeplift_multipliers(self.samples.tolist(), self.weights)
+        return self._layout(self.layer).to_positions(found)
 
     def guided(self) -> Tensor:
-        """Run the whole network, and guided backpropagation's rules back."""
-        self._need_onnx("guided backpropagation")
-        feeds = self._rows(self.samples)
-        engine, image = self.setting.guided, self.setting.image
-        found = engine.explain(feeds, self.found.chosen).gradients[engine.names[0]]
-        return found.transpose(channels_first(image.axes)).astype(np.float32, copy=False)
+        """Run the whole network, and propagate by the rules of guided backpropagation."""
+        self._require_graphs("guided backpropagation")
+        engine = self.context.guided
+        found = engine.run(self._rows(self.samples), self.result.targets).gradients[engine.names[0]]
+        return found.transpose(channels_first(self.context.image.axes)).astype(np.float32, copy=False)
 
     def relevance(
         self,
@@ -169,151 +168,117 @@ class BatchView:
         of: Literal["score", "layer"] = "score",
         to: Literal["layer", "input"] | int = "layer",
     ) -> Tensor:
-        """Walk back through the whole network by other rules than the gradient's."""
-        self._need_onnx("relevance")
-        setting, network = self.setting, self.setting.network
+        """Propagate relevance by the rules of a composite, unless the engine has done so in its run."""
+        self._require_graphs("relevance")
         if start is None:
             start = self.weights * self.scores if of == "score" else self.a
-        given = start if of == "score" else self._whole(start)
-        source = network.score.name if of == "score" else self.layer.name
+        given = start if of == "score" else self._layout(self.layer).from_positions(start, self._value)
+        source = self.context.network.score.name if of == "score" else self.layer.name
         end = self._end(to)
-        if self._has_walked(composite, given, source, end.name):
-            return self._places(end, np.asarray(self.found.end)).astype(np.float32, copy=False)
-        feeds = self._rows(self.samples)
-        found = setting.relevances.run(feeds, given, composite, source, end.name)
-        return self._places(end, found).astype(np.float32, copy=False)
-
-    def _has_walked(self, composite: Composite, start: Tensor, of: str, to: str) -> bool:
-        """Whether the engine has walked the same way already; relevance is linear in what it begins with."""
-        known, walked = self.setting.reading.descent, self.found.start
-        if known is None or walked is None or (known.composite, known.of, known.to) != (composite, of, to):
-            return False
-        return bool(np.abs(walked - start).max() <= _SAME * np.abs(start).max())
-
-    def _end(self, to: Literal["layer", "input"] | int) -> Layer:
-        if to == "layer":
-            return self.layer
-        if to == "input":
-            image = self.setting.image
-            return Layer(image.value, "", "", image.shape, image.axes)
-        return self.setting.layers[to + 1]
+        if self._is_known(composite, given, source, end.name):
+            return self._to_positions(end, np.asarray(self.result.relevance))
+        found = self.context.relevance.run(self._rows(self.samples), given, composite, source, end.name)
+        return self._to_positions(end, found)
 
     def biases(self) -> Sequence[Bias]:
         """Return the constants that are added, and the gradient there."""
-        gradients = self.found.gradients
+        gradients = self.result.gradients
         return [
             Bias(site.bias, gradients[site.name].transpose(site.order).astype(np.float32, copy=False))
-            for site in self.setting.reading.biases
+            for site in self.context.plan.biases
         ]
 
     def attentions(self) -> Sequence[Attention]:
-        """Return attention matrices; gradients only where the method asked for gradients."""
-        values, gradients = self.found.values, self.found.gradients
+        """Return attention matrices; their gradients are NaN where the method asked for none."""
+        values, gradients = self.result.values, self.result.gradients
         return [
             Attention(
                 site.heads(values[site.name], len(self.samples)),
                 site.heads(gradients.get(site.name, values[site.name] * np.nan), len(self.samples)),
             )
-            for site in self.setting.reading.attentions
+            for site in self.context.plan.attentions
         ]
 
-    def places(self, tokens: Tensor) -> Tensor:
-        """Return tokens as the places that they stand for."""
-        layer = self.layer
-        return to_places(tokens, layer.grid, layer.before, layer.after, self.setting.grid, self._extent)
+    def to_positions(self, tokens: Tensor) -> Tensor:
+        """Return tokens ``[N, C, T]`` as positions ``[N, C, rows, columns]``."""
+        return self._layout(self.layer).tokens_to_positions(tokens)
 
     def steps(self, total: int) -> Iterator[int]:
-        """Count, and tell."""
-        progress = self.setting.progress
+        """Count from 0 to ``total``, reporting progress."""
+        progress = self.context.settings.progress
         return iter(range(total) if progress is None else progress(range(total), total))
 
+    @property
+    def _value(self) -> Tensor:
+        """The layer's value in its own layout."""
+        return self.result.values[self.layer.name]
+
     def _rows(self, which: Tensor | slice) -> dict[str, Tensor]:
-        """Return what the network is fed of some samples."""
-        return self.setting.network.rows(self.feeds, which)
+        """Return the feeds of some samples."""
+        return self.context.network.rows(self.feeds, which)
 
     @cached_property
-    def _behind(self) -> HeadRunner:
-        name = self.layer.name
-        known = {name: self.found.values[name][self._first]}
-        return HeadRunner(self.setting.parts(name), self.feeds, known)
+    def _head(self) -> HeadRunner:
+        first_targets = np.unique(self.samples, return_index=True)[1]
+        known = {self.layer.name: self._value[first_targets]}
+        return HeadRunner(self.context.head(self.layer.name), self.feeds, known)
 
-    @cached_property
-    def _first(self) -> npt.NDArray[np.int64]:
-        """The first target of each sample."""
-        return np.unique(self.samples, return_index=True)[1]
+    def _explained(self, probability: bool) -> Tensor:
+        scores, targets = self.result.scores, self.result.targets
+        return np.concatenate([targets.value(row, scores[row : row + 1], probability) for row in range(len(scores))])
 
-    def _read(self, probability: bool) -> Tensor:
-        scores, chosen = self.found.scores, self.found.chosen
-        return np.concatenate([chosen.value(row, scores[row : row + 1], probability) for row in range(len(scores))])
+    def _is_known(self, composite: Composite, start: Tensor, of: str, to: str) -> bool:
+        """Whether the engine has propagated this relevance already, from the same start."""
+        known, started = self.context.plan.relevance, self.result.relevance_start
+        if known is None or started is None or (known.composite, known.of, known.to) != (composite, of, to):
+            return False
+        return bool(np.abs(started - start).max() <= _SAME * np.abs(start).max())
+
+    def _end(self, to: Literal["layer", "input"] | int) -> Layer:
+        if to == "layer":
+            return self.layer
+        if to == "input":
+            image = self.context.image
+            return Layer(image.value, "", "", image.shape, image.axes)
+        return self.context.layers[to + 1]
 
     def _as_fed(self, x: Tensor) -> dict[str, Tensor]:
         """Return images as the model takes them; integers are rounded."""
-        image = self.setting.image
+        image = self.context.image
         array = x.transpose(np.argsort(channels_first(image.axes)))
         if image.dtype.kind in "iu":
             span = np.iinfo(image.dtype)
             array = np.clip(np.rint(array), span.min, span.max)
         return {image.name: np.ascontiguousarray(array.astype(image.dtype))}
 
-    def _own_layout(self, keep: Tensor) -> Tensor:
-        """Return factors for places as factors for the layer's value in its own layout."""
-        layer = self.layer
-        if "T" in layer.axes:
-            keep = self._with_extra_tokens(keep)
-        return np.ascontiguousarray(keep.transpose(np.argsort(channels_first(layer.axes))))
-
-    def _with_extra_tokens(self, keep: Tensor) -> Tensor:
-        """Return factors for tokens, 1 for those that stand for no place."""
-        if keep.shape[2:] == (1,) * (keep.ndim - 2):
-            keep = np.broadcast_to(keep, (*keep.shape[:2], *self.a.shape[2:]))
-        _, before, after = self._arrangement
-        ends = [np.ones((*keep.shape[:2], extra), np.float32) for extra in (before, after)]
-        return np.concatenate([ends[0], keep.reshape(*keep.shape[:2], -1), ends[1]], axis=2)
-
-    @property
-    def _extent(self) -> tuple[int, ...]:
-        """Height and width of the images, as far as they have these axes."""
-        image = self.setting.image
+    def _layout(self, layer: Layer) -> LayerLayout:
+        image = self.context.image
         shape = self.feeds[image.name].shape
-        return tuple(shape[axis] for axis in spatial_axes(image.axes))
+        extent = tuple(shape[axis] for axis in spatial_axes(image.axes))
+        return LayerLayout(layer, self.context.settings.grid, extent)
 
-    def _places(self, layer: Layer, array: Tensor) -> Tensor:
-        return self.setting.places(layer, array, self._extent)
+    def _to_positions(self, layer: Layer, array: Tensor) -> Tensor:
+        return self._layout(layer).to_positions(array).astype(np.float32, copy=False)
 
-    @cached_property
-    def _arrangement(self) -> tuple[tuple[int, ...], int, int]:
-        """Grid of the layer's tokens, and how many in front and behind stand for no place."""
-        layer = self.layer
-        count = self.found.values[layer.name].shape[spatial_axes(layer.axes)[0]]
-        return arrangement(count, layer.grid, layer.before, layer.after, self.setting.grid, self._extent)
-
-    def _whole(self, v: Tensor) -> Tensor:
-        """Return a direction at places as one of the layer's value, 0 at tokens that stand for no place."""
-        layer = self.layer
-        if "T" in layer.axes:
-            _, before, after = self._arrangement
-            v = np.pad(v.reshape(*v.shape[:2], -1), ((0, 0), (0, 0), (before, after)))
-        return np.ascontiguousarray(v.transpose(np.argsort(channels_first(layer.axes))).astype(np.float32))
-
-    def _need_onnx(self, what: str) -> None:
-        if isinstance(self.setting.engine, TorchEngine):
-            raise UnsupportedError(f"the torch engine knows no {what}; use the onnx engine")
+    def _require_graphs(self, what: str) -> None:
+        if not self.context.engine.runs_graphs:
+            raise UnsupportedError(f"the torch engine has no {what}; use engine='onnx'")
 
 
 def view_batch(
-    setting: Context, feeds: Mapping[str, Tensor], chosen: TargetBatch, samples: npt.NDArray[np.int64]
+    context: Context, feeds: Mapping[str, Tensor], targets: TargetBatch, samples: npt.NDArray[np.int64]
 ) -> BatchView:
-    """Run a batch and return what can be asked of it.
+    """Run a batch and return the view of it.
 
-    Where samples have several targets, the part before the layer runs once for all of them if the method reads that
-    layer only; else the samples are repeated.
+    Where samples have several targets, the trunk runs once for all of them if the method reads its one layer only; else
+    the samples are repeated.
     """
-    engine = setting.engine
+    engine, plan = context.engine, context.plan
     if len(np.unique(samples)) == len(samples):
-        found = engine.explain(feeds, chosen)
-    elif setting.reading.is_one_layer and isinstance(engine, Engine) and setting.layers[0].name != setting.image.value:
-        return BatchView(setting, feeds, engine.shared(feeds, chosen, samples), samples, samples)
+        result = engine.run(feeds, targets)
+    elif plan.is_one_layer and engine.runs_graphs and plan.layers[0].name != context.image.value:
+        return BatchView(context, feeds, engine.run_shared(feeds, targets, samples), samples, samples)
     else:
-        feeds = setting.network.rows(feeds, samples)
-        found = engine.explain(feeds, chosen)
-    return BatchView(setting, feeds, found, np.arange(len(samples)), samples)
+        feeds = context.network.rows(feeds, samples)
+        result = engine.run(feeds, targets)
+    return BatchView(context, feeds, result, np.arange(len(samples)), samples)

@@ -1,4 +1,4 @@
-"""Find the first value where two ways of computing one gradient part."""
+"""Bisect for the first tensor where two gradient computations disagree."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from onnxcam.autodiff.coverage import Coverage
 from onnxcam.autodiff.paths import label
-from onnxcam.engines.onnx_engine import Engine
-from onnxcam.engines.torch_engine import TorchEngine
+from onnxcam.engines.protocol import Engine
 from onnxcam.graph.analysis.dtypes import FLOATS
 from onnxcam.graph.analysis.reachability import bottlenecks, signal_path
 from onnxcam.graph.analysis.values import find_value
@@ -23,9 +22,9 @@ _VALUES, _GRADIENTS = 1e-3, 1e-2
 
 
 def bisect_by_differences(network: Network, start: str, agrees: Callable[[str], bool]) -> str:
-    """Return which value behind ``start``, where the gradient is wrong, is the last one where it is.
+    """Return which value after ``start``, where the gradient is wrong, is the last one where it is.
 
-    What is wrong at one value stays wrong before it, so that the values in between are searched by halves.
+    A gradient that is wrong at one value is wrong at all values before it, so that a bisection finds the last.
 
     Args:
         network: the model.
@@ -44,13 +43,13 @@ def bisect_by_differences(network: Network, start: str, agrees: Callable[[str], 
 
 
 def first_disagreement(
-    network: Network,
     first: Engine,
-    second: Engine | TorchEngine,
+    second: Engine,
     feeds: Mapping[str, Tensor],
     cotangents: Tensor,
 ) -> str:
-    """Return the first value that two engines disagree on; where it is none, the last one whose gradient they do."""
+    """Return the first value that two engines disagree on; if there is none, the last one whose gradient they do."""
+    network = first.network
     coverage = Coverage(network.model, network.score.name)
     names = [name for name in [*_points(network, None), network.score.name] if coverage.has_gradient(name)]
     theirs, backward = second.trace(names, feeds, cotangents)
@@ -58,18 +57,18 @@ def first_disagreement(
     mine, own = first.trace(names, feeds, cotangents)
     for name in names:
         if relative(mine[name][: len(theirs[name])], theirs[name]) > _VALUES:
-            return f"the engines part at '{name}', {_maker(network, name)}"
+            return f"the engines disagree from '{name}', {_maker(network, name)}"
     for name in reversed(names):
         if relative(own[name][: len(theirs[name])], backward[name]) > _GRADIENTS:
-            return f"values agree; the gradients part at '{name}', {_readers(network, name)}"
+            return f"values agree; the gradients disagree at '{name}', {_readers(network, name)}"
     return "the engines agree at every value that all paths pass"
 
 
 def _points(network: Network, start: str | None) -> list[str]:
-    """Return the real values that every path to the score passes, in order; those behind ``start`` if it is given."""
+    """Return the real values that every path to the score passes, in order; those after ``start`` if it is given."""
     graph = network.model.graph
-    nodes, on_way = signal_path(graph, find_value(graph, network.score.name))
-    names = [str(value.name) for value in bottlenecks(nodes, on_way) if value.dtype in FLOATS]
+    nodes, used = signal_path(graph, find_value(graph, network.score.name))
+    names = [str(value.name) for value in bottlenecks(nodes, used) if value.dtype in FLOATS]
     if start is None:
         return names
     order = {str(value.name): step for step, node in enumerate(graph) for value in node.outputs}

@@ -21,7 +21,8 @@ from onnxcam.graph.analysis.values import expose, find_value
 from onnxcam.graph.passes.cut import Cut, cut
 from onnxcam.graph.passes.fix_inputs import FixInputs
 from onnxcam.graph.passes.float64 import ToFloat64
-from onnxcam.network.network import Network, open_session
+from onnxcam.network.network import Network
+from onnxcam.network.open_session import open_session
 from onnxcam.runtime.providers import CPU, Provider
 from onnxcam.runtime.session import Session
 

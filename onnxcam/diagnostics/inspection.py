@@ -16,7 +16,9 @@ from onnxcam.graph.io.load import load
 from onnxcam.graph.io.model_file import ModelFile, ModelSource
 from onnxcam.graph.io.signature import DeclaredValue, declared_inputs, declared_outputs
 from onnxcam.graph.passes.canonicalize import canonicalize
-from onnxcam.network.network import Network, open_session, read_network
+from onnxcam.network.network import Network
+from onnxcam.network.open_session import open_session
+from onnxcam.network.read import prepare_network
 from onnxcam.runtime.providers import CPU
 
 
@@ -122,7 +124,7 @@ def inspect(source: ModelSource, score: str | None = None) -> Inspection:
     network: Network | None = None
     problems: list[str] = []
     try:
-        network = read_network(source, score)
+        network = prepare_network(file, score)
     except UnsupportedError as error:
         problems.append(str(error))
     batch = batch_size(file.ir.graph) if network is None or network.batch is None else network.batch

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from onnxcam.attribution.plan import plan_for
 from onnxcam.autodiff.registry import Table
 from onnxcam.diagnostics.bisection import bisect_by_differences, first_disagreement, relative
 from onnxcam.diagnostics.finite_differences import FiniteDifferences
-from onnxcam.engines.onnx_engine import Engine, EngineResult
+from onnxcam.engines.onnx_engine import OnnxEngine
+from onnxcam.engines.protocol import Engine
+from onnxcam.engines.result import EngineResult
 from onnxcam.engines.torch_engine import TorchEngine
-from onnxcam.errors import DependencyError, VerificationError
-from onnxcam.network.network import Network, random_inputs
-from onnxcam.runtime.providers import CPU, Provider
+from onnxcam.errors import DependencyError, UnsupportedError, VerificationError
+from onnxcam.methods.registry import method as find_method
+from onnxcam.network.network import Network
+from onnxcam.network.random_inputs import random_inputs
+from onnxcam.network.run_options import RunOptions
+from onnxcam.network.sessions import SessionPool
+from onnxcam.runtime.providers import CPU
+from onnxcam.targets.batch import resolve_targets
 
 Tensor: TypeAlias = npt.NDArray[Any]
 Verdict: TypeAlias = Literal["agrees", "differs", "skipped"]
@@ -33,11 +41,11 @@ class Row:
 
     Attributes:
         at: the layer or the input.
-        what: is compared, with what.
+        what: what is compared with what.
         error: relative; None where nothing could be compared.
-        tolerance: what is allowed.
-        verdict: of the two.
-        note: how it was done, why not, or where two engines part.
+        tolerance: the largest error that is allowed.
+        verdict: whether the two agree.
+        note: how it was done, why not, or where two engines begin to disagree.
     """
 
     at: str
@@ -110,16 +118,34 @@ class Verification:
         }
 
 
+def default_layer(network: Network, layer: str | int | None) -> tuple[Network, str | None]:
+    """Return the network and the value to check gradients at, quantised layers as the real numbers that they stand for.
+
+    Args:
+        network: the model.
+        layer: as of ``Explainer``; None for the last one with spatial extent, and no value if there is none.
+
+    Raises:
+        NameNotFoundError: there is no such layer.
+        UnsupportedError: the layer that was asked for has nothing to locate.
+    """
+    try:
+        plan = plan_for(find_method("hires-cam"), network, layer)
+    except UnsupportedError:
+        if layer is not None:
+            raise
+        return network, None
+    return plan.network, plan.layers[0].name
+
+
 def verify(
     network: Network,
     layer: str | None,
     feeds: Mapping[str, Tensor] | None = None,
     *,
-    providers: Sequence[Provider] | None = None,
+    options: RunOptions | None = None,
     against: Literal["torch"] | None = None,
-    threads: int | None = None,
-    share_weights: bool = True,
-    table: Table | None = None,
+    rules: Table | None = None,
     seed: int = 0,
 ) -> Verification:
     """Check the gradients of the predicted class.
@@ -128,11 +154,9 @@ def verify(
         network: the model.
         layer: name of a value at which gradients are checked, beside the inputs.
         feeds: an array for each input; random numbers if not given.
-        providers: as for ``Explainer``.
+        options: providers, threads and weight sharing of the gradients that are checked.
         against: a second engine.
-        threads: of onnxruntime.
-        share_weights: as for ``Explainer``.
-        table: rules; ONNX's gradients if not given.
+        rules: of the backward pass; ONNX's gradients if not given.
         seed: of random inputs and directions.
 
     Raises:
@@ -140,43 +164,46 @@ def verify(
     """
     if feeds is None:
         feeds = random_inputs(network.inputs, network.batch or _SAMPLES, seed)
-    asked = [layer, *(entry.value for entry in network.inputs if entry.batched)]
-    places = [place for place in dict.fromkeys(asked) if place is not None]
-
-    def engine(place: str, where: Sequence[Provider] | None) -> Engine:
-        return Engine(network, place, True, where, threads, share_weights=share_weights, table=table)
-
-    second = None if against is None else TorchEngine(network, network.score.name, True, threads=threads)
-    if second is not None:
+    wanted = [layer, *(entry.value for entry in network.inputs if entry.batched)]
+    names = [name for name in dict.fromkeys(wanted) if name is not None]
+    options = options or RunOptions()
+    engine = OnnxEngine(network, network.score.name, SessionPool(options), rules=rules)
+    others: dict[str, Engine] = {
+        CPU: OnnxEngine(network, network.score.name, SessionPool(replace(options, providers=[CPU])), rules=rules)
+    }
+    if against is not None:
+        others[against] = TorchEngine(network, network.score.name, options)
         # Before anything runs: whether the file can be converted at all.
-        _ = second.session
+        _ = others[against].session
     rows: list[Row] = [
         Row(f"input '{name}'", "gradient", None, None, "skipped", "all samples share it: no map is made of it")
         for name in sorted(network.shared)
     ]
     provider = ""
-    for place in places:
-        what = "layer" if place == layer else "input"
-        first = engine(place, providers)
+    for name in names:
+        where = f"{'layer' if name == layer else 'input'} '{name}'"
         try:
-            found = first.run(feeds, None, None)
+            found = _run(engine.at(name), feeds)
         except DependencyError as error:
-            rows.append(Row(f"{what} '{place}'", "gradient", None, None, "skipped", str(error)))
+            rows.append(Row(where, "gradient", None, None, "skipped", str(error)))
             continue
-        provider = first.provider
-        check = _Place(network, f"{what} '{place}'", place, first, feeds, found, table, seed)
+        provider = engine.at(name).provider
+        check = _ValueCheck(network, where, name, engine.at(name), feeds, found, rules, seed)
         rows += check.differences()
-        if provider != CPU:
-            other = engine(place, [CPU])
-            rows += check.against(other.run(feeds, None, None), CPU, other)
-        if second is not None:
-            there = second.at(place)
-            rows += check.against(there.run(feeds, None, None), "torch", there)
+        for label, other in others.items():
+            if label != provider:
+                rows += check.against(_run(other.at(name), feeds), label, other.at(name))
     return Verification(network.file.name, layer, network.score.name, provider, tuple(rows))
 
 
+def _run(engine: Engine, feeds: Mapping[str, Tensor]) -> EngineResult:
+    """Run an engine for the predicted class of each sample."""
+    network = engine.network
+    return engine.run(feeds, resolve_targets(None, network.count(feeds), network.score, None))
+
+
 @dataclass(frozen=True)
-class _Place:
+class _ValueCheck:
     """The checks at one value."""
 
     network: Network
@@ -185,22 +212,22 @@ class _Place:
     engine: Engine
     feeds: Mapping[str, Tensor]
     found: EngineResult
-    table: Table | None
+    rules: Table | None
     seed: int
 
     def differences(self) -> Iterator[Row]:
-        """Compare with differences, at two samples at most, and the model as a whole with its part behind the value."""
+        """Compare with finite differences at two samples at most, and the model as a whole with its head alone."""
         count = self.network.batch or _SAMPLES
         feeds = self.network.rows(self.feeds, slice(count))
-        weights = self.found.chosen.weights(self.found.scores)[:count]
+        weights = self.found.targets.weights(self.found.scores)[:count]
 
-        def slopes(name: str) -> FiniteDifferences:
-            return FiniteDifferences(self.network, name, weights, table=self.table, seed=self.seed, providers=[CPU])
+        def at(name: str) -> FiniteDifferences:
+            return FiniteDifferences(self.network, name, weights, table=self.rules, seed=self.seed, providers=[CPU])
 
-        here = slopes(self.name)
+        here = at(self.name)
         assert self.found.g is not None
         yield self._row(
-            "gradient against that of the part behind", "gradients", here.gradient(feeds), self.found.g[:count]
+            "gradient against that of the head alone", "gradients", here.gradient(feeds), self.found.g[:count]
         )
         if steps := here.steps_only:
             why = f"not differentiable by differences: integer arithmetic ({', '.join(steps[:4])})"
@@ -209,10 +236,10 @@ class _Place:
         slope = here.check(feeds)
         note = f"{slope.precision}, step {slope.step:g}"
         if not slope.agrees:
-            note = bisect_by_differences(self.network, self.name, lambda name: slopes(name).check(feeds).agrees)
+            note = bisect_by_differences(self.network, self.name, lambda name: at(name).check(feeds).agrees)
         yield Row(self.at, "gradient against differences", slope.error, slope.tolerance, _verdict(slope.agrees), note)
 
-    def against(self, other: EngineResult, name: str, engine: Engine | TorchEngine) -> Iterator[Row]:
+    def against(self, other: EngineResult, name: str, engine: Engine) -> Iterator[Row]:
         """Compare with what another engine finds."""
         mine = self.found
         assert mine.g is not None
@@ -222,11 +249,11 @@ class _Place:
             ("activations", mine.a, other.a),
             ("gradients", mine.g, other.g),
         )
-        weights = mine.chosen.weights(mine.scores)
+        weights = mine.targets.weights(mine.scores)
         for kind, left, right in pairs:
             row = self._row(f"{kind} against {name}", kind, left, right)
             if row.verdict == "differs":
-                place = first_disagreement(self.network, self.engine, engine, self.feeds, weights)
+                place = first_disagreement(self.engine, engine, self.feeds, weights)
                 row = replace(row, note=place)
             yield row
 

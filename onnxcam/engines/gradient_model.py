@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from onnxcam.autodiff.differentiate import Seed, add_gradients
 from onnxcam.graph.io.model_file import ModelProto, ModelSource
 from onnxcam.graph.io.serialize import to_proto
-from onnxcam.network.network import read_network
+from onnxcam.network.read import read_network
 
 
 def differentiate(

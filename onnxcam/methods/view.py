@@ -77,13 +77,13 @@ class NetworkView(Protocol):
         """Whether the score is an affine function of ``a``: then its gradient tells every difference exactly."""
 
     @property
-    def leading(self) -> int:
+    def leading_tokens(self) -> int:
         """Tokens in front of those that stand for places: class, register, distillation."""
 
     def probability(self) -> Array:
         """Return the model's probability of the target, ``[N]``; the score where the target has none."""
 
-    def head(self, sample: int, keep: Array, probability: bool = False) -> Array:
+    def ablated(self, sample: int, keep: Array, probability: bool = False) -> Array:
         """Return the score of one sample with the layer's value multiplied by masks.
 
         Only what follows the layer runs. Tokens that stand for no place stay as they are.
@@ -97,7 +97,7 @@ class NetworkView(Protocol):
             ``[M]``.
         """
 
-    def masked(
+    def masked_image(
         self,
         sample: int,
         masks: Array,
@@ -120,16 +120,16 @@ class NetworkView(Protocol):
             ``[M]``.
         """
 
-    def moved(self, x: Array) -> NetworkView:
+    def with_images(self, x: Array) -> NetworkView:
         """Return a view of other images ``[N, C, *space]``, with the targets of these."""
 
     def layers(self) -> Sequence[NetworkView]:
         """Return a view for each of the layers that the method asked for, in its order."""
 
-    def curvature(self, v: Array) -> Array:
+    def hessian_vector_product(self, v: Array) -> Array:
         """Return ``H v``, with ``H`` the second derivative of the score with respect to ``a``; ``v`` has its shape."""
 
-    def lift(self) -> Array:
+    def deeplift_multipliers(self) -> Array:
         """Return DeepLIFT's multipliers ``m`` of ``a`` against the baseline 0: ``sum(m * a)`` is the score's change."""
 
     def guided(self) -> Array:
@@ -161,7 +161,7 @@ class NetworkView(Protocol):
     def attentions(self) -> Sequence[Attention]:
         """Return the attention of every layer of a transformer, first to last, where a method reads ``attentions``."""
 
-    def places(self, tokens: Array) -> Array:
+    def to_positions(self, tokens: Array) -> Array:
         """Return tokens of the attentions, ``[N, C, T]``, as places ``[N, C, rows, columns]``."""
 
     def steps(self, total: int) -> Iterator[int]:

@@ -1,8 +1,8 @@
-"""How graphs made of a network are run: sessions, and pieces of what has too many rows for one run."""
+"""Sessions of the graphs that are made of a network: each graph is written and loaded once, whoever asks for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -11,47 +11,77 @@ import numpy.typing as npt
 
 from onnxcam.graph.io.model_file import Model
 from onnxcam.graph.io.serialize import bytes_per_sample
-from onnxcam.network.network import Network, open_session
-from onnxcam.runtime.providers import Provider
+from onnxcam.network.network import Network
+from onnxcam.network.open_session import open_session
+from onnxcam.network.run_options import RunOptions
 from onnxcam.runtime.session import Session
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
-# What the values of one run may take together, all counted though most are freed on the way.
-_MEMORY = 2**30
+# More rows in one run make nothing faster.
 _MOST_ROWS = 256
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """How sessions are opened.
+@dataclass(frozen=True, eq=False)
+class LoadedGraph:
+    """A graph in a session.
 
     Attributes:
-        providers: of onnxruntime, best first.
-        threads: for one operator.
-        batch_size: rows a run; None for as many as fit the memory bound.
-        share_weights: let backward passes read the forward pass's weights.
+        session: runs it.
+        rows: how many samples run at once.
     """
 
-    providers: Sequence[Provider] | None = None
-    threads: int | None = None
-    batch_size: int | None = None
-    share_weights: bool = True
+    session: Session
+    rows: int
+
+
+class SessionPool:
+    """The one cache of loaded graphs.
+
+    Attributes:
+        options: how they run.
+    """
+
+    def __init__(self, options: RunOptions | None = None) -> None:
+        """Make an empty pool; ``options`` default to those of ``RunOptions``."""
+        self.options = options or RunOptions()
+        self._loaded: dict[tuple[Model, Hashable], LoadedGraph] = {}
+
+    def get(
+        self, network: Network, key: Hashable, build: Callable[[], Model], most_rows: int = _MOST_ROWS
+    ) -> LoadedGraph:
+        """Return the loaded graph of that key, which is built and loaded when it is first asked for.
+
+        Args:
+            network: what the graph is made of. Graphs of another ``network.model`` are others.
+            key: what tells the graph from all others of the network, such as ``("masked", True)``.
+            build: writes the graph.
+            most_rows: upper bound of the rows a run where no batch size is asked for.
+
+        Raises:
+            ModelError: onnxruntime rejects the graph.
+            ProviderError: a requested provider does not load.
+        """
+        place = network.model, key
+        if place not in self._loaded:
+            model = build()
+            self._loaded[place] = LoadedGraph(self.open(network, model), self.rows(network, model, most_rows))
+        return self._loaded[place]
 
     def open(self, network: Network, model: Model) -> Session:
-        """Load a graph made of the network's."""
-        return open_session(model, self.providers, threads=self.threads, folder=network.folder)
+        """Load a graph of a network without keeping it."""
+        return open_session(model, self.options.providers, threads=self.options.threads, folder=network.folder)
 
-    def rows(self, network: Network, model: Model) -> int:
-        """Return how many rows of a graph run at once."""
+    def rows(self, network: Network, model: Model, most: int = _MOST_ROWS) -> int:
+        """Return how many rows of a graph run at once: what the file insists on, what is asked for, or what fits."""
         if network.batch is not None:
             return network.batch
-        if self.batch_size is not None:
-            return self.batch_size
-        return max(1, min(_MOST_ROWS, _MEMORY // max(bytes_per_sample(model), 1)))
+        if self.options.batch_size is not None:
+            return self.options.batch_size
+        return max(1, min(most, self.options.memory // max(bytes_per_sample(model), 1)))
 
 
-def in_pieces(rows: Tensor, size: int, fixed: bool, run: Callable[[Tensor], Tensor]) -> Tensor:
+def run_in_pieces(rows: Tensor, size: int, fixed: bool, run: Callable[[Tensor], Tensor]) -> Tensor:
     """Run many rows in pieces of ``size``, each of them filled up where the graph insists on that number."""
     pieces = []
     for start in range(0, len(rows), size):

@@ -3,8 +3,8 @@
 The change is part of the graph, so that only small masks cross to the device and never what is masked by them.
 """
 
-from onnxcam.perturbation.ablate import KEEP, keep_layer
-from onnxcam.perturbation.hessian import DIRECTION, PRODUCT, SCORE_COTANGENT, curvature
+from onnxcam.perturbation.ablate import KEEP, ablate_layer
+from onnxcam.perturbation.hessian import DIRECTION, PRODUCT, SCORE_COTANGENT, hessian_vector_product
 from onnxcam.perturbation.mask import BACKGROUND, MASKS, RESIZERS, mask_image
 
 __all__ = [
@@ -15,7 +15,7 @@ __all__ = [
     "PRODUCT",
     "RESIZERS",
     "SCORE_COTANGENT",
-    "curvature",
-    "keep_layer",
+    "ablate_layer",
+    "hessian_vector_product",
     "mask_image",
 ]

@@ -1,4 +1,4 @@
-"""The part of a model behind a layer, with parts of the layer switched off."""
+"""The head of a model with parts of the layer switched off, for Ablation-CAM and Recipro-CAM."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import onnx_ir as ir
 from onnxcam.autodiff.builder import Builder
 from onnxcam.graph.analysis.values import data_inputs
 from onnxcam.graph.passes.cut import Cut
-from onnxcam.perturbation.broadcast import new_input, replace_input, spread
+from onnxcam.perturbation.broadcast import broadcast_rows, new_input, replace_input
 
 KEEP = "keep"
 
 
-def keep_layer(parts: Cut, shared: Collection[str] = ()) -> ir.Model:
+def ablate_layer(halves: Cut, shared: Collection[str] = ()) -> ir.Model:
     """Return the head of a cut at one value with a further input ``keep`` of factors for that value.
 
     The layer's value and what else crosses the cut are then those of one sample, ``[1, ...]``, and there is a row of
     results for each row of ``keep``, float32 ``[M, ...]``, which has the value's own layout and broadcasts against it.
     What all samples share (``shared``, by name) stays as it is.
     """
-    model = parts.head.clone()
+    model = halves.head.clone()
     graph = model.graph
     op = Builder(graph, "keep")
     inputs = {str(value.name): value for value in data_inputs(graph)}
-    layer = inputs[parts.at[0]]
+    layer = inputs[halves.at[0]]
     assert layer.shape is not None
     shape = layer.shape
     keep = new_input(op, KEEP, ir.DataType.FLOAT, ["rows", *(f"keep_{axis}" for axis in range(1, len(shape)))])
@@ -34,9 +34,9 @@ def keep_layer(parts: Cut, shared: Collection[str] = ()) -> ir.Model:
     changed.value.shape = shape
     replace_input(op, layer, changed)
     layer.shape = ir.Shape([None, *shape.dims[1:]])
-    for name in parts.beside:
+    for name in halves.beside:
         if name in shared:
             continue
-        spread(op, inputs[name], keep)
+        broadcast_rows(op, inputs[name], keep)
     graph.sort()
     return model

@@ -1,4 +1,4 @@
-"""Inputs of one sample, spread over all rows of a run inside the graph."""
+"""Inputs of one sample, repeated for all rows of a run inside the graph."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def replace_input(op: Builder, value: ir.Value, changed: Var) -> None:
             op.graph.outputs[index] = changed.value
 
 
-def spread(op: Builder, value: ir.Value, like: Var) -> None:
+def broadcast_rows(op: Builder, value: ir.Value, like: Var) -> None:
     """Repeat an input of one sample for each row of ``like``; sizes and what has no batch axis stay as they are."""
     if not has_rows(value):
         return

@@ -1,4 +1,4 @@
-"""The gradient graph, differentiated once more."""
+"""Second derivatives: the gradient graph, differentiated once more."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from onnxcam.graph.passes.infer_shapes import InferShapes
 SCORE_COTANGENT = "score_cotangent"
 DIRECTION = COTANGENT
 _GRADIENT = "score_gradient"
-PRODUCT = "curvature"
+PRODUCT = "hessian_vector_product"
 
 
-def curvature(model: ir.Model, score: str, layer: str) -> ir.Model:
-    """Return a model whose one output ``curvature`` is ``H v``.
+def hessian_vector_product(model: ir.Model, score: str, layer: str) -> ir.Model:
+    """Return a model whose one output ``hessian_vector_product`` is ``H v``.
 
     ``H`` is the second derivative of ``sum(score_cotangent * score)`` with respect to the layer, and ``v`` the input
     named by ``DIRECTION``, of the layer's shape. Reverse over reverse (Pearlmutter 1994).
 
     Raises:
-        DependencyError: the gradient does not depend on the layer: the curvature is 0.
+        DependencyError: the gradient does not depend on the layer: the second derivative is 0.
         UnsupportedError: operators without a rule, all of them listed.
     """
     once = add_gradients(model, score, [layer])
@@ -32,7 +32,7 @@ def curvature(model: ir.Model, score: str, layer: str) -> ir.Model:
     for output in once.graph.outputs:
         if output.name == gradient_name(layer):
             output.name = _GRADIENT
-    # The rules write no shapes, which those of the second walk want to know.
+    # Rules write no shapes, and those of the second backward pass need them.
     first = InferShapes()(expose(once, [_GRADIENT])).model
     twice = expose(add_gradients(first, _GRADIENT, [layer]), [gradient_name(layer)])
     twice.graph.outputs[0].name = PRODUCT

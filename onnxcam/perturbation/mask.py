@@ -8,7 +8,7 @@ from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.graph.analysis.axes import spatial_axes
 from onnxcam.graph.analysis.inputs import ModelInput, model_inputs
 from onnxcam.graph.analysis.values import data_inputs
-from onnxcam.perturbation.broadcast import new_input, replace_input, spread
+from onnxcam.perturbation.broadcast import broadcast_rows, new_input, replace_input
 
 MASKS = "masks"
 BACKGROUND = "background"
@@ -27,7 +27,7 @@ def mask_image(model: ir.Model, image: ModelInput, rescale: bool) -> ir.Model:
     """Return a model that sees ``image * m + background * (1 - m)``, a row for each of ``M`` masks.
 
     Every input of the model is then that of one sample, ``[1, ...]``, but for those that all samples share. Further
-    inputs, float32: ``masks`` ``[M, *places]``, ``background`` ``[1, ...]`` in the image's layout, and for two spatial
+    inputs, float32: ``masks`` ``[M, *spatial]``, ``background`` ``[1, ...]`` in the image's layout, and for two spatial
     axes ``mask_rows`` ``[H, rows]`` and ``mask_columns`` ``[W, columns]``, which resize the masks as
     ``rows @ mask @ columns^T``.
 
@@ -46,9 +46,9 @@ def mask_image(model: ir.Model, image: ModelInput, rescale: bool) -> ir.Model:
     shape = target.shape
     assert shape is not None
     whole = op.var(target)
-    behind = new_input(op, BACKGROUND, ir.DataType.FLOAT, [1, *(f"background_{i}" for i in range(1, len(shape)))])
+    below = new_input(op, BACKGROUND, ir.DataType.FLOAT, [1, *(f"background_{i}" for i in range(1, len(shape)))])
     m = op.Unsqueeze(masks, [image.axes.index("C")])
-    seen = op.cast(whole, ir.DataType.FLOAT) * m + behind * (1.0 - m)
+    seen = op.cast(whole, ir.DataType.FLOAT) * m + below * (1.0 - m)
     if whole.dtype in _RANGES:
         seen = op.Clip(op.Round(seen), *map(float, _RANGES[whole.dtype]))
     seen = op.cast(seen, whole.dtype)
@@ -57,14 +57,14 @@ def mask_image(model: ir.Model, image: ModelInput, rescale: bool) -> ir.Model:
     target.shape = ir.Shape([1, *shape.dims[1:]])
     for name in batched:
         if name != image.name:
-            spread(op, inputs[name], masks)
+            broadcast_rows(op, inputs[name], masks)
     graph.sort()
     return model
 
 
 def _masks(op: Builder, rank: int, rescale: bool) -> Var:
     """Return masks at the image's size, ``[M, *space]``."""
-    m = new_input(op, MASKS, ir.DataType.FLOAT, ["rows", *(f"place_{axis}" for axis in range(rank))])
+    m = new_input(op, MASKS, ir.DataType.FLOAT, ["rows", *(f"position_{axis}" for axis in range(rank))])
     if rank == len(RESIZERS):
         rows, columns = (new_input(op, name, ir.DataType.FLOAT, [f"{name}_to", f"{name}_from"]) for name in RESIZERS)
         m = op.MatMul(rows, m) @ op.Transpose(columns, perm=[1, 0])
@@ -73,6 +73,6 @@ def _masks(op: Builder, rank: int, rescale: bool) -> Var:
     axes = list(range(1, rank + 1))
     low, high = op.ReduceMin(m, axes, keepdims=1), op.ReduceMax(m, axes, keepdims=1)
     span = high - low
-    # A constant mask that has been resized differs from place to place by rounding, which must not be blown up.
+    # A constant mask that has been resized differs from position to position by rounding, which must not be blown up.
     varies = span > op.Max(op.Abs(low), op.Abs(high)) * _ROUNDING
     return op.Where(varies, (m - low) / op.Where(varies, span, 1.0), 0.0)

@@ -1,4 +1,4 @@
-"""The whole network, run on one image seen through many masks."""
+"""Runs of the whole network on one image seen through many masks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from onnxcam.graph.analysis.axes import channels_first
 from onnxcam.graph.analysis.inputs import ModelInput
 from onnxcam.graph.analysis.values import expose
 from onnxcam.network.network import Network
-from onnxcam.network.sessions import RunOptions, in_pieces
+from onnxcam.network.sessions import LoadedGraph, SessionPool, run_in_pieces
 from onnxcam.perturbation import BACKGROUND, MASKS, RESIZERS, mask_image
-from onnxcam.runtime.session import Session
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
@@ -23,12 +22,11 @@ Tensor: TypeAlias = npt.NDArray[Any]
 class MaskedRuns:
     """Runs a network on masked images, which are made where it runs."""
 
-    def __init__(self, network: Network, image: ModelInput, running: RunOptions) -> None:
+    def __init__(self, network: Network, image: ModelInput, pool: SessionPool) -> None:
         """Remember what to run; graphs are written and loaded when they are first needed."""
         self.network = network
         self.image = image
-        self._running = running
-        self._forms: dict[bool, tuple[Session, int]] = {}
+        self.pool = pool
 
     def run(
         self,
@@ -45,16 +43,16 @@ class MaskedRuns:
             masks: ``[M, *any size]``.
             background: ``[C, *space]``, what shows where a mask is 0; zeros if not given.
             rescale: bring each mask to [0, 1].
-            read: what to keep of scores ``[m, ...]``.
+            read: makes one number of each row of scores ``[m, ...]``.
         """
-        session, size = self._form(rescale)
+        graph = self._graph(rescale)
         order = channels_first(self.image.axes)
         whole = feeds[self.image.name]
         space = tuple(whole.shape[axis] for axis in order[2:])
-        behind = np.zeros((1, whole.shape[order[1]], *space), np.float32) if background is None else background[None]
+        below = np.zeros((1, whole.shape[order[1]], *space), np.float32) if background is None else background[None]
         fixed = {
             **feeds,
-            BACKGROUND: np.ascontiguousarray(behind.astype(np.float32).transpose(np.argsort(order))),
+            BACKGROUND: np.ascontiguousarray(below.astype(np.float32).transpose(np.argsort(order))),
         }
         masks = np.asarray(masks, np.float32)
         if len(space) == len(RESIZERS):
@@ -63,15 +61,17 @@ class MaskedRuns:
         else:
             masks = upsample(masks, space)
         score = self.network.score.name
-        return in_pieces(
+        return run_in_pieces(
             masks,
-            size,
+            graph.rows,
             self.network.batch is not None,
-            lambda rows: read(session.run({**fixed, MASKS: rows}, [score])[score]),
+            lambda rows: read(graph.session.run({**fixed, MASKS: rows}, [score])[score]),
         )
 
-    def _form(self, rescale: bool) -> tuple[Session, int]:
-        if rescale not in self._forms:
-            model = mask_image(expose(self.network.model, [self.network.score.name]), self.image, rescale)
-            self._forms[rescale] = self._running.open(self.network, model), self._running.rows(self.network, model)
-        return self._forms[rescale]
+    def _graph(self, rescale: bool) -> LoadedGraph:
+        score = self.network.score.name
+        return self.pool.get(
+            self.network,
+            ("masked", score, self.image.name, rescale),
+            lambda: mask_image(expose(self.network.model, [score]), self.image, rescale),
+        )

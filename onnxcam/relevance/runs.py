@@ -1,4 +1,4 @@
-"""Relevance of a network's values, by any composite, from any of its values down to any before it."""
+"""Relevance of a network's values by any composite, from any value back to any earlier one."""
 
 from __future__ import annotations
 
@@ -13,23 +13,21 @@ from onnxcam.autodiff.seed import COTANGENT
 from onnxcam.graph.analysis.values import expose
 from onnxcam.graph.io.model_file import Model
 from onnxcam.network.network import Network
-from onnxcam.network.sessions import RunOptions
+from onnxcam.network.sessions import SessionPool
 from onnxcam.relevance.composite import Composite
 from onnxcam.relevance.fused import folded
 from onnxcam.relevance.table import refuse_unlisted, relevance_table
-from onnxcam.runtime.session import Session
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
 
 class RelevanceRuns:
-    """Writes and loads the graph of each walk once."""
+    """Runs graphs of relevance that are given what they start with."""
 
-    def __init__(self, network: Network, running: RunOptions) -> None:
+    def __init__(self, network: Network, pool: SessionPool) -> None:
         """Remember what to run; nothing is written yet."""
         self.network = network
-        self._running = running
-        self._forms: dict[tuple[str, str, Composite], tuple[Session, int]] = {}
+        self.pool = pool
 
     def run(self, feeds: Mapping[str, Tensor], start: Tensor, composite: Composite, of: str, to: str) -> Tensor:
         """Return the relevance of a value.
@@ -41,28 +39,25 @@ class RelevanceRuns:
             of: name of the value to start at.
             to: name of the value to end at, which ``of`` depends on.
 
+        Returns:
+            Relevance of ``to``, of its shape, signed.
+
         Raises:
-            DependencyError: it does not.
+            DependencyError: ``of`` does not depend on ``to``.
             UnsupportedError: operators that relevance has no rule for, all listed.
         """
         if of == to:
             return start
-        session, size = self._form(of, to, composite)
+        graph = self.pool.get(self.network, ("relevance", of, to, composite), lambda: self._write(of, to, composite))
         given = {**feeds, COTANGENT: np.ascontiguousarray(start, np.float32)}
-        needed = {name: given[name] for name in session.inputs}
+        needed = {name: given[name] for name in graph.session.inputs}
         fixed, shared = self.network.batch is not None, self.network.shared
-        return session.run_batched(needed, size=size, fixed=fixed, shared=shared)[gradient_name(to)]
-
-    def _form(self, of: str, to: str, composite: Composite) -> tuple[Session, int]:
-        key = (of, to, composite)
-        if key not in self._forms:
-            model = self._write(of, to, composite)
-            self._forms[key] = self._running.open(self.network, model), self._running.rows(self.network, model)
-        return self._forms[key]
+        found = graph.session.run_batched(needed, size=graph.rows, fixed=fixed, shared=shared)
+        return found[gradient_name(to)]
 
     def _write(self, of: str, to: str, composite: Composite) -> Model:
         model = expose(folded(self.network.model, [of, to]), [of])
-        shared, table = self._running.share_weights, relevance_table(composite)
+        shared, table = self.pool.options.share_weights, relevance_table(composite)
         refuse_unlisted(model, of, to, table)
-        walked = add_gradients(model, of, [to], table=table, share_weights=shared)
-        return expose(walked, [gradient_name(to)])
+        propagated = add_gradients(model, of, [to], table=table, share_weights=shared)
+        return expose(propagated, [gradient_name(to)])

@@ -65,7 +65,7 @@ def _ask(explainer: onnxcam.Explainer, name: str, folder: Path) -> tuple[BatchVi
     targets, samples = flatten_targets(list(network.targets), len(network.x))
     chosen = resolve_targets(targets, len(samples), explainer.network.score, None)
     feeds = check_feeds(explainer.network, network.x.astype(np.float32))
-    return view_batch(explainer._setting, feeds, chosen, samples), network.view()
+    return view_batch(explainer._context, feeds, chosen, samples), network.view()
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +97,7 @@ def test_head(name: str, probability: bool, batch: int | None, folder: Path) -> 
     for shape in ((5, a.shape[1], *(1 for _ in a.shape[2:])), (5, 1, *a.shape[2:]), (1, *a.shape[1:])):
         keep = draw.uniform(0, 1, shape).astype(np.float32)
         for sample in (0, 2):
-            _assert_close(real.head(sample, keep, probability), torch_view.head(sample, keep, probability))
+            _assert_close(real.ablated(sample, keep, probability), torch_view.ablated(sample, keep, probability))
 
 
 @pytest.mark.parametrize("size", ["layer", "image", "larger"])
@@ -111,9 +111,11 @@ def test_masked(name: str, rescale: bool, size: str, folder: Path) -> None:
     masks[1] = 0.3  # constant: nothing to rescale
     image, behind = (draw.normal(size=real.x.shape[1:]).astype(np.float32) for _ in range(2))
     for own, back in ((None, None), (image, None), (None, behind), (image, behind)):
-        found = real.masked(1, masks, own, back, rescale)
-        _assert_close(found, torch_view.masked(1, masks, own, back, rescale), 1e-3)
-    _assert_close(real.masked(1, masks, probability=True), torch_view.masked(1, masks, probability=True), 1e-3)
+        found = real.masked_image(1, masks, own, back, rescale)
+        _assert_close(found, torch_view.masked_image(1, masks, own, back, rescale), 1e-3)
+    _assert_close(
+        real.masked_image(1, masks, probability=True), torch_view.masked_image(1, masks, probability=True), 1e-3
+    )
 
 
 @pytest.mark.parametrize("name", ["pooled", "curved", "line"])
@@ -121,20 +123,20 @@ def test_moved_and_second_derivatives(name: str, folder: Path) -> None:
     real, torch_view = _views(name, folder)
     draw = np.random.default_rng(2)
     x = draw.normal(size=real.x.shape)
-    _assert_close(real.moved(x.astype(np.float32)).g, torch_view.moved(x).g)
-    _assert_close(real.moved(x.astype(np.float32)).score, torch_view.moved(x).score)
+    _assert_close(real.with_images(x.astype(np.float32)).g, torch_view.with_images(x).g)
+    _assert_close(real.with_images(x.astype(np.float32)).score, torch_view.with_images(x).score)
     v = draw.normal(size=real.a.shape)
-    _assert_close(real.curvature(v), torch_view.curvature(v), 1e-3)
+    _assert_close(real.hessian_vector_product(v), torch_view.hessian_vector_product(v), 1e-3)
 
 
 @pytest.mark.parametrize("name", ["pooled", "curved", "line"])
 def test_deeplift_adds_up_to_the_change_of_the_score(name: str, folder: Path) -> None:
     real, torch_view = _views(name, folder)
-    found = (real.lift() * real.a).reshape(len(real.a), -1).sum(axis=1)
-    zero = [torch_view.head(i, np.zeros((1, 1, *(1 for _ in real.a.shape[2:]))))[0] for i in range(len(real.a))]
+    found = (real.deeplift_multipliers() * real.a).reshape(len(real.a), -1).sum(axis=1)
+    zero = [torch_view.ablated(i, np.zeros((1, 1, *(1 for _ in real.a.shape[2:]))))[0] for i in range(len(real.a))]
     _assert_close(found, torch_view.score - np.array(zero), 1e-3)
     if name == "pooled":
-        _assert_close(real.lift(), torch_view.g, 1e-3)
+        _assert_close(real.deeplift_multipliers(), torch_view.g, 1e-3)
 
 
 @pytest.mark.parametrize(("sample", "name"), VIEWED, ids=lambda value: getattr(value, "name", value))

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from onnxcam.attribution.settings import ExplainerOptions
 from onnxcam.cli import options
 from onnxcam.diagnostics import verification
-from onnxcam.explainer import Explainer
 from tests.helpers.commands import colour_model, draw, run, save
 from tests.helpers.models import classifier
 
@@ -15,9 +15,9 @@ LINES = """\
 m.onnx on CPUExecutionProvider, score 'pooled'
 
 AT         CHECK                                     ERROR  ALLOWED  VERDICT
-layer 'a'  gradient against that of the part behind  E      1e-02    agrees
+layer 'a'  gradient against that of the head alone  E      1e-02    agrees
 layer 'a'  gradient against differences              E      3e-03    agrees   float64, step 1e-07
-input 'x'  gradient against that of the part behind  E      1e-02    agrees
+input 'x'  gradient against that of the head alone  E      1e-02    agrees
 input 'x'  gradient against differences              E      3e-03    agrees   float64, step 1e-07
 """
 
@@ -58,7 +58,7 @@ def test_a_disagreement_has_its_own_exit_code(
     ran = run(capsys, "verify", save(colour_model(), tmp_path / "m.onnx"))
     assert ran.code == 11
     assert "differs" in ran.out
-    assert ran.err.startswith("onnxcam: error: m.onnx, layer 'a': gradient against that of the part behind: error ")
+    assert ran.err.startswith("onnxcam: error: m.onnx, layer 'a': gradient against that of the head alone: error ")
     assert ran.err.count("\n") == 1
 
 
@@ -74,4 +74,4 @@ def test_a_model_without_layers_is_checked_at_its_input(tmp_path: Path, capsys: 
 def test_engines_offered_are_those_there_are() -> None:
     from typing import get_args, get_type_hints
 
-    assert get_args(get_type_hints(Explainer.__init__)["engine"]) == options.ENGINES
+    assert get_args(get_type_hints(ExplainerOptions)["engine"]) == options.ENGINES

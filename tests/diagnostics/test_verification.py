@@ -16,10 +16,10 @@ from onnxcam.autodiff.differentiate import add_gradients
 from onnxcam.autodiff.registry import Rule, Table, gradient_table
 from onnxcam.diagnostics.finite_differences import FiniteDifferences
 from onnxcam.diagnostics.verification import Verification, verify
-from onnxcam.engines.onnx_engine import Engine
+from onnxcam.engines.onnx_engine import OnnxEngine
 from onnxcam.errors import UnsupportedError, VerificationError
 from onnxcam.explainer import Explainer
-from onnxcam.network.network import read_network
+from onnxcam.network.read import read_network
 from tests.helpers.models import classifier, floats, model
 from tests.helpers.shared import REAL_MODELS, shared_path
 
@@ -58,7 +58,7 @@ def test_right_gradients_agree() -> None:
 
 @pytest.mark.parametrize(("op_type", "at"), [("Relu", "c2"), ("Conv", "a1"), ("Gemm", "flat")])
 def test_a_wrong_rule_is_found_and_named(op_type: str, at: str) -> None:
-    found = check(classifier(), "a1", table=wrong(op_type))
+    found = check(classifier(), "a1", rules=wrong(op_type))
     assert not found.agrees
     row = next(row for row in found.rows if row.verdict == "differs")
     assert f"wrong from '{at}' on back, which {op_type} '" in row.note
@@ -67,13 +67,13 @@ def test_a_wrong_rule_is_found_and_named(op_type: str, at: str) -> None:
 
 
 def test_a_rule_that_is_hardly_wrong_is_found() -> None:
-    assert not check(classifier(), table=wrong("Gemm", 1.01)).agrees
+    assert not check(classifier(), rules=wrong("Gemm", 1.01)).agrees
 
 
 def test_torch_names_the_same_value() -> None:
-    found = check(classifier(opset=13), "a1", table=wrong("Relu"), against="torch")
+    found = check(classifier(opset=13), "a1", rules=wrong("Relu"), against="torch")
     row = next(row for row in found.rows if row.what == "gradients against torch" and row.verdict == "differs")
-    assert row.note.startswith("values agree; the gradients part at 'c2', which Relu '")
+    assert row.note.startswith("values agree; the gradients disagree at 'c2', which Relu '")
     right = check(classifier(opset=13), "a1", against="torch")
     assert right.agrees
     assert sum("torch" in row.what for row in right.rows) == 6
@@ -81,21 +81,21 @@ def test_torch_names_the_same_value() -> None:
 
 def test_another_provider_is_compared_with_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     # Stands for one that is not on every machine: the first engine's results are taken for its own.
-    monkeypatch.setattr(Engine, "provider", property(lambda engine: "OtherExecutionProvider"))
+    monkeypatch.setattr(OnnxEngine, "provider", property(lambda engine: "OtherExecutionProvider"))
     found = check(classifier())
     rows = [row for row in found.rows if row.what.endswith("against CPUExecutionProvider")]
     assert [row.what.split()[0] for row in rows] == ["scores", "activations", "gradients"] * 2
     assert found.agrees
     assert found.provider == "OtherExecutionProvider"
 
-    def confused(engine: Engine, names: Any, seed: Any) -> Any:
-        table = wrong("Relu") if engine._providers is None else None
+    def confused(engine: OnnxEngine, names: Any, seed: Any) -> Any:
+        table = wrong("Relu") if engine.pool.options.providers is None else None
         return add_gradients(engine.network.model, engine.network.score.name, names, seed, table=table)
 
-    monkeypatch.setattr(Engine, "_with_gradients", confused)
+    monkeypatch.setattr(OnnxEngine, "_with_gradients", confused)
     row = next(row for row in check(classifier()).rows if row.what == "gradients against CPUExecutionProvider")
     assert row.verdict == "differs"
-    assert row.note.startswith("values agree; the gradients part at 'c2', which Relu '")
+    assert row.note.startswith("values agree; the gradients disagree at 'c2', which Relu '")
 
 
 def test_what_torch_cannot_convert_is_an_error() -> None:

@@ -13,11 +13,16 @@ import pytest
 from tests.helpers.torch_shim import torchvision  # isort: skip  # onnx2torch imports it
 
 import onnxcam
-from onnxcam.engines.onnx_engine import Engine
+from onnxcam.engines.onnx_engine import OnnxEngine
+from onnxcam.engines.protocol import Engine
+from onnxcam.engines.result import EngineResult
 from onnxcam.engines.torch_engine import TorchEngine
 from onnxcam.errors import InputError, ProviderError, UnsupportedError
-from onnxcam.network.network import random_inputs, read_network
+from onnxcam.network.random_inputs import random_inputs
+from onnxcam.network.read import read_network
+from onnxcam.network.sessions import SessionPool
 from onnxcam.targets import Box, Difference
+from onnxcam.targets.batch import resolve_targets
 from tests.helpers.models import classifier, floats, model
 from tests.helpers.shared import shared_path
 
@@ -89,10 +94,15 @@ def test_operators_that_cannot_be_converted_are_named() -> None:
         explainer(floats(1, 3, 8, 8))
 
 
+def _run(engine: Engine, feeds: Mapping[str, Any]) -> EngineResult:
+    network = engine.network
+    return engine.run(feeds, resolve_targets(None, network.count(feeds), network.score, None))
+
+
 def test_a_layer_that_the_file_does_not_have() -> None:
     network = read_network(old())
     with pytest.raises(UnsupportedError, match="no value 'a1/real'"):
-        TorchEngine(network, "a1/real", True).run({"x": floats(1, 3, 8, 8)}, None, None)
+        _run(TorchEngine(network, "a1/real"), {"x": floats(1, 3, 8, 8)})
 
 
 def test_without_the_extra_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,12 +134,12 @@ def test_a_torch_that_does_not_fit_is_told_of(monkeypatch: pytest.MonkeyPatch) -
 def test_engines_have_one_interface() -> None:
     network = read_network(old())
     feeds: Mapping[str, Any] = {"x": floats(2, 3, 8, 8)}
-    engines: Sequence[Engine | TorchEngine] = [Engine(network, "a2", True), TorchEngine(network, "a2", True)]
+    engines: Sequence[Engine] = [OnnxEngine(network, "a2", SessionPool()), TorchEngine(network, "a2")]
     for engine in engines:
-        found = engine.run(feeds, None, None)
+        found = _run(engine, feeds)
         assert found.g is not None
         assert found.a.shape == found.g.shape == (2, 6, 4, 4)
         assert engine.session.provider == engine.provider
         assert engine.batch_size >= 1
-    assert TorchEngine(network, "a2", False).run(feeds, None, None).g is None
+    assert _run(TorchEngine(network, "a2", gradient=False), feeds).g is None
     assert "onnxruntime" in sys.modules

@@ -21,7 +21,8 @@ from onnxcam.errors import (
     UnsupportedError,
 )
 from onnxcam.methods.registry import methods
-from onnxcam.network.network import open_session, read_network
+from onnxcam.network.open_session import open_session
+from onnxcam.network.read import read_network
 from onnxcam.runtime.session import Session
 from onnxcam.targets.batch import Targets
 from tests.helpers.models import classifier, floats, model

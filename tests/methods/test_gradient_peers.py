@@ -186,7 +186,7 @@ def test_smooth_grad_cam_plus_plus_of_torch_cam_is_another() -> None:
         cam._distrib = type("Same", (), {"sample": lambda _, size: torch.tensor(next(draws)).expand(size)})()
         whole(images())
         theirs = cam._get_weights(TARGETS)[0].numpy()
-    slopes = [found.moved(found.x + 0.3 * one).g for one in noise]
+    slopes = [found.with_images(found.x + 0.3 * one).g for one in noise]
     squares, cubes = (np.mean([g**power for g in slopes], axis=0) for power in (2, 3))
     shared = (found.a * cubes).sum(axis=(2, 3), keepdims=True)
     assert_same((squares / (2 * squares + shared + 1e-8) * np.maximum(slopes[-1], 0)).sum(axis=(2, 3)), theirs)
@@ -217,7 +217,7 @@ def test_augment_is_aug_smooth_of_raw_maps() -> None:
     each = []
     for way in (1, -1):
         for factor in (0.9, 1.0, 1.1):
-            one = found.moved(np.ascontiguousarray(np.multiply(factor, found.x[..., ::way])))
+            one = found.with_images(np.ascontiguousarray(np.multiply(factor, found.x[..., ::way])))
             each.append(scaled(method("grad-cam").explain(one))[..., ::way])
     assert_same(np.mean(each, axis=0), wanted)
     ours = wrap("augment", method("grad-cam")).explain(found)

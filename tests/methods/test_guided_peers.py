@@ -14,7 +14,7 @@ import torch
 
 import onnxcam
 from onnxcam.graph.analysis.layers import candidates
-from onnxcam.network.network import read_network
+from onnxcam.network.read import read_network
 from tests.helpers import torch_shim  # noqa: F401 - before anything that imports torchvision
 from tests.helpers.method_samples import assert_agree
 from tests.networks.torch_files import write

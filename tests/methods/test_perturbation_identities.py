@@ -51,7 +51,7 @@ def last_layer(network: Network) -> tuple[Floats, Floats]:
 def drops(view: TorchView) -> Floats:
     """Return how far the score falls without each channel, ``[N, K]``."""
     keep = 1 - np.eye(view.a.shape[1])[:, :, None, None]
-    return np.stack([score - view.head(i, keep) for i, score in enumerate(view.score)])
+    return np.stack([score - view.ablated(i, keep) for i, score in enumerate(view.score)])
 
 
 def test_drops_on_a_linear_head_are_the_channel_sums_of_xgrad_cam(view: TorchView) -> None:
@@ -139,7 +139,7 @@ def test_masks_of_rise_show_each_place_as_often() -> None:
     """Of a network that answers 1 whatever it sees, the map is the mean mask over ``keep``: 1 everywhere."""
 
     class Sure(TorchView):
-        def masked(self, sample: int, masks: Floats, *_: object, **__: object) -> Floats:
+        def masked_image(self, sample: int, masks: Floats, *_: object, **__: object) -> Floats:
             return np.ones(len(masks))
 
     network = NETWORKS["pooled"]()

@@ -46,7 +46,7 @@ def test_integrated_gradients_sum_to_what_the_image_adds_to_the_score(
     rule: str, tolerance: float, baseline: float
 ) -> None:
     view = view_of("input")
-    added = view.score - view.moved(np.full_like(view.x, baseline)).score
+    added = view.score - view.with_images(np.full_like(view.x, baseline)).score
     for steps, factor in ((50, 10.0), (400, 1.0)):  # the more steps the nearer
         found = total(method("integrated-gradients", rule=rule, baseline=baseline, steps=steps).explain(view))
         assert_agree(found, added, factor * tolerance)

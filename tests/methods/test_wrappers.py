@@ -71,7 +71,7 @@ def test_wrappers_nest_in_the_order_given() -> None:
     with pytest.raises(AssertionError):
         assert_agree(one.explain(view), wrap("augment", other, factors=(1.0,)).explain(view), 1e-3)
     symmetric = wrap("augment", HIRES, factors=(1.0,))
-    mirrored = symmetric.explain(view.moved(np.ascontiguousarray(view.x[..., ::-1])))
+    mirrored = symmetric.explain(view.with_images(np.ascontiguousarray(view.x[..., ::-1])))
     assert_agree(mirrored, symmetric.explain(view)[..., ::-1], 1e-12)
 
 

@@ -20,7 +20,8 @@ from onnxcam.graph.analysis.batch import batch_size, mixes_samples
 from onnxcam.graph.analysis.inputs import model_inputs
 from onnxcam.graph.io.load import load
 from onnxcam.methods.registry import methods
-from onnxcam.network.network import random_inputs, read_network
+from onnxcam.network.random_inputs import random_inputs
+from onnxcam.network.read import read_network
 from tests.helpers.commands import draw, run, save
 from tests.helpers.models import floats, model
 

@@ -23,9 +23,9 @@ class SpecialView(TorchView):
 
     def __init__(self, network: Special, x: Floats, targets: Sequence[int]) -> None:
         super().__init__(network.trunk, network.head, x, targets, network.affine)
-        self.network, self.leading = network, network.leading
+        self.network, self.leading_tokens = network, network.leading
 
-    def moved(self, x: Floats) -> SpecialView:
+    def with_images(self, x: Floats) -> SpecialView:
         return SpecialView(self.network, x, self.targets)
 
     def layers(self) -> Sequence[NetworkView]:
@@ -44,8 +44,8 @@ class SpecialView(TorchView):
         gradients = torch.autograd.grad(self._of(logits).sum(), maps)
         return [Attention(a.detach().numpy(), g.numpy()) for a, g in zip(maps, gradients, strict=True)]
 
-    def places(self, tokens: Floats) -> Floats:
-        return np.asarray(tokens[..., self.leading :].reshape(*tokens.shape[:2], *self.network.grid))
+    def to_positions(self, tokens: Floats) -> Floats:
+        return np.asarray(tokens[..., self.leading_tokens :].reshape(*tokens.shape[:2], *self.network.grid))
 
 
 @dataclass(frozen=True, eq=False)

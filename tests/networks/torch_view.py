@@ -24,7 +24,7 @@ class TorchView:
     ``head(trunk(x))`` are logits ``[N, classes]``.
     """
 
-    leading = 0
+    leading_tokens = 0
 
     def __init__(
         self,
@@ -63,11 +63,11 @@ class TorchView:
         result: Array = self._of(self.after(torch.tensor(self.a)), True).detach().numpy()
         return result
 
-    def head(self, sample: int, keep: Array, probability: bool = False) -> Array:
+    def ablated(self, sample: int, keep: Array, probability: bool = False) -> Array:
         """One run a mask."""
         return self._each(self.after, self.a[sample] * np.asarray(keep), sample, probability)
 
-    def masked(
+    def masked_image(
         self,
         sample: int,
         masks: Array,
@@ -86,7 +86,7 @@ class TorchView:
             seen.append(x * m + behind * (1 - m))
         return self._each(lambda images: self.after(self.trunk(images)), np.stack(seen), sample, probability)
 
-    def moved(self, x: Array) -> TorchView:
+    def with_images(self, x: Array) -> TorchView:
         """The same network and targets."""
         return TorchView(self.trunk, self.after, x, self.targets, self.affine)
 
@@ -94,7 +94,7 @@ class TorchView:
         """What the test has set."""
         return self.others
 
-    def curvature(self, v: Array) -> Array:
+    def hessian_vector_product(self, v: Array) -> Array:
         """Reverse over reverse."""
         a = torch.tensor(self.a).requires_grad_()
         (g,) = torch.autograd.grad(self._of(self.after(a)).sum(), a, create_graph=True)
@@ -103,7 +103,7 @@ class TorchView:
         (found,) = torch.autograd.grad((g * torch.tensor(v)).sum(), a, allow_unused=True)
         return np.zeros_like(self.a) if found is None else np.asarray(found.numpy())
 
-    def lift(self) -> Array:
+    def deeplift_multipliers(self) -> Array:
         """Mean gradient on the straight way from 0: DeepLIFT's rescale rule where no path meets two nonlinearities."""
         total = np.zeros_like(self.a)
         for node, weight in zip(*np.polynomial.legendre.leggauss(24), strict=True):
@@ -169,9 +169,9 @@ class TorchView:
         """None unless a test gives some."""
         return []
 
-    def places(self, tokens: Array) -> Array:
+    def to_positions(self, tokens: Array) -> Array:
         """A square grid behind the leading tokens."""
-        kept = tokens[..., self.leading :]
+        kept = tokens[..., self.leading_tokens :]
         side = int(kept.shape[-1] ** 0.5)
         return np.asarray(kept.reshape(*kept.shape[:2], side, side))
 

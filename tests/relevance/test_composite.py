@@ -126,5 +126,5 @@ def test_operators_without_a_rule_are_all_named() -> None:
 
 
 def test_the_torch_engine_knows_no_relevance() -> None:
-    with pytest.raises(UnsupportedError, match="torch engine knows no relevance"):
+    with pytest.raises(UnsupportedError, match="torch engine has no relevance"):
         onnxcam.Explainer(classifier(), "lrp", engine="torch")(floats(1, 3, 8, 8))

@@ -14,7 +14,7 @@ from torch import nn
 
 import onnxcam
 from onnxcam.graph.analysis.layers import candidates
-from onnxcam.network.sessions import RunOptions
+from onnxcam.network.sessions import SessionPool
 from onnxcam.relevance.composite import composites
 from onnxcam.relevance.runs import RelevanceRuns
 from tests.helpers.checks import assert_close
@@ -67,7 +67,7 @@ def test_the_total_is_the_same_at_every_layer(composite: str, bias: bool, folder
     network = explainer.network
     x = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)).numpy()
     start = np.array([[0, 0, 2, 0, 0], [0, -1, 0, 0, 0.5]], np.float32)
-    runs = RelevanceRuns(network, RunOptions())
+    runs = RelevanceRuns(network, SessionPool())
     names = [layer.name for layer in candidates(network.model.graph, network.score.name)]
     assert len(names) >= 4
     for name in (explainer.image.value, *names):
@@ -109,7 +109,7 @@ def test_what_nothing_contributes_to_is_spread(composite: str, folder: Path) -> 
             parameter.data = parameter.abs() * (1 if name.endswith("bias") else -1)
     path = write(network.eval(), (3, SIZE, SIZE), "script", folder / "spread.onnx")
     explainer = onnxcam.Explainer(path, "grad-cam")
-    model, runs = explainer.network, RelevanceRuns(explainer.network, RunOptions())
+    model, runs = explainer.network, RelevanceRuns(explainer.network, SessionPool())
     x = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1)).numpy()
     start = np.array([[0, 0, 2, 0, 0], [0, -1, 0, 0, 0.5]], np.float32)
     rules = composites()[composite]

@@ -12,7 +12,7 @@ from onnxcam.autodiff.registry import Table, gradient_table
 from onnxcam.graph.io.load import load
 from onnxcam.graph.operators import Trait, operators_with
 from onnxcam.graph.passes.canonicalize import canonicalize
-from onnxcam.network.network import open_session
+from onnxcam.network.open_session import open_session
 from onnxcam.relevance.deeplift import deeplift_table, with_baseline
 from tests.helpers.models import floats, model
 

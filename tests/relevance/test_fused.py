@@ -26,7 +26,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     features = (nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 16, 3))
     head = (nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 5))
     network = nn.Sequential(*features, *head).eval()
-    return write(network, (3, SIZE, SIZE), "dynamo", tmp_path_factory.mktemp("descent") / "small.onnx")
+    return write(network, (3, SIZE, SIZE), "dynamo", tmp_path_factory.mktemp("fused") / "small.onnx")
 
 
 @pytest.fixture
@@ -39,15 +39,15 @@ def x() -> Any:
 @pytest.mark.parametrize("name", ["lrp", "fg-cam"])
 def test_one_run_gives_what_two_give(name: str, to: str | int, share_weights: bool, path: Path, x: Any) -> None:
     explainer = onnxcam.Explainer(path, onnxcam.method(name, to=to), share_weights=share_weights)
-    asked = explainer.ask(x, TARGETS)
-    assert asked.found.end is not None
-    assert asked.found.start is not None
+    asked = explainer.view(x, TARGETS)
+    assert asked.result.relevance is not None
+    assert asked.result.relevance_start is not None
     found = explainer.method.explain(asked)
-    descent = explainer._reading.descent
-    assert descent is not None
+    fused = explainer._context.plan.relevance
+    assert fused is not None
     feeds = check_feeds(explainer.network, x)
-    alone = explainer._setting.relevances.run(feeds, asked.found.start, descent.composite, descent.of, descent.to)
-    assert_close(asked.found.end, alone, 1e-5)
+    alone = explainer._context.relevance.run(feeds, asked.result.relevance_start, fused.composite, fused.of, fused.to)
+    assert_close(asked.result.relevance, alone, 1e-5)
     assert_close(found, alone.sum(axis=1), 1e-5)
 
 
@@ -66,21 +66,21 @@ def test_a_call_runs_one_graph_once(name: str, path: Path, x: Any, monkeypatch: 
 
 
 def test_another_beginning_is_another_walk(path: Path, x: Any) -> None:
-    asked = onnxcam.Explainer(path, "fg-cam").ask(x, TARGETS)
+    asked = onnxcam.Explainer(path, "fg-cam").view(x, TARGETS)
     rules = Composite.parse("fine-grained")
     terms = asked.g.mean(axis=(2, 3), keepdims=True) * asked.a
-    assert asked.found.end is not None
+    assert asked.result.relevance is not None
     known = asked.relevance(rules, terms, of="layer", to="input")
-    np.testing.assert_array_equal(known, asked.found.end)
+    np.testing.assert_array_equal(known, asked.result.relevance)
     for start in (2 * terms, 1.001 * terms, asked.a):
         found = asked.relevance(rules, start, of="layer", to="input")
         assert_close(found.sum(axis=(1, 2, 3)), start.sum(axis=(1, 2, 3)), 1e-3)
-        assert not np.array_equal(found, asked.found.end)
+        assert not np.array_equal(found, asked.result.relevance)
     assert not np.array_equal(asked.relevance(Composite.parse("epsilon-plus"), terms, of="layer", to="input"), known)
 
 
 @pytest.mark.parametrize("method", [onnxcam.method("fg-cam", denoise=True), onnxcam.method("fg-cam", to=-1), "clrp"])
 def test_what_the_graph_cannot_begin_is_walked_apart(method: Any, path: Path, x: Any) -> None:
-    asked = onnxcam.Explainer(path, method).ask(x, TARGETS)
-    assert asked.found.end is None
-    assert asked.found.gradients or method == "clrp"
+    asked = onnxcam.Explainer(path, method).view(x, TARGETS)
+    assert asked.result.relevance is None
+    assert asked.result.gradients or method == "clrp"

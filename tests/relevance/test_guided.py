@@ -15,7 +15,8 @@ from onnxcam.autodiff.differentiate import add_gradients
 from onnxcam.autodiff.registry import Table
 from onnxcam.graph.io.load import load
 from onnxcam.graph.passes.canonicalize import canonicalize
-from onnxcam.network.network import open_session, read_network
+from onnxcam.network.open_session import open_session
+from onnxcam.network.read import read_network
 from onnxcam.relevance.guided import Guided, guided_table
 from tests.helpers.models import classifier, floats, model
 from tests.helpers.shared import shared_path

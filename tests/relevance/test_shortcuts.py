@@ -62,7 +62,7 @@ def test_what_lies_on_a_unit_that_its_bias_alone_turns_on_is_lost(composite: str
     path = write(network.eval(), (1, 4, 4), "script", tmp_path / "lost.onnx")
     x = np.random.default_rng(0).uniform(0.5, 1, (1, 1, 4, 4)).astype(np.float32)
     x[0, 0, 0, 0] = -3  # where the first unit is off
-    asked = onnxcam.Explainer(path, onnxcam.method("lrp", composite=composite)).ask(x, 0)
+    asked = onnxcam.Explainer(path, onnxcam.method("lrp", composite=composite)).view(x, 0)
     found = asked.relevance(Composite.parse(composite), to="input")
     assert np.isfinite(found).all()
     assert found[0, 0, 0, 0] == 0

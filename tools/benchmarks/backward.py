@@ -13,7 +13,8 @@ import torch
 
 from onnxcam.autodiff.differentiate import add_gradients
 from onnxcam.graph.analysis.values import expose
-from onnxcam.network.network import open_session, read_network
+from onnxcam.network.open_session import open_session
+from onnxcam.network.read import read_network
 from onnxcam.runtime.providers import preferred
 from tools.benchmarks.networks import export, network
 from tools.benchmarks.result import Result, at_least, at_most

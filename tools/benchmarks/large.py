@@ -15,7 +15,7 @@ _REWRITE = """
 import sys, time
 from onnxcam.autodiff.differentiate import add_gradients
 from onnxcam.graph.io.serialize import to_bytes
-from onnxcam.network.network import read_network
+from onnxcam.network.read import read_network
 start = time.perf_counter()
 read = read_network(sys.argv[1])
 to_bytes(add_gradients(read.model, read.score.name, ["x"], "class"))

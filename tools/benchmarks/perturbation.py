@@ -91,7 +91,7 @@ _OUR_SCORES = f"""
 import sys, numpy, onnxcam
 x = numpy.random.default_rng(0).standard_normal((1, 3, 224, 224)).astype(numpy.float32)
 probe = onnxcam.Explainer(sys.argv[1], "hires-cam", providers=["cpu"]).ask(x, {_TARGET})
-probe.masked(0, probe.a[0][numpy.arange({_CHANNELS}) % {_MASKS}][: 2 * {_MASKS}])
+probe.masked_image(0, probe.a[0][numpy.arange({_CHANNELS}) % {_MASKS}][: 2 * {_MASKS}])
 """
 _THEIR_SCORES = f"""
 import numpy, sys

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from onnxcam.autodiff.differentiate import add_gradients
 from onnxcam.graph.io.serialize import to_parts
-from onnxcam.network.network import read_network
+from onnxcam.network.read import read_network
 from tools.benchmarks.networks import export, network
 from tools.benchmarks.result import Result, at_most
 

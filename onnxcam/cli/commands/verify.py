@@ -12,8 +12,8 @@ from onnxcam.cli.command import Command
 from onnxcam.cli.output import print_json, shorten, table
 
 if TYPE_CHECKING:
+    from onnxcam.attribution.image_reader import ImageReader
     from onnxcam.diagnostics.verification import Verification
-    from onnxcam.explainer import Explainer
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,19 @@ def command(
     that of the CPU where another provider runs, and with torch's where --against torch asks for it. Without an IMAGE
     the inputs are random numbers. A disagreement ends in exit code 11 and the name of the first tensor that is wrong.
     """
-    from onnxcam.diagnostics.verification import verify
+    from onnxcam.attribution.image_reader import ImageReader
+    from onnxcam.diagnostics.verification import default_layer, verify
+    from onnxcam.network.read import read_network
+    from onnxcam.network.run_options import RunOptions
 
-    explainer, layer = _explainer(model, check, photographs)
+    network, name = default_layer(read_network(model, check.score), check.layer)
+    reader = ImageReader(network, photographs.preprocess, photographs.resize)
     found = verify(
-        explainer.network,
-        layer,
-        _feeds(explainer, images),
-        providers=running.providers,
+        network,
+        name,
+        _feeds(reader, images),
+        options=RunOptions(running.providers, running.threads, share_weights=running.share_weights),
         against=check.against,
-        threads=running.threads,
-        share_weights=running.share_weights,
         seed=check.seed,
     )
     if as_json:
@@ -86,22 +88,7 @@ def command(
     found.require()
 
 
-def _explainer(model: str, check: CheckOptions, photographs: options.PhotographOptions) -> tuple[Explainer, str | None]:
-    """Return what reads images for the model, and the layer; None where the model has none and none was asked for."""
-    from onnxcam.errors import UnsupportedError
-    from onnxcam.explainer import Explainer
-
-    how: dict[str, Any] = {"preprocess": photographs.preprocess, "resize": photographs.resize, "score": check.score}
-    try:
-        explainer = Explainer(model, layer=check.layer, **how)
-    except UnsupportedError:
-        if check.layer is not None:
-            raise
-        return Explainer(model, "gradient", **how), None
-    return explainer, explainer.layer.name
-
-
-def _feeds(explainer: Explainer, images: tuple[str, ...]) -> dict[str, Any] | None:
+def _feeds(reader: ImageReader, images: tuple[str, ...]) -> dict[str, Any] | None:
     """Return the prepared images by the input's name; None where there are none."""
     import numpy as np
 
@@ -110,12 +97,12 @@ def _feeds(explainer: Explainer, images: tuple[str, ...]) -> dict[str, Any] | No
 
     if not images:
         return None
-    arrays = [explainer.read(source).array for source in list_sources(list(images))]
+    arrays = [reader.read(source).array for source in list_sources(list(images))]
     if len({array.shape for array in arrays}) != 1:
         raise InputError("the images become arrays of several sizes; verify with images of one size")
-    if len(explainer.network.inputs) != 1:
+    if len(reader.network.inputs) != 1:
         raise InputError("the model has several inputs, and photographs fill only one; verify without images")
-    return {explainer.image.name: np.concatenate(arrays)}
+    return {reader.image.name: np.concatenate(arrays)}
 
 
 def _print(found: Verification) -> None:

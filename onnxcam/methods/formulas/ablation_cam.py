@@ -55,5 +55,5 @@ class AblationCAM(Method):
             sample, channels = work[step]
             keep = np.ones((len(channels), count, *(1 for _ in spatial(a))), a.dtype)
             keep[np.arange(len(channels)), channels] = 0
-            w[sample, channels] = view.score[sample] - view.head(sample, keep)
+            w[sample, channels] = view.score[sample] - view.ablated(sample, keep)
         return w

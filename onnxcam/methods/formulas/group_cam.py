@@ -84,6 +84,6 @@ class GroupCAM(Method):
     def _gain(self, view: NetworkView, sample: int, masks: Array) -> Array:
         blurred = gaussian_blur(np.asarray(view.x)[sample], self.kernel, self.sigma)
         nothing = np.zeros((1, *blurred.shape[1:]), blurred.dtype)
-        before = view.masked(sample, nothing, background=blurred, rescale=False, probability=True)
-        gain = view.masked(sample, masks, background=blurred, probability=True) - before
+        before = view.masked_image(sample, nothing, background=blurred, rescale=False, probability=True)
+        gain = view.masked_image(sample, masks, background=blurred, probability=True) - before
         return relu(gain) if self.weights == "positive" else gain

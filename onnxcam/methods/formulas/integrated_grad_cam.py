@@ -43,6 +43,6 @@ class IntegratedGradCAM(Method):
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, signed, in units of the score."""
         g = mean_gradient(view, self.steps, self.baseline)
-        added = view.a - view.moved(np.full_like(view.x, self.baseline)).a
+        added = view.a - view.with_images(np.full_like(view.x, self.baseline)).a
         w = g.mean(axis=spatial(g), keepdims=True)
         return (w * added).sum(axis=1)

@@ -47,7 +47,7 @@ class ISCAM(ScoreCAM):
         masks = shown(masks, view.x.shape[2:])
         total = np.zeros(len(masks), masks.dtype)
         for factor in self._factors():
-            total += view.masked(sample, factor * masks, rescale=False, probability=self.score == "probability")
+            total += view.masked_image(sample, factor * masks, rescale=False, probability=self.score == "probability")
         return total / self.count
 
     def _factors(self) -> list[float]:

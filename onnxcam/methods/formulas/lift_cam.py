@@ -32,4 +32,4 @@ class LIFTCAM(Method):
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, signed."""
         a = np.asarray(view.a)
-        return weighted_sum(np.sum(view.lift() * a, axis=spatial(a)), a)
+        return weighted_sum(np.sum(view.deeplift_multipliers() * a, axis=spatial(a)), a)

@@ -70,7 +70,7 @@ class ReciproCAM(Method):
             for axis, index in enumerate(np.unravel_index(places, size)):
                 row = windows[axis][index]
                 keep = keep * np.expand_dims(row, tuple(at + 1 for at in range(len(size) + 1) if at != axis + 1))
-            scores[sample, places] = view.head(sample, keep, self.score == "probability")
+            scores[sample, places] = view.ablated(sample, keep, self.score == "probability")
         return np.reshape(scores, (len(a), *size))
 
 

@@ -73,7 +73,7 @@ class RISE(Method):
                 chosen = slice(part * _MASKS, (part + 1) * _MASKS)
                 masks = _masks(grids[chosen].astype(x.dtype), shifts[chosen], size)
                 plain += masks.sum(axis=0)
-            p = view.masked(sample, masks, rescale=False, probability=True)
+            p = view.masked_image(sample, masks, rescale=False, probability=True)
             weighted[sample] += np.tensordot(p, masks, axes=1)
             total[sample] += p.sum()
         if self.centred:

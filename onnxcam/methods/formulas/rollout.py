@@ -55,7 +55,7 @@ class Rollout(Method):
             mixed = 0.5 * fused + 0.5 * np.eye(fused.shape[-1], dtype=fused.dtype)
             mixed = mixed / mixed.sum(axis=-1, keepdims=True)
             rolled = mixed if rolled is None else mixed @ rolled
-        return map_of_tokens(view, rolled[:, 0] if view.leading else rolled.mean(axis=1))
+        return map_of_tokens(view, rolled[:, 0] if view.leading_tokens else rolled.mean(axis=1))
 
     def _discard(self, fused: Array) -> Array:
         """Return attention with its weakest entries set to 0; of equal ones the first go."""

@@ -63,12 +63,13 @@ class ScoreCAM(Method):
 
     def confidence(self, view: NetworkView, sample: int, masks: Array) -> Array:
         """Return what the network makes of one sample's image seen through each of some channels."""
-        return view.masked(sample, masks, probability=self.score == "probability")
+        return view.masked_image(sample, masks, probability=self.score == "probability")
 
     def _blank(self, view: NetworkView) -> Array:
         nothing = np.zeros((1, *view.x.shape[2:]), view.x.dtype)
         runs = [
-            view.masked(i, nothing, rescale=False, probability=self.score == "probability") for i in range(len(view.x))
+            view.masked_image(i, nothing, rescale=False, probability=self.score == "probability")
+            for i in range(len(view.x))
         ]
         return np.concatenate(runs)
 

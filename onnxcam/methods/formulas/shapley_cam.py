@@ -29,6 +29,6 @@ class ShapleyCAM(Method):
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, signed, in units of the score."""
         a = view.a
-        slope = view.g if view.affine else view.g - 0.5 * view.curvature(a)
+        slope = view.g if view.affine else view.g - 0.5 * view.hessian_vector_product(a)
         w = slope.mean(axis=spatial(a), keepdims=True)
         return (w * a).sum(axis=1)

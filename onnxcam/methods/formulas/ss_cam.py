@@ -57,11 +57,11 @@ class SSCAM(ScoreCAM):
         for _ in range(self.count):
             if self.noise == "mask":
                 noise = self._draw(draw, x[0])
-                total += view.masked(sample, masks + noise, rescale=False, probability=probability)
+                total += view.masked_image(sample, masks + noise, rescale=False, probability=probability)
             else:
                 noise = self._draw(draw, x)
                 # (x + d) M + d (1 - M) = x M + d: the same noise wherever the mask is.
-                total += view.masked(sample, masks, x + noise, noise, rescale=False, probability=probability)
+                total += view.masked_image(sample, masks, x + noise, noise, rescale=False, probability=probability)
         return total / self.count
 
     def _draw(self, draw: np.random.Generator, like: Array) -> Array:

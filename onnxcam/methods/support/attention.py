@@ -31,4 +31,4 @@ def attentions_of(view: NetworkView, method: Method) -> list[Attention]:
 
 def map_of_tokens(view: NetworkView, tokens: Array) -> Array:
     """Return one number for each token, ``[N, T]``, as a map ``[N, rows, columns]`` of those that stand for places."""
-    return view.places(tokens[:, None, :])[:, 0]
+    return view.to_positions(tokens[:, None, :])[:, 0]

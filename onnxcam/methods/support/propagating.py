@@ -1,4 +1,4 @@
-"""What methods share that walk down from where they begin: a field that says where they stop."""
+"""Base of methods that propagate from where they start to a chosen earlier layer, or to the input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INPUT = "input"
 
 @dataclass(frozen=True)
 class PropagatingMethod(Method):
-    """A method whose map can end at any layer on its way down to the input.
+    """A method that propagates relevance; its map can end at any layer between where it starts and the input.
 
     Attributes:
         to: where the map ends: ``input``, or a layer by name or by index.
@@ -29,20 +29,21 @@ class PropagatingMethod(Method):
 
     @property
     def rules(self) -> Composite | None:
-        """The composite that it walks by, if it is always the same walk."""
+        """The composite whose rules it propagates by, if that is one and the same for all samples."""
         return None
 
     @property
     def begins(self) -> Literal["score", "terms"] | None:
-        """What it begins with where a graph can work that out, so that one forward pass serves for everything.
+        """What it starts with, where a graph can compute that, so that one forward pass serves for everything.
 
-        The explained number at the score; or at the layer its value times its mean gradient.
+        ``score``: the explained number at the score; ``terms``: at the layer, its value times its mean gradient.
+        None where only the method can compute it.
         """
         return None
 
     @property
     def end(self) -> Literal["input"] | int:
-        """That place, as a view knows it."""
+        """Where the map ends, as ``NetworkView.relevance`` takes it."""
         return "input" if self.to == INPUT else 0
 
 
@@ -52,15 +53,15 @@ def inside(method: Method) -> dict[str, Method]:
     return {name: value for name, value in values.items() if isinstance(value, Method)}
 
 
-def ending(method: Method) -> PropagatingMethod | None:
-    """Return the method that has an end to choose: this one, or the one inside."""
+def propagating_method(method: Method) -> PropagatingMethod | None:
+    """Return the method that propagates: this one, or the one inside; None if neither does."""
     if isinstance(method, PropagatingMethod):
         return method
-    return next((found for one in inside(method).values() if (found := ending(one)) is not None), None)
+    return next((found for one in inside(method).values() if (found := propagating_method(one)) is not None), None)
 
 
-def ended(method: Method, to: str) -> Method:
+def with_end(method: Method, to: str) -> Method:
     """Return the method with another end, its own or that of the one inside."""
     if isinstance(method, PropagatingMethod):
         return replace(method, to=to)
-    return replace(method, **{name: ended(one, to) for name, one in inside(method).items()})
+    return replace(method, **{name: with_end(one, to) for name, one in inside(method).items()})

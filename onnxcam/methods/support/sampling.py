@@ -28,7 +28,7 @@ def noisy(view: NetworkView, n: int, sigma: float, seed: int, of_range: bool = T
     scale = sigma * (x.max(axis=every, keepdims=True) - x.min(axis=every, keepdims=True)) if of_range else sigma
     for _ in view.steps(n):
         noise = draw.standard_normal(x.shape[1:]).astype(x.dtype)
-        yield view.moved((x + scale * noise).astype(x.dtype))
+        yield view.with_images((x + scale * noise).astype(x.dtype))
 
 
 def path(
@@ -42,7 +42,7 @@ def path(
         places, weights = np.polynomial.legendre.leggauss(steps)
         places, weights = (places + 1) / 2, weights / 2
     for step in view.steps(steps):
-        yield float(weights[step]), view.moved((baseline + float(places[step]) * (x - baseline)).astype(x.dtype))
+        yield float(weights[step]), view.with_images((baseline + float(places[step]) * (x - baseline)).astype(x.dtype))
 
 
 def mean_gradient(

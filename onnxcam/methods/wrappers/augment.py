@@ -47,5 +47,5 @@ class Augment(Wrapper):
         for step in view.steps(len(ways)):
             way, factor = ways[step]
             x = np.ascontiguousarray(view.x[..., ::way] * np.asarray(factor, view.x.dtype))
-            maps.append(self.inner.explain(view.moved(x))[..., ::way])
+            maps.append(self.inner.explain(view.with_images(x))[..., ::way])
         return sum(maps) / len(maps)

@@ -11,7 +11,7 @@ from onnxcam.graph.analysis.inputs import image_input, model_inputs
 from onnxcam.graph.io.load import load
 from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.graph.passes.open_batch import OpenBatch
-from onnxcam.network.network import read_network
+from onnxcam.network.read import read_network
 from tests.helpers.models import classifier, floats, model
 
 _W = {"w": floats(4, 3, 3, 3), "v": floats(2, 4), "b": floats(2)}

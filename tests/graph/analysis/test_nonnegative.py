@@ -13,7 +13,9 @@ from onnxcam.graph.analysis.nonnegative import nonnegative
 from onnxcam.graph.analysis.values import named_values
 from onnxcam.graph.io.load import load
 from onnxcam.graph.passes.canonicalize import canonicalize
-from onnxcam.network.network import open_session, random_inputs, read_network
+from onnxcam.network.open_session import open_session
+from onnxcam.network.random_inputs import random_inputs
+from onnxcam.network.read import read_network
 from tests.helpers.models import floats, model, rng
 from tests.helpers.shared import shared_path
 

@@ -13,7 +13,7 @@ from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.graph.passes.cut import cut
 from onnxcam.graph.passes.fix_inputs import FixInputs
 from onnxcam.graph.passes.float64 import ToFloat64
-from onnxcam.network.network import open_session
+from onnxcam.network.open_session import open_session
 from tests.helpers.models import classifier, floats, model
 
 SHORTCUT = """g (float[n, 3, 8, 8] x, float[n, 4, 8, 8] extra) => (float[n, 4] y, float[n, 4, 8, 8] b) {

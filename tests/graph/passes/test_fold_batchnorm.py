@@ -16,7 +16,9 @@ from onnxcam.graph.io.serialize import to_parts
 from onnxcam.graph.passes import fold_batchnorm as folding
 from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.graph.passes.fold_batchnorm import FoldBatchNorm
-from onnxcam.network.network import open_session, random_inputs, read_network
+from onnxcam.network.open_session import open_session
+from onnxcam.network.random_inputs import random_inputs
+from onnxcam.network.read import read_network
 from tests.helpers.models import floats, model
 from tests.helpers.shared import shared_path
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from onnxcam.graph.passes.fold_batchnorm import FoldBatchNorm
-from onnxcam.network.network import open_session, read_network
+from onnxcam.network.open_session import open_session
+from onnxcam.network.read import read_network
 from tests.helpers import torch_shim  # noqa: F401 - before anything that imports torchvision
 from tests.helpers.models import floats
 
