@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import onnxcam.targets as target
     from onnxcam.engines.gradient_model import differentiate
     from onnxcam.errors import OnnxcamError, OnnxcamWarning
     from onnxcam.explainer import Explainer, explain
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from onnxcam.images import Preprocess
     from onnxcam.methods.base import Method
     from onnxcam.methods.registry import method, wrap
+
+    __version__: str
 
 _HOMES = {
     "Explainer": "onnxcam.explainer",
@@ -29,6 +32,8 @@ _HOMES = {
     "method": "onnxcam.methods.registry",
     "wrap": "onnxcam.methods.registry",
 }
+# Public names that are whole modules.
+_MODULES = {"target": "onnxcam.targets"}
 
 __all__ = [
     "Explainer",
@@ -37,17 +42,25 @@ __all__ = [
     "OnnxcamError",
     "OnnxcamWarning",
     "Preprocess",
+    "__version__",
     "differentiate",
     "explain",
     "method",
+    "target",
     "wrap",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    value: Any
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(_MODULES[name])
+    elif name == "__version__":
+        value = importlib.import_module("importlib.metadata").version("onnxcam")
+    else:
         raise AttributeError(f"module 'onnxcam' has no attribute '{name}'")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

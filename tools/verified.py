@@ -1,4 +1,4 @@
-"""The README's table of real files that were verified, by ``onnxcam verify`` on random inputs.
+"""The manual's table of real files that were verified, by ``onnxcam verify`` on random inputs.
 
 python -m tools.verified           verify every file of ../shared/models and write the table
 python -m tools.verified --check   fail if files or verdicts are not those of the table; figures depend on the machine
@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from onnxcam.cli import main as onnxcam
-from tools.docs import README, placed, put
+from tools.docs import page, placed, write
 from tools.twins import SHARED
 
 _HEAD = "| file | checks | worst relative error | of what is allowed | verdict |\n|---|---|---|---|---|"
@@ -62,14 +62,14 @@ def verdicts(text: str) -> dict[str, str]:
 @click.option("--check", is_flag=True, help="write nothing")
 def main(shared: Path, check: bool) -> None:
     """Write or check the table."""
-    text = README.read_text()
+    text = page("verified-files").read_text()
     table = "\n".join([_HEAD, *rows(shared)])
     click.echo(table)
     if not check:
-        README.write_text(put(text, "verified", table))
+        write("verified-files", "verified", table)
         return
     if verdicts(placed(text, "verified")) != verdicts(table):
-        raise click.ClickException("README.md is not up to date: run python -m tools.verified")
+        raise click.ClickException("onnxcam/docs/verified-files.md is not up to date: run python -m tools.verified")
 
 
 if __name__ == "__main__":

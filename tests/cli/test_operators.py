@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from click.testing import CliRunner
 
 from onnxcam.autodiff.catalogue import operators
 from onnxcam.autodiff.registry import gradient_table, refusals, zero_gradients
@@ -11,7 +10,6 @@ from onnxcam.graph.passes.expansions.registry import expansions
 from tests.autodiff.samples import SAMPLES
 from tests.helpers.commands import run
 from tests.helpers.fused_cases import CASES
-from tools import docs
 
 
 def test_every_operator_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,12 +35,3 @@ def test_what_is_said_to_be_checked_is() -> None:
     assert said == sampled
     fused = {row.name for row in operators() if row.checked.startswith("the fused kernel")}
     assert fused == {case.op for case in CASES}
-
-
-def test_docs_that_are_out_of_date_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = docs.ROOT / "onnxcam" / "autodiff" / "README.md"
-    assert CliRunner().invoke(docs.main, ["--check"]).exit_code == 0
-    monkeypatch.setitem(docs.TABLES, path, {"operators": lambda: "another table"})
-    result = CliRunner().invoke(docs.main, ["--check"])
-    assert result.exit_code == 1
-    assert "onnxcam/autodiff/README.md is not up to date" in result.output

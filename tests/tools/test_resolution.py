@@ -13,7 +13,7 @@ import pytest
 from onnxcam.arrays import upsample
 from onnxcam.attribution.resolution import Size
 from tests.helpers.shared import shared_path
-from tools.docs import README, placed
+from tools.docs import page, placed
 from tools.resolution import measure as measuring
 from tools.resolution.claims import CLAIMS, HARDLY, Part, beats_cams, beats_lrp, hardly_falls, statement, verdict
 from tools.resolution.contenders import CAMS, CONTENDERS, DENOISED, FINE, LRPS, PIXELS, maps, pairs, sizes
@@ -319,7 +319,7 @@ def test_a_table_by_hand() -> None:
 
 
 def test_the_readme_has_every_contender() -> None:
-    text = placed(README.read_text(), "resolution")
+    text = placed(page("resolution").read_text(), "resolution")
     for title in (*CONTENDERS, PIXELS):
         assert text.count(f"\n| {title} | ") == 3, "python -m tools.resolution --write measures what is new"
     assert all(f"{number}. {claim}" in text for number, claim in enumerate(CLAIMS, start=1))

@@ -1,4 +1,4 @@
-"""The README's table of verified files."""
+"""The manual's table of verified files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 import pytest
 
 from tests.helpers.shared import REAL_MODELS
-from tools.docs import README, placed, put
+from tools.docs import page, placed, put
 from tools.verified import row, verdicts
 
 
@@ -17,7 +17,7 @@ def _check(error: float | None, verdict: str = "agrees", note: str = "") -> dict
 
 
 def test_the_table_has_every_file() -> None:
-    found = verdicts(placed(README.read_text(), "verified"))
+    found = verdicts(placed(page("verified-files").read_text(), "verified"))
     assert sorted(found) == sorted(REAL_MODELS)
     assert all(verdict.startswith("agrees") for verdict in found.values())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,25 @@ class Result:
     unit: str = ""
     detail: str = ""
 
+    @property
+    def figure(self) -> str:
+        """The value with three digits and its unit."""
+        return f"{self.value:.3g} {self.unit}".strip()
+
     def row(self) -> str:
         """Return a line of a Markdown table."""
         mark = "" if not self.wanted else ("yes" if self.holds else "NO")
-        figure = f"{self.value:.3g} {self.unit}".strip()
-        return f"| {self.name} | {figure} | {self.wanted} | {mark} | {self.detail} |"
+        return f"| {self.name} | {self.figure} | {self.wanted} | {mark} | {self.detail} |"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is kept of it for the manual."""
+        return {
+            "what": self.name,
+            "figure": self.figure,
+            "wanted": self.wanted,
+            "holds": self.holds,
+            "detail": self.detail,
+        }
 
 
 def at_most(name: str, value: float, bound: float, unit: str = "", detail: str = "") -> Result:

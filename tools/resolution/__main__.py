@@ -1,7 +1,7 @@
 """How faithful maps of each size are: FG-CAM, LRP and CAMs, from the last layer down to the pixels.
 
     python -m tools.resolution            print tables and what they say of the paper's claims: ten minutes
-    python -m tools.resolution --write    and write them into the README
+    python -m tools.resolution --write    and write them into the manual
 
 On the images of ``python -m tools.truth``, for the true class: areas under the curves of insertion and deletion, and
 the share of the display map's mass inside the truth. Pixels come in the order of the raw map, enlarged to the input.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from tools.docs import README, put
+from tools.docs import write as write_table
 from tools.resolution.claims import statement
 from tools.resolution.measure import measure
 from tools.resolution.table import tables
@@ -26,7 +26,7 @@ from tools.twins import SHARED
 @click.option("--drawings", "drawn", default=60, show_default=True, type=click.IntRange(1), help="images to draw")
 @click.option("--steps", default=14, show_default=True, type=click.IntRange(1), help="of a curve")
 @click.option("--shared", type=click.Path(path_type=Path), default=SHARED, help="models and photographs")
-@click.option("--write", is_flag=True, help="write the tables into the README")
+@click.option("--write", is_flag=True, help="write the tables into the manual")
 def main(images: int | None, drawn: int, steps: int, shared: Path, write: bool) -> None:
     """Measure, print and write."""
     if write and not shared.exists():
@@ -38,7 +38,7 @@ def main(images: int | None, drawn: int, steps: int, shared: Path, write: bool) 
     text = f"{tables(found)}\n\n{statement(found)}"
     click.echo(text)
     if write:
-        README.write_text(put(README.read_text(), "resolution", text))
+        write_table("resolution", "resolution", text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tables of the README: one for each metric, a row for each contender, a column for each size."""
+"""Tables of the manual: one for each metric, a row for each contender, a column for each size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures of the README: drawn samples, their true pixels, and maps by four methods; one sample, coarse to fine.
+"""The pictures of README and manual: drawn samples, their true pixels, maps by four methods; a sample coarse to fine.
 
 python -m tools.shapes.picture
 """

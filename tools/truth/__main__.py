@@ -1,7 +1,7 @@
 """How well each method finds what is known to be there, and what it costs.
 
     python -m tools.truth                        print the table: all methods, a quarter of an hour
-    python -m tools.truth --write                and write it into the README
+    python -m tools.truth --write                and write it into the manual
     python -m tools.truth rise --write           some methods, beside the control
 
 On freshly drawn images whose deciding pixels are known, and on ImageNet photographs with boxes of ../shared: the share
@@ -20,7 +20,8 @@ import click
 import onnxcam
 from onnxcam.methods.base import Method
 from onnxcam.methods.registry import methods
-from tools.docs import README, placed, put
+from tools.docs import page, placed
+from tools.docs import write as write_table
 from tools.truth.measure import Measured, Refused, centre, chance, measure
 from tools.truth.sets import TruthSet, drawings, photographs
 from tools.truth.table import CONTROL, SetResult, table
@@ -60,7 +61,7 @@ def _shown(item: tuple[str, Method] | None) -> str:
 @click.option("--images", type=int, help="photographs  [default: all]")
 @click.option("--slow", default=6, show_default=True, help="photographs for methods of hundreds of runs an image")
 @click.option("--shared", type=click.Path(path_type=Path), default=SHARED, help="models and photographs")
-@click.option("--write", is_flag=True, help="write the table into the README")
+@click.option("--write", is_flag=True, help="write the table into the manual")
 def main(names: tuple[str, ...], drawn: int, images: int | None, slow: int, shared: Path, write: bool) -> None:
     """Measure, print and write."""
     if write and not shared.exists():
@@ -74,8 +75,8 @@ def main(names: tuple[str, ...], drawn: int, images: int | None, slow: int, shar
         click.echo(f"{shared} is not here: no photographs", err=True)
     click.echo(table(sets, chosen))
     if write:
-        readme = README.read_text()
-        README.write_text(put(readme, "truth", table(sets, chosen, placed(readme, "truth") if names else "")))
+        old = placed(page("known-truth").read_text(), "truth")
+        write_table("known-truth", "truth", table(sets, chosen, old if names else ""))
 
 
 if __name__ == "__main__":

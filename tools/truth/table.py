@@ -1,4 +1,4 @@
-"""The table of the README: one row a method, what its marks mean below."""
+"""The table of the manual: one row a method, what its marks mean below."""
 
 from __future__ import annotations
 

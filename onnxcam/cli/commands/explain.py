@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     examples=(
         "onnxcam explain --demo",
         "onnxcam explain model.onnx photo.jpg --preprocess imagenet --labels names.txt",
-        "onnxcam explain model.onnx photos/ '*.png' --target tabby --method grad-cam --out maps",
+        "onnxcam explain model.onnx photos/ '*.png' --labels names.txt --target tabby --out maps",
     ),
 )
 @options.model(required=False)

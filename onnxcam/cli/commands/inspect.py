@@ -20,7 +20,7 @@ _NAMES_SHOWN = 3
 _NOTES = {"onnxcam.preprocess": "preprocessing", "onnxcam.labels": "labels"}
 
 
-@click.command(cls=Command, examples=("onnxcam inspect model.onnx", "onnxcam inspect model.onnx --json | jq .layers"))
+@click.command(cls=Command, examples=("onnxcam inspect model.onnx", "onnxcam inspect model.onnx --json > model.json"))
 @options.model()
 @options.score
 @options.as_json
