@@ -12,6 +12,8 @@ from onnxcam import errors
 from onnxcam.cli import application
 from onnxcam.images.preprocess import PRESETS
 from onnxcam.methods.registry import methods, wrappers
+from onnxcam.metrics.base import Metric
+from onnxcam.metrics.registry import metrics
 from onnxcam.report.registry import formats
 from onnxcam.targets.registry import forms, kinds
 from tools.docs import page
@@ -45,6 +47,14 @@ def test_every_field_of_a_method_is_explained(cls: type) -> None:
             row = next((line for line in section.splitlines() if line.startswith(f"| `{field.name}` |")), "")
             meaning = row.rpartition(" | ")[2].removesuffix(" |").strip()
             assert len(meaning) > 3, f"{field.name} is not explained in the docstring's Attributes"
+
+
+@pytest.mark.parametrize("cls", metrics().values(), ids=metrics().keys())
+def test_every_metric_has_its_section(cls: type[Metric]) -> None:
+    section = _section("metrics", f"### {cls.name}")
+    assert cls.summary() in section
+    for field in fields(cls):
+        assert f"| `{field.name}` | " in section, field.name
 
 
 def test_every_form_of_a_target_is_in_its_table() -> None:

@@ -24,6 +24,7 @@ TABLES: dict[Path, dict[str, Callable[[], str]]] = {
         "method-sections": reference.method_sections,
         "wrapper-sections": reference.wrapper_sections,
     },
+    page("metrics"): {"metrics": tables.metrics_table, "metric-sections": reference.metric_sections},
     page("targets"): {"targets": tables.targets_table},
     page("formats"): {"formats": tables.formats_table},
     page("operators"): {"operators": tables.operators_table},

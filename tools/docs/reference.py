@@ -13,6 +13,8 @@ from onnxcam.cli import application
 from onnxcam.cli.command import Command
 from onnxcam.methods.base import Method
 from onnxcam.methods.registry import methods, wrappers
+from onnxcam.metrics.base import Metric
+from onnxcam.metrics.registry import metrics
 
 
 def commands() -> str:
@@ -64,7 +66,12 @@ def wrapper_sections() -> str:
     return "\n\n".join(_section(name, wrapper) for name, wrapper in wrappers().items())
 
 
-def _section(name: str, method: type[Method]) -> str:
+def metric_sections() -> str:
+    """Return a section for every metric."""
+    return "\n\n".join(_section(name, metric) for name, metric in metrics().items())
+
+
+def _section(name: str, method: type[Method] | type[Metric]) -> str:
     about, _, attributes = inspect.cleandoc(method.__doc__ or "").partition("\nAttributes:\n")
     text = re.sub(r"``(.+?)``", r"`\1`", about.strip(), flags=re.DOTALL)
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]

@@ -9,6 +9,7 @@ from onnxcam.autodiff.catalogue import operators
 from onnxcam.methods.base import Method
 from onnxcam.methods.papers import citation
 from onnxcam.methods.registry import methods, wrappers
+from onnxcam.metrics.registry import metrics
 from onnxcam.report.registry import formats
 from onnxcam.targets.registry import forms, kinds
 from tools.docs import page, placed
@@ -73,6 +74,17 @@ def formats_table() -> str:
     rows = ["| format | file ends in | default | what it holds |", "|---|---|---|---|"]
     for name, found in formats().items():
         rows.append(f"| `{name}` | `{found.suffix}` | {'yes' if found.default else 'no'} | {found.summary} |")
+    return "\n".join(rows)
+
+
+def metrics_table() -> str:
+    """Return the table of metrics."""
+    rows = ["| metric | what it says | better | values | needs | source |", "|---|---|---|---|---|---|"]
+    for name, found in metrics().items():
+        needs = ", ".join(field.name for field in fields(found.needs) if getattr(found.needs, field.name))
+        bounds = " to ".join(f"{bound:g}" for bound in found.bounds)
+        cells = (f"`{name}`", found.summary().rstrip("."), found.better, bounds, needs, _source(found.paper))
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
