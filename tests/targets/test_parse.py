@@ -49,6 +49,7 @@ def test_every_form_has_a_meaning_and_an_example_of_its_kind(form: Form) -> None
     module = kind.__module__.rpartition(".")[2]
     assert form.meaning
     assert form.example.startswith(form.keyword)
+    assert module in SAMPLES, f"no samples of the kind in module {module}"
     assert form.example in SAMPLES[module].texts, "its example is no sample"
     assert all(type(target) is kind for target in parse_targets(form.example, LABELS))
     if form.takes_argument:
