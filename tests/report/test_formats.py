@@ -8,22 +8,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
 
 import onnxcam.report.formats as package
+from onnxcam.cli.commands.explain import command
 from onnxcam.errors import InputError, NameNotFoundError
 from onnxcam.explanation import Explanation
 from onnxcam.report.registry import formats
 from tests.helpers.commands import colour_model, draw, run, save
 
-CSV = '''
+NEW = '''
 """The raw map as text."""
 import numpy as np
 from onnxcam.report.format import Format
 
-format = Format("csv", ".csv", "Raw map.", lambda report, file: np.savetxt(file, report.raw, delimiter=","))
+format = Format("new", ".new", "Raw map.", lambda report, file: np.savetxt(file, report.raw, delimiter=","))
 '''
 
 
@@ -96,12 +98,12 @@ def test_the_record_is_written_in_any_case_and_lists_the_others(tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.json", "x.npy"]
     assert json.loads(saved.record.read_text())["files"] == {"raw": "x.npy"}
     assert (saved.overlay, saved.film, saved.main) == (None, None, saved.raw)
-    with pytest.raises(AttributeError, match="the formats are film, overlay, raw, record"):
+    with pytest.raises(AttributeError, match=", ".join(formats())):
         _ = saved.picture
 
 
 def test_formats_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(NameNotFoundError, match=r"'overlaid'; did you mean overlay\? \(the formats are film, ov"):
+    with pytest.raises(NameNotFoundError, match=r"'overlaid'; did you mean overlay"):
         explanation().save(tmp_path / "new", formats=["overlaid"])
     with pytest.raises(InputError, match="format film needs a film; draw one with --film"):
         replace(explanation(), films=()).save(tmp_path / "new", formats=["film"])
@@ -152,21 +154,21 @@ def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 def test_a_new_format_is_one_file(
     declare: Callable[[str, str], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    declare("csv_text", CSV)
+    declare("some_file", NEW)
     one = explanation()
-    (saved,) = one.save(tmp_path / "out", formats=["csv"])
-    np.testing.assert_allclose(np.loadtxt(saved.csv, delimiter=","), one.raw[0])
-    assert one.save(tmp_path / "out2")[0].csv is None  # only where it is asked for
+    (saved,) = one.save(tmp_path / "out", formats=["new"])
+    np.testing.assert_allclose(np.loadtxt(saved.new, delimiter=","), one.raw[0])
+    assert one.save(tmp_path / "out2")[0].new is None  # only where it is asked for
 
     model, photo = save(colour_model(), tmp_path / "m.onnx"), draw(tmp_path / "a.png")
-    ran = run(capsys, "explain", model, photo, "-o", tmp_path / "maps", "--format", "csv", "--json", "-q")
+    ran = run(capsys, "explain", model, photo, "-o", tmp_path / "maps", "--format", "new", "--json", "-q")
     assert (ran.code, ran.err) == (0, "")
     (record,) = json.loads(ran.out)["records"]
-    assert set(record["files"]) == {"csv", "record"}
-    assert json.loads(Path(record["files"]["record"]).read_text())["files"] == {"csv": "a-hires-cam-red.csv"}
-    assert np.loadtxt(record["files"]["csv"], delimiter=",").shape == (8, 8)
-    ran = run(capsys, "explain", model, photo, "-o", tmp_path / "maps", "--format", "csv", "-q")
-    assert ran.out.endswith(f" -> {tmp_path / 'maps' / 'a-hires-cam-red.csv'}\n")
+    assert set(record["files"]) == {"new", "record"}
+    assert json.loads(Path(record["files"]["record"]).read_text())["files"] == {"new": "a-hires-cam-red.new"}
+    assert np.loadtxt(record["files"]["new"], delimiter=",").shape == (8, 8)
+    ran = run(capsys, "explain", model, photo, "-o", tmp_path / "maps", "--format", "new", "-q")
+    assert ran.out.endswith(f" -> {tmp_path / 'maps' / 'a-hires-cam-red.new'}\n")
 
 
 @pytest.mark.parametrize(
@@ -181,15 +183,21 @@ def test_a_new_format_is_one_file(
 def test_formats_that_collide_are_refused(
     name: str, suffix: str, message: str, declare: Callable[[str, str], None]
 ) -> None:
-    declare("zz_new", CSV.replace('"csv"', f'"{name}"').replace('".csv"', f'"{suffix}"'))
+    declare("zz_new", NEW.replace('"new"', f'"{name}"').replace('".new"', f'"{suffix}"'))
     with pytest.raises(RuntimeError, match=message):
         formats()
 
 
 def test_the_command_line_checks_formats_first(capsys: pytest.CaptureFixture[str]) -> None:
-    ran = run(capsys, "explain", "missing.onnx", "missing.png", "--format", "cvs")
+    ran = run(capsys, "explain", "missing.onnx", "missing.png", "--format", "?")
     assert (ran.code, ran.out) == (5, "")
-    assert ran.err == ("onnxcam: error: no format is named 'cvs' (the formats are film, overlay, raw, record)\n")
+    assert ran.err == f"onnxcam: error: no format is named '?' (the formats are {', '.join(formats())})\n"
+
+
+def test_the_help_lists_the_formats() -> None:
+    (option,) = (one for one in command.params if one.name == "formats")
+    assert isinstance(option, click.Option)
+    assert f"for each image: {', '.join(formats())};" in str(option.help)
 
 
 @pytest.mark.parametrize("options", [["--film", "--format", "raw"], ["--format", "film", "--format", "raw"]])

@@ -1,1 +1,5 @@
-"""One module for each file that can be written for an image; each declares one ``format``."""
+"""One module for each file that can be written for an image; each declares one ``format``.
+
+A module that is put here is a format at once; ``tests/report/test_formats.py`` wants a sample of it. It imports NumPy
+and Pillow inside functions, because ``--help`` lists the formats.
+"""
