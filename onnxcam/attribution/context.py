@@ -12,7 +12,7 @@ from onnxcam.engines.protocol import Engine
 from onnxcam.engines.torch_engine import TorchEngine
 from onnxcam.graph.analysis.inputs import ModelInput, image_input
 from onnxcam.graph.analysis.layers import Layer
-from onnxcam.graph.passes.dequantize_layer import dequantized
+from onnxcam.graph.passes.dequantize_layer import dequantize_layer
 from onnxcam.network.network import Network
 from onnxcam.network.sessions import SessionPool
 from onnxcam.perturbation.head_sessions import HeadSessions
@@ -63,7 +63,7 @@ class Context:
     @cached_property
     def guided(self) -> Engine:
         """What propagates from the score to the image by the rules of guided backpropagation."""
-        model, name = dequantized(self.network.model, self.image.value)
+        model, name = dequantize_layer(self.network.model, self.image.value)
         return OnnxEngine(replace(self.network, model=model), name, self.pool, rules=guided_table())
 
     @cached_property

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from onnxcam.graph.analysis.axes import channels_first, spatial_axes
 from onnxcam.graph.analysis.layers import Layer
-from onnxcam.graph.analysis.tokens import arrangement, to_places
+from onnxcam.graph.analysis.tokens import to_grid, token_grid
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
@@ -38,7 +38,7 @@ class LayerLayout:
         """Return the grid of the tokens of a value, and how many extra tokens come before and after them."""
         layer = self.layer
         count = value.shape[spatial_axes(layer.axes)[0]]
-        return arrangement(count, layer.grid, layer.before, layer.after, self.grid, self.extent)
+        return token_grid(count, layer.grid, layer.before, layer.after, self.grid, self.extent)
 
     def to_positions(self, value: Tensor) -> Tensor:
         """Return a value of the layer as ``[N, C, *spatial]``; extra tokens are dropped."""
@@ -48,7 +48,7 @@ class LayerLayout:
     def tokens_to_positions(self, tokens: Tensor) -> Tensor:
         """Return tokens ``[N, C, T]`` as ``[N, C, rows, columns]``."""
         layer = self.layer
-        return to_places(tokens, layer.grid, layer.before, layer.after, self.grid, self.extent)
+        return to_grid(tokens, layer.grid, layer.before, layer.after, self.grid, self.extent)
 
     def from_positions(self, v: Tensor, like: Tensor) -> Tensor:
         """Return ``[N, C, *spatial]`` in the layer's own layout, float32; 0 at extra tokens.

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from onnxcam.errors import DependencyError, UnsupportedError
+from onnxcam.graph.analysis.attention_sites import AttentionSite, attention_sites
 from onnxcam.graph.analysis.axes import spatial_axes
-from onnxcam.graph.analysis.biases_attention import AttentionSite, BiasSite, attention_sites, bias_sites
-from onnxcam.graph.analysis.head import is_affine, is_gap_linear
+from onnxcam.graph.analysis.bias_sites import BiasSite, bias_sites
 from onnxcam.graph.analysis.inputs import image_input
 from onnxcam.graph.analysis.layers import Layer, find_layer
+from onnxcam.graph.analysis.linear_head import is_affine, is_gap_linear
 from onnxcam.graph.analysis.reachability import ancestors
 from onnxcam.graph.analysis.values import find_value
-from onnxcam.graph.passes.dequantize_layer import dequantized
+from onnxcam.graph.passes.dequantize_layer import dequantize_layer
 from onnxcam.methods.base import ActivationMethod, Method
 from onnxcam.methods.nested import NestedMethod
 from onnxcam.methods.support.propagating import propagating_method
@@ -84,7 +85,7 @@ def plan_for(method: Method, network: Network, wanted: str | int | None) -> Plan
     _refuse_head(method, network, found[0])
     layers = []
     for layer in found:
-        model, name = dequantized(network.model, layer.name)
+        model, name = dequantize_layer(network.model, layer.name)
         network = replace(network, model=model)
         layers.append(replace(layer, name=name))
     graph = network.model.graph

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from onnxcam.autodiff.registry import Table
 from onnxcam.autodiff.rule_search import rule_of
 from onnxcam.graph.passes.canonicalize import canonicalize_part
-from onnxcam.graph.passes.inline_functions import has_definition, write_out
+from onnxcam.graph.passes.inline_functions import has_definition, inline_function
 
 # Definitions use operators that have definitions: losses of losses, activations of activations.
 _DEPTH = 8
@@ -31,7 +31,7 @@ def write_out_functions(model: ir.Model, choose: Callable[[ir.Graph], Iterable[i
     graph = model.graph
     for _ in range(_DEPTH):
         missing = undefined(graph, choose(graph), table)
-        written = [write_out(model, node, canonicalize_part) for node in missing]
+        written = [inline_function(model, node, canonicalize_part) for node in missing]
         if not any(written):
             return
 

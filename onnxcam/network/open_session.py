@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from onnxcam.graph.io.model_file import Model
-from onnxcam.graph.io.serialize import to_parts
+from onnxcam.graph.io.serialize import serialize
 from onnxcam.runtime.providers import Provider
 from onnxcam.runtime.session import Session
 
@@ -26,5 +26,5 @@ def open_session(
         ModelError: onnxruntime rejects the graph.
         ProviderError: a requested provider does not load.
     """
-    parts = to_parts(model)
+    parts = serialize(model)
     return Session(parts.data, providers, threads=threads, folder=folder, weights=parts.weights)

@@ -20,7 +20,7 @@ from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import Cotangents, Rule, Table, gradient_table
 from onnxcam.graph.analysis.nonnegative import nonnegative
-from onnxcam.graph.analysis.quantization import MICROSOFT, entry, quantization, reading
+from onnxcam.graph.analysis.quantization import MICROSOFT, optional_input, quantization, real_operator
 from onnxcam.relevance.activations import ACTIVATIONS, is_activation
 
 _ROUNDED = (
@@ -63,8 +63,8 @@ class Guided:
             return False
         if node.op_type == "QuantizeLinear":
             return node.inputs[0] not in self._known(graph)
-        read = reading(node)
-        operands = [] if read is None else [entry(node, numbers.value) for numbers in read.operands]
+        read = real_operator(node)
+        operands = [] if read is None else [optional_input(node, numbers.value) for numbers in read.operands]
         return not all(value is not None and _starts_at_zero(value) for value in operands)
 
     def _known(self, graph: ir.Graph) -> set[ir.Value]:

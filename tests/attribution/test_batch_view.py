@@ -16,8 +16,8 @@ from tests.helpers.torch_shim import torchvision  # isort: skip  # onnx2torch im
 import onnxcam
 from onnxcam.attribution.view import BatchView, view_batch
 from onnxcam.errors import DependencyError, UnsupportedError
-from onnxcam.graph.analysis.head import is_affine
 from onnxcam.graph.analysis.layers import candidates
+from onnxcam.graph.analysis.linear_head import is_affine
 from onnxcam.methods.base import Method
 from onnxcam.methods.formulas.full_grad import contributions
 from onnxcam.network.feeds import check_feeds

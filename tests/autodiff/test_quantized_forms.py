@@ -18,7 +18,7 @@ from onnxcam.errors import DependencyError
 from onnxcam.graph.analysis.score import find_score
 from onnxcam.graph.io.serialize import to_proto
 from onnxcam.graph.passes.canonicalize import canonicalize
-from onnxcam.graph.passes.dequantize_layer import dequantized
+from onnxcam.graph.passes.dequantize_layer import dequantize_layer
 from tests.helpers.checks import OnnxRuntime, Reference, assert_close, cotangent_like, differentiate
 from tests.helpers.models import floats, model, rng
 
@@ -243,14 +243,14 @@ def test_a_quantised_layer_in_real_numbers(kind: str) -> None:
     dy = cotangent_like(wanted)
     integer = OnnxRuntime(differentiate(proto, "y", ["x"]))({"x": x, "cotangent": dy})["grad/x"]
     for layer in ("x", "t"):
-        spliced, name = dequantized(canonical, layer)
+        spliced, name = dequantize_layer(canonical, layer)
         found = OnnxRuntime(differentiate(to_proto(spliced), "y", [name]))({"x": x, "cotangent": dy})
         np.testing.assert_array_equal(found["y"], wanted)
         raw = x if layer == "x" else x.transpose(0, 1, 3, 2)
         assert_close(found[name], (raw.astype(np.float64) - zero) * 0.05, 1e-6)
         gradient = integer if layer == "x" else integer.transpose(0, 1, 3, 2)
         assert_close(found[f"grad/{name}"], gradient / np.float32(0.05), 1e-5)
-    assert dequantized(canonical, "y")[0] is canonical
+    assert dequantize_layer(canonical, "y")[0] is canonical
 
 
 def test_integer_scores_are_explained_as_real_numbers() -> None:

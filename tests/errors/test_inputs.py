@@ -88,7 +88,7 @@ def test_a_label_where_there_are_none(place: Path, capsys: pytest.CaptureFixture
 
 
 def test_a_map_of_one_place(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    check(explain(capsys, "--layer", "pooled"), UnsupportedError, "one place only", "choose an earlier layer")
+    check(explain(capsys, "--layer", "pooled"), UnsupportedError, "one position only", "choose an earlier layer")
     text = """g (float[n, 3, 8, 8] x) => (float[n, 4] y) { c = Conv (x, w) y = Flatten (c) }"""
     save(model(text, {"w": floats(4, 3, 8, 8)}), Path("m.onnx"))
     check(explain(capsys), UnsupportedError, "no layer with spatial extent")

@@ -8,7 +8,7 @@ import pytest
 
 from onnxcam.errors import InputError, ModelError, ProviderError
 from onnxcam.graph.io.load import load
-from onnxcam.graph.io.serialize import to_parts
+from onnxcam.graph.io.serialize import serialize
 from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.runtime.providers import CUDA, full_name, preferred, require_loaded
 from onnxcam.runtime.session import Session
@@ -29,7 +29,7 @@ def test_inputs_and_outputs_are_told() -> None:
 
 def test_weights_in_memory_give_the_same_numbers() -> None:
     wide = classifier(classes=64)
-    parts = to_parts(canonicalize(load(wide).ir))
+    parts = serialize(canonicalize(load(wide).ir))
     assert parts.weights, "the model has no weight large enough to be shared"
     x = floats(2, 3, 8, 8)
     shared = Session(parts.data, ["cpu"], weights=parts.weights).run({"x": x})["y"]

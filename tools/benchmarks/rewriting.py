@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from onnxcam.autodiff.differentiate import add_gradients
-from onnxcam.graph.io.serialize import to_parts
+from onnxcam.graph.io.serialize import serialize
 from onnxcam.network.read import read_network
 from tools.benchmarks.networks import export, network
 from tools.benchmarks.result import Result, at_most
@@ -21,6 +21,6 @@ def run(folder: Path, provider: str) -> Iterator[Result]:
     for _ in range(7):
         start = time.perf_counter()
         read = read_network(path)
-        to_parts(add_gradients(read.model, read.score.name, ["x"], "class"))
+        serialize(add_gradients(read.model, read.score.name, ["x"], "class"))
         seconds.append(time.perf_counter() - start)
     yield at_most("ResNet-50, graph rewriting, down to the input", statistics.median(seconds), 0.5, "s")

@@ -11,7 +11,7 @@ from onnxcam.autodiff.node import NodeView, UnknownShapeError
 from onnxcam.autodiff.quantized_view import RealView, real, where_inside
 from onnxcam.autodiff.registry import Cotangents, find_rule, gradient_table, vjp
 from onnxcam.errors import UnsupportedError
-from onnxcam.graph.analysis.quantization import MICROSOFT, Plan, reading
+from onnxcam.graph.analysis.quantization import MICROSOFT, RealOperator, real_operator
 from onnxcam.graph.passes.raise_opset import MINIMUM_OPSET
 
 _NEW_SOFTMAX = 13  # from here on, Softmax acts on one axis
@@ -27,7 +27,7 @@ _NEW_SOFTMAX = 13  # from here on, Softmax acts on one axis
 @vjp("QLinearAveragePool", "QLinearGlobalAveragePool", domain=MICROSOFT)
 def quantized(op: Builder, node: NodeView, dq: Var) -> Cotangents:
     """q = f((a - za) sa, ...) / s + z, cut to the range: da = sa f'(dq / s) where q is inside the range."""
-    read = reading(node.node)
+    read = real_operator(node.node)
     if read is None:
         raise TypeError(f"{node.node.op_type} has no reading in real numbers")
     _refuse(node)
@@ -45,7 +45,7 @@ def quantized(op: Builder, node: NodeView, dq: Var) -> Cotangents:
     return cotangents
 
 
-def _result(op: Builder, node: NodeView, read: Plan, dq: Var) -> tuple[Var, Var]:
+def _result(op: Builder, node: NodeView, read: RealOperator, dq: Var) -> tuple[Var, Var]:
     """Return the cotangent of the result in real numbers, and the result."""
     q = op.var(node.node.outputs[0])
     if read.scale is None or not node.has(read.scale):
@@ -57,14 +57,14 @@ def _result(op: Builder, node: NodeView, read: Plan, dq: Var) -> tuple[Var, Var]
     return inside, real(op, q, scale, zero_point)
 
 
-def _operand(op: Builder, node: NodeView, read: Plan, position: int) -> Var:
+def _operand(op: Builder, node: NodeView, read: RealOperator, position: int) -> Var:
     numbers = read.operands[position]
     scale = _parameter(op, node, read, position, numbers.scale)
     zero_point = _parameter(op, node, read, position, numbers.zero_point)
     return real(op, node.raw(numbers.value), scale, zero_point)
 
 
-def _parameter(op: Builder, node: NodeView, read: Plan, position: int, index: int | None) -> Var | None:
+def _parameter(op: Builder, node: NodeView, read: RealOperator, position: int, index: int | None) -> Var | None:
     """Return a scale or zero point in a shape that broadcasts against its operand."""
     if index is None or not node.has(index):
         return None
@@ -83,7 +83,7 @@ def _along_first(op: Builder, node: NodeView, parameter: Var, rank: int) -> Var:
     return op.Reshape(parameter, [-1, *[1] * (rank - 1)]) if _is_vector(node, parameter) else parameter
 
 
-def _along_rows(op: Builder, node: NodeView, parameter: Var, read: Plan) -> Var:
+def _along_rows(op: Builder, node: NodeView, parameter: Var, read: RealOperator) -> Var:
     """Return one number a row of a matrix product's left operand or result."""
     rows = read.op_type == "MatMul" and _is_vector(node, parameter)
     return op.Reshape(parameter, [-1, 1]) if rows else parameter

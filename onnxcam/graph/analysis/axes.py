@@ -18,7 +18,7 @@ AXES_BY_RANK = {3: "NCW", 4: "NCHW", 5: "NCDHW"}
 _SPACE = "DHWT"
 
 TAKE_CHANNELS_FIRST = operators_with(Trait.CHANNELS_FIRST)
-# Of these, the ones that leave every number in its place: what is known of their input still holds.
+# Of these, the ones that leave every number at its position: what is known of their input still holds.
 _NORMALIZATIONS = TAKE_CHANNELS_FIRST & operators_with(Trait.NORMALISES)
 _MIX_AXES = operators_with(Trait.NEW_AXES)
 _RESHAPES = operators_with(Trait.RESHAPES)
@@ -30,9 +30,9 @@ class Axes:
 
     Attributes:
         letters: one an axis: N batch, C channels, D H W space, T tokens.
-        grid: the places that the tokens stand for, row by row; empty where there are no tokens or it is not known.
-        before: tokens in front of them that stand for no place (class, register, distillation).
-        after: such tokens behind them.
+        grid: rows and columns of the positions that tokens stand for; empty where there are no tokens or it is unknown.
+        before: tokens before these that stand for no position (class, register, distillation).
+        after: such tokens after them.
     """
 
     letters: str
@@ -86,7 +86,7 @@ def _sizes(value: ir.Value | None) -> list[int | None]:
 
 
 def _reshaped(node: ir.Node, known: dict[ir.Value, Axes]) -> Axes | None:
-    """Follow the two reshapes that keep places in order: space joined to tokens, and tokens split into space."""
+    """Follow the two reshapes that keep positions in order: space joined to tokens, and tokens split into space."""
     source = node.inputs[0]
     axes = known.get(source) if source is not None else None
     if axes is None:
@@ -97,9 +97,9 @@ def _reshaped(node: ir.Node, known: dict[ir.Value, Axes]) -> Axes | None:
         start = letters.index("H")
         space = old[start : start + 2]
         joined, channels = new[start], new[3 - start]
-        places = [size for size in space if size is not None]
-        if channels == old[letters.index("C")] and (joined is None or len(places) < 2 or joined == prod(places)):
-            return Axes("NCT" if letters == "NCHW" else "NTC", tuple(places) if len(places) == 2 else ())
+        sizes = [size for size in space if size is not None]
+        if channels == old[letters.index("C")] and (joined is None or len(sizes) < 2 or joined == prod(sizes)):
+            return Axes("NCT" if letters == "NCHW" else "NTC", tuple(sizes) if len(sizes) == 2 else ())
     if letters in ("NCT", "NTC") and len(new) == 4 and not axes.before and not axes.after:
         channels = new[1] if letters == "NCT" else new[3]
         rows, columns = new[2:] if letters == "NCT" else new[1:3]
@@ -109,7 +109,7 @@ def _reshaped(node: ir.Node, known: dict[ir.Value, Axes]) -> Axes | None:
 
 
 def _multiplied(node: ir.Node, known: dict[ir.Value, Axes]) -> Axes | None:
-    """A matrix of weights behind the last axis mixes channels and leaves places where they are."""
+    """Follow a product with a matrix of weights, which mixes channels, the last axis, at each position."""
     left, right = node.inputs[0], node.inputs[1]
     axes = known.get(left) if left is not None else None
     constant = right is not None and right.const_value is not None and len(_sizes(right)) == 2
@@ -117,12 +117,12 @@ def _multiplied(node: ir.Node, known: dict[ir.Value, Axes]) -> Axes | None:
 
 
 def _joined(node: ir.Node, known: dict[ir.Value, Axes], axes: Axes) -> Axes | None:
-    """Tokens that stand for no place may be put in front of the others, or behind them."""
+    """Follow tokens that stand for no position and are put before the others, or after them."""
     axis = node.attributes.get_int("axis", 0) % len(axes.letters)
     if axes.letters[axis] != "T":
         if axes.letters[axis] in "NC" or all(value in known for value in node.inputs):
             return axes
-        # The places of a signal become tokens beside a class token; what is put beside an image is no part of it.
+        # The positions of a signal become tokens beside a class token; what is put beside an image is no part of it.
         sizes = [_sizes(value)[axis] for value in node.inputs if value in known]
         if len(axes.letters) != 3 or len(sizes) != 1 or sizes[0] is None:
             return None
@@ -131,7 +131,7 @@ def _joined(node: ir.Node, known: dict[ir.Value, Axes], axes: Axes) -> Axes | No
     for value in node.inputs:
         if value is not None and value in known:
             if seen:
-                # Tokens of two kinds of places, for instance of two scales, have no one grid.
+                # Tokens of two kinds, for instance of two scales, have no grid in common.
                 return None
             seen = True
             continue
@@ -144,7 +144,7 @@ def _joined(node: ir.Node, known: dict[ir.Value, Axes], axes: Axes) -> Axes | No
 
 
 def _sliced(node: ir.Node, axes: Axes) -> Axes | None:
-    """Cutting off tokens in front is followed; any other cut through the tokens loses their places."""
+    """Follow a slice that cuts off leading tokens; after any other, the positions of the tokens are unknown."""
     axis = axes.letters.index("T")
     old, new = _sizes(node.inputs[0])[axis], _sizes(node.outputs[0])[axis]
     if old is not None and old == new:

@@ -1,4 +1,4 @@
-"""Operators that multiply each channel by one constant and add another: normalisations, and constants written out."""
+"""Operators that multiply each channel by a constant and add another: normalisations, and arithmetic with constants."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def channelwise(node: ir.Node) -> Channelwise | None:
     return found if found is not None and np.isfinite(found.scale).all() and np.isfinite(found.shift).all() else None
 
 
-def constant(node: ir.Node, place: int) -> Tensor | None:
+def constant(node: ir.Node, index: int) -> Tensor | None:
     """Return an input's numbers in double precision, or None where they are not in the file."""
-    value = node.inputs[place] if len(node.inputs) > place else None
+    value = node.inputs[index] if len(node.inputs) > index else None
     if value is None or value.const_value is None or value.dtype not in FLOATS:
         return None
     return value.const_value.numpy().astype(np.float64)
 
 
 def _normalization(node: ir.Node) -> Channelwise | None:
-    scale, shift, mean, variance = (constant(node, place) for place in range(1, 5))
+    scale, shift, mean, variance = (constant(node, index) for index in range(1, 5))
     source = node.inputs[0]
     if source is None or scale is None or shift is None or mean is None or variance is None:
         return None
@@ -62,10 +62,10 @@ def _normalization(node: ir.Node) -> Channelwise | None:
 def _arithmetic(node: ir.Node) -> Channelwise | None:
     if node.op_type not in ("Add", "Sub", "Mul", "Div"):
         return None
-    place = next((place for place in (1, 0) if constant(node, place) is not None), None)
-    if place is None or (node.op_type == "Div" and place == 0):
+    index = next((index for index in (1, 0) if constant(node, index) is not None), None)
+    if index is None or (node.op_type == "Div" and index == 0):
         return None
-    number, source = constant(node, place), node.inputs[1 - place]
+    number, source = constant(node, index), node.inputs[1 - index]
     if source is None or number is None or source.shape is None or source.const_value is not None:
         return None
     found = _along_axis(number, len(source.shape))
@@ -81,7 +81,7 @@ def _arithmetic(node: ir.Node) -> Channelwise | None:
                 return Channelwise(source, 1 / number, zero, axis)
             case "Add":
                 return Channelwise(source, one, number, axis)
-    return Channelwise(source, one, -number, axis) if place == 1 else Channelwise(source, -one, number, axis)
+    return Channelwise(source, one, -number, axis) if index == 1 else Channelwise(source, -one, number, axis)
 
 
 def _along_axis(number: Tensor, rank: int) -> tuple[int | None, Tensor] | None:

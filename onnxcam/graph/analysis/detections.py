@@ -10,7 +10,7 @@ from onnxcam.graph.analysis.axes import Axes
 from onnxcam.graph.operators import Trait, operators_with
 
 _FIRST, _LAST = 1, 2
-# Detectors write a box's four coordinates in front of its scores.
+# Detectors write a box's four coordinates before its scores.
 COORDINATES = 4
 # What may come between the layers of a detector and its output, one axis staying what it is.
 _KEEPS_AXES = operators_with(Trait.ELEMENTWISE | Trait.CONVERTS) | {"Concat", "Split", "Slice", "Softmax"}
@@ -20,7 +20,7 @@ def box_axis(score: ir.Value, known: Mapping[ir.Value, Axes]) -> int:
     """Return the axis of a value of three axes, 1 or 2, that counts detections.
 
     Places of feature maps are where detections come from, and weights multiply their values: whichever of both lies
-    nearest in front of the score decides. Where neither can be followed, sizes do: what is open is the number of boxes,
+    nearest before the score decides. Where neither can be followed, sizes do: what is open is the number of boxes,
     since it follows the image's size, and else the larger number is.
 
     Args:
@@ -50,7 +50,7 @@ def box_axis(score: ir.Value, known: Mapping[ir.Value, Axes]) -> int:
 
 
 def coordinates(graph: ir.Graph, score: ir.Value, axis: int, *, activated: bool) -> int:
-    """Return how many numbers stand in front of the scores of each detection.
+    """Return how many numbers come before the scores of each detection.
 
     None do where all of its numbers go through one activation, or where the model gives the boxes apart.
 

@@ -1,4 +1,4 @@
-"""Which values hold what the network has seen, and which hold sizes, positions and conditions."""
+"""Types of values: real numbers, quantised or not, as opposed to sizes, positions and conditions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def carries_signal(node: ir.Node, value: ir.Value, found: Container[ir.Value]) -
     Args:
         node: that makes it.
         value: the output.
-        found: values that are known to depend on what the network has seen.
+        found: values that are known to depend on the image.
     """
     if value.dtype is None or value.dtype in FLOATS or value.dtype in QUANTIZED:
         return True

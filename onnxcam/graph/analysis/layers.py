@@ -23,7 +23,7 @@ _POINTWISE = operators_with(Trait.ACTIVATION | Trait.COPIES | Trait.CONVERTS) | 
     *("Add", "Sub", "Mul", "Div", "BatchNormalization", "Transpose"),
 }
 _WRITTEN_OUT = _POINTWISE | operators_with(Trait.IN_ACTIVATIONS)
-_SAME_PLACES = operators_with(Trait.RESHAPES) | {"Resize", "Upsample"}
+_SAME_POSITIONS = operators_with(Trait.RESHAPES) | {"Resize", "Upsample"}
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Layer:
         op_type: operator of that node.
         shape: symbols by name, None where unknown.
         axes: one letter an axis: N batch, C channels, D H W space, T tokens.
-        grid: the places that tokens stand for, row by row; empty where there are no tokens or it is not known.
-        before: tokens in front of them that stand for no place.
-        after: such tokens behind them.
+        grid: rows and columns of the positions that tokens stand for; empty where there are no tokens or it is unknown.
+        before: tokens before these that stand for no position.
+        after: such tokens after them.
     """
 
     name: str
@@ -59,30 +59,30 @@ class Layer:
 
     @property
     def has_extent(self) -> bool:
-        """Whether there is more than one place, as far as the file tells."""
+        """Whether there is more than one position, as far as the file says."""
         sizes = [size for size in self.extent if isinstance(size, int)]
         return len(sizes) < len(self.extent) or prod(sizes) > 1
 
 
 def candidates(graph: ir.Graph, score: str) -> list[Layer]:
-    """Return the layers on the way to the score, first to last; the last one is the default.
+    """Return the layers between the inputs and the score, first to last; the last one is the default.
 
     A layer is a value that every path from the inputs to the score passes through, of known axes and with more than one
-    place. Of a convolution with its normalisation and activation, the result counts; tokens count as long as the score
-    still reads more than one of them, which behind the last attention of a network with a class token it does not. A
-    network without such a value (parallel branches up to the score) offers every spatial value on the way. Paths begin
-    at the image where there are other inputs too, and a value that does not count samples first is none.
+    position. Of a convolution with its normalisation and activation, the result counts. Tokens count as long as the
+    score still depends on more than one of them, which after the last attention of a network with a class token it does
+    not. A network without such a value (parallel branches up to the score) offers every spatial value on the paths.
+    Paths begin at the image where there are other inputs too, and a value that does not count samples first is none.
     """
     axes = {value: found for value, found in axis_meanings(graph).items() if found.letters.startswith("N")}
-    nodes, on_way = signal_path(graph, find_value(graph, score), _image(graph))
-    narrow = bottlenecks(nodes, on_way)
-    forms = _other_forms(find_value(graph, score), on_way)
-    for values in (narrow, [value for node in nodes for value in node.outputs if value in on_way]):
+    nodes, on_path = signal_path(graph, find_value(graph, score), _image(graph))
+    narrow = bottlenecks(nodes, on_path)
+    forms = _other_forms(find_value(graph, score), on_path)
+    for values in (narrow, [value for node in nodes for value in node.outputs if value in on_path]):
         spatial = [v for v in values if v in axes and v not in forms and _layer(v, axes[v]).has_extent]
-        spatial = [v for v in spatial if "T" not in axes[v].letters or is_mixed(v, axes, on_way)]
+        spatial = [v for v in spatial if "T" not in axes[v].letters or is_mixed(v, axes, on_path)]
         if spatial:
             chosen = set(spatial)
-            return [_layer(v, axes[v]) for v in spatial if not _passed_on(v, chosen)]
+            return [_layer(v, axes[v]) for v in spatial if not _is_superseded(v, chosen)]
     return []
 
 
@@ -97,7 +97,7 @@ def find_layer(graph: ir.Graph, score: str, wanted: str | int | None = None) -> 
 
     Raises:
         NameNotFoundError: no value or node has that name, or there is no such index.
-        UnsupportedError: the value has no known spatial axes, or only one place.
+        UnsupportedError: the value has no known spatial axes, or only one position.
     """
     offered = candidates(graph, score)
     if wanted is None or isinstance(wanted, int) or (_INDEX.fullmatch(wanted) and not has_name(graph, wanted)):
@@ -117,7 +117,7 @@ def find_layer(graph: ir.Graph, score: str, wanted: str | int | None = None) -> 
     layer = _layer(value, axes)
     if not layer.has_extent:
         raise UnsupportedError(
-            f"layer '{wanted}' of shape {value.shape} has one place only, so there is nothing to locate; "
+            f"layer '{wanted}' of shape {value.shape} has one position only, so there is nothing to locate; "
             "choose an earlier layer (onnxcam inspect lists them)"
         )
     return layer
@@ -126,7 +126,7 @@ def find_layer(graph: ir.Graph, score: str, wanted: str | int | None = None) -> 
 def _by_index(offered: Sequence[Layer], index: int) -> Layer:
     if not offered:
         raise UnsupportedError(
-            "no layer with spatial extent lies on the way to the score; "
+            "no layer with spatial extent lies between the input and the score; "
             "use a method that works on the input, such as gradient-x-input"
         )
     if not -len(offered) <= index < len(offered):
@@ -155,11 +155,11 @@ def _image(graph: ir.Graph) -> list[ir.Value]:
     return [value for value in inputs if value.name in names] or inputs
 
 
-def _other_forms(score: ir.Value, on_way: set[ir.Value]) -> set[ir.Value]:
-    """Return the score and what is the score already: the same places resized, transposed or through one function."""
+def _other_forms(score: ir.Value, on_path: set[ir.Value]) -> set[ir.Value]:
+    """Return the score and other forms of it: its positions resized, transposed or through one function."""
     forms, value = {score}, score
-    while (node := value.producer()) is not None and (node.op_type in _POINTWISE or node.op_type in _SAME_PLACES):
-        signals = [v for v in node.inputs if v is not None and v in on_way]
+    while (node := value.producer()) is not None and (node.op_type in _POINTWISE or node.op_type in _SAME_POSITIONS):
+        signals = [v for v in node.inputs if v is not None and v in on_path]
         if len(signals) != 1:
             break
         value = signals[0]
@@ -167,8 +167,8 @@ def _other_forms(score: ir.Value, on_way: set[ir.Value]) -> set[ir.Value]:
     return forms
 
 
-def _passed_on(value: ir.Value, chosen: set[ir.Value]) -> bool:
-    """Whether a function of this value alone, place by place, is another candidate: its activation, for instance."""
+def _is_superseded(value: ir.Value, chosen: set[ir.Value]) -> bool:
+    """Whether an element-wise function of this value alone is another candidate: its activation, for instance."""
     nodes = value.consumers()
     if len(nodes) == 1:
         return nodes[0].op_type in _POINTWISE and any(output in chosen for output in nodes[0].outputs)

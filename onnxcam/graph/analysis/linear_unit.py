@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from onnxcam.graph.analysis.channelwise import constant
-from onnxcam.graph.analysis.linear import Weights, weights_of
+from onnxcam.graph.analysis.linear_weights import Weights, weights_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,23 +66,23 @@ def _by_inputs(node: ir.Node, known: Known) -> bool:
 
 
 def _is_nonnegative(value: ir.Value | None) -> bool:
-    """Whether numbers in the file are at least 0; most weights that are not tell so at once."""
+    """Whether numbers in the file are at least 0; most weights that are not have a negative number early."""
     if value is None or value.const_value is None or value.dtype not in FLOATS | _UNSIGNED:
         return False
     array = value.const_value.numpy().reshape(-1)
     return bool((array[:256] >= 0).all() and (array >= 0).all())
 
 
-def _number(node: ir.Node, place: int) -> float | None:
+def _number(node: ir.Node, index: int) -> float | None:
     """Return the one number that an input holds in the file."""
-    value = node.inputs[place] if len(node.inputs) > place else None
+    value = node.inputs[index] if len(node.inputs) > index else None
     if value is None or value.const_value is None or value.const_value.size != 1:
         return None
     return float(value.const_value.numpy().reshape(()))
 
 
-def _has(node: ir.Node, place: int) -> bool:
-    return len(node.inputs) > place and node.inputs[place] is not None
+def _has(node: ir.Node, index: int) -> bool:
+    return len(node.inputs) > index and node.inputs[index] is not None
 
 
 def _clip(node: ir.Node, known: Known) -> bool:

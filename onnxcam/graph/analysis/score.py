@@ -38,7 +38,7 @@ class Score:
         passed: operators between the value and the model's output, from the output on.
         axes: one letter an axis where they are known (N batch, C classes, D H W space, T tokens), else empty.
         box_axis: of detections, the axis that counts them; the other one of 1 and 2 holds the values of each.
-        coordinates: how many of these stand in front of its scores.
+        coordinates: how many of these come before its scores.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Score:
 
     @property
     def kind(self) -> Kind:
-        """``classes``: one vector a sample; ``dense``: classes at every place; ``boxes``: values of each detection."""
+        """``classes``: a vector a sample; ``dense``: classes at every position; ``boxes``: values of each detection."""
         if len(self.shape) == 2 or (len(self.shape) > 2 and all(size == 1 for size in self.shape[2:])):
             return "classes"
         if "C" in self.axes and "T" not in self.axes:
@@ -71,7 +71,7 @@ class Score:
 
     @property
     def classes(self) -> int | None:
-        """Number of classes where the file tells it."""
+        """Number of classes where the file states it."""
         size = self.shape[self.class_axis] if self.kind in ("classes", "dense") else None
         return size if isinstance(size, int) else None
 
@@ -125,7 +125,7 @@ def with_axes(graph: ir.Graph, score: Score) -> Score:
 
 
 def _peel(value: ir.Value) -> Score | None:
-    """Walk back from an output; stop before the first operator that computes scores."""
+    """Follow an output back to the scores; stop at the first operator that computes them."""
     passed: list[str] = []
     activation: Activation = None
     best = value if value.dtype in FLOATS else None
@@ -140,7 +140,7 @@ def _peel(value: ir.Value) -> Score | None:
         elif node.op_type in _TRANSPARENT:
             value = node.inputs[0]
             passed.append(node.op_type)
-            # Behind an activation the converter may have put a Reshape of its own: go on to what the file calls scores.
+            # After an activation the converter may have put a Reshape of its own: go on to what the file calls scores.
             if value.dtype in FLOATS and (best is None or (activation is not None and _same_classes(value, best))):
                 best = value
         else:
@@ -164,12 +164,12 @@ def _same_classes(value: ir.Value, other: ir.Value) -> bool:
 
 
 def _until(value: ir.Value, passed: list[str]) -> tuple[str, ...]:
-    """Return those operators that lie behind the value."""
-    behind, consumers = 0, value.consumers()
-    while consumers and behind < len(passed):
-        behind += 1
+    """Return those operators that come after the value."""
+    count, consumers = 0, value.consumers()
+    while consumers and count < len(passed):
+        count += 1
         consumers = consumers[0].outputs[0].consumers()
-    return tuple(passed[:behind])
+    return tuple(passed[:count])
 
 
 def _following_activation(value: ir.Value) -> Activation:

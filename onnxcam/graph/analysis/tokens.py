@@ -1,4 +1,4 @@
-"""Tokens of a transformer: which of them the score reads, and what places they stand for."""
+"""Tokens of a transformer: which of them the score depends on, and what positions they stand for."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from onnxcam.graph.operators import Trait, operators_with
 _ATTENTION = {"Softmax", "Attention", "MultiHeadAttention"}
 _REDUCTIONS = operators_with(Trait.REDUCES)
 _POOLS = operators_with(Trait.POOLS) | {"Conv"}
-# Tokens for class, distillation and four registers are what networks have in front.
+# Tokens for class, distillation and four registers are what networks have before the others.
 _USUAL_EXTRAS = (0, 1, 2, 4, 5, 6)
 
 
-def is_mixed(value: ir.Value, axes: dict[ir.Value, Axes], on_way: set[ir.Value]) -> bool:
-    """Whether something on the way to the score still brings the tokens of a value together."""
+def is_mixed(value: ir.Value, axes: dict[ir.Value, Axes], on_path: set[ir.Value]) -> bool:
+    """Whether something between a value and the score still mixes the value's tokens."""
     waiting, seen = [value], {value}
     while waiting:
         for node in waiting.pop().consumers():
-            reached = [v for v in node.outputs if v in on_way and v not in seen]
+            reached = [v for v in node.outputs if v in on_path and v not in seen]
             if not reached:
                 continue
             if node.op_type in _ATTENTION | _POOLS or _joins_tokens(node, axes):
@@ -50,7 +50,7 @@ def _joins_tokens(node: ir.Node, axes: dict[ir.Value, Axes]) -> bool:
     return known.letters.index("T") in reduced
 
 
-def to_places(
+def to_grid(
     array: npt.NDArray[Any],
     grid: tuple[int, ...],
     before: int,
@@ -58,14 +58,14 @@ def to_places(
     wanted: tuple[int, ...] | None = None,
     extent: tuple[int, ...] = (),
 ) -> npt.NDArray[Any]:
-    """Return tokens as places.
+    """Return tokens arranged on their grid.
 
     Args:
         array: ``[N, C, T]``.
-        grid: rows and columns as the graph tells them, or empty.
-        before: tokens in front that stand for no place.
-        after: such tokens behind.
-        wanted: rows and columns that the user gives; the extra tokens are then looked for in front.
+        grid: rows and columns as found in the graph, or empty.
+        before: leading tokens that stand for no position.
+        after: such tokens at the end.
+        wanted: rows and columns that the user gives; all extra tokens then count as leading ones.
         extent: of the image, whose patches the tokens may be; a square is guessed where it is not given.
 
     Returns:
@@ -75,11 +75,11 @@ def to_places(
         UnsupportedError: the grid is not known, and the tokens are no patches of the image nor a square.
     """
     count = array.shape[2]
-    grid, before, after = arrangement(count, grid, before, after, wanted, extent)
+    grid, before, after = token_grid(count, grid, before, after, wanted, extent)
     return array[:, :, before : count - after].reshape(*array.shape[:2], *grid)
 
 
-def arrangement(
+def token_grid(
     count: int,
     grid: tuple[int, ...],
     before: int,
@@ -87,7 +87,7 @@ def arrangement(
     wanted: tuple[int, ...] | None = None,
     extent: tuple[int, ...] = (),
 ) -> tuple[tuple[int, ...], int, int]:
-    """Return rows and columns of ``count`` tokens, and how many in front and behind stand for no place.
+    """Return rows and columns of ``count`` tokens, and how many before and after stand for no position.
 
     Raises:
         UnsupportedError: the grid is not known, and the tokens are no patches of the image nor a square.
@@ -105,7 +105,7 @@ def arrangement(
 
 
 def _guessed(count: int, before: int, extent: tuple[int, ...]) -> tuple[tuple[int, int], int]:
-    """Guess the grid behind the usual numbers of extra tokens: square patches of the image, or a square of places."""
+    """Guess the grid after a usual number of extra tokens: square patches of the image, or a square."""
     extras = list(dict.fromkeys((before, *_USUAL_EXTRAS)))
     if len(extent) == 2:
         whole, cut = _patches(*extent)
@@ -115,7 +115,7 @@ def _guessed(count: int, before: int, extent: tuple[int, ...]) -> tuple[tuple[in
     for (rows, columns), extra in tried:
         if rows * columns == count - extra > 1:
             return (rows, columns), extra
-    raise UnsupportedError(f"{count} tokens suggest no grid of places; give it with --grid ROWSxCOLUMNS")
+    raise UnsupportedError(f"{count} tokens suggest no grid of positions; give it with --grid ROWSxCOLUMNS")
 
 
 def _patches(height: int, width: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:

@@ -60,7 +60,7 @@ class SerializedModel:
     weights: dict[str, npt.NDArray[Any]]
 
 
-def to_parts(model: ir.Model) -> SerializedModel:
+def serialize(model: ir.Model) -> SerializedModel:
     """Return the model for a session in this process: writing 100 MB of weights to bytes takes longer than all else."""
     model = model.clone()
     weights: dict[str, npt.NDArray[Any]] = {}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from onnxcam.graph.passes.clone import copy_node
+from onnxcam.graph.passes.clone import clone_node
 
 
 class BodyCopier:
@@ -55,7 +55,7 @@ class BodyCopier:
             step: a number that makes the copy's names unique.
         """
         values = {**self._weights, **given}
-        self.nodes += [copy_node(inner, values, lambda name: f"{self._prefix}/{step}/{name}") for inner in self.body]
+        self.nodes += [clone_node(inner, values, lambda name: f"{self._prefix}/{step}/{name}") for inner in self.body]
         return [values.get(value, value) for value in self.body.outputs]
 
     def replace(self, results: Sequence[ir.Value]) -> None:

@@ -10,7 +10,7 @@ Values = dict[ir.Value, ir.Value]
 Rename = Callable[[str], str]
 
 
-def copy_node(node: ir.Node, values: Values, rename: Rename) -> ir.Node:
+def clone_node(node: ir.Node, values: Values, rename: Rename) -> ir.Node:
     """Return a copy of a node; what it makes joins ``values``.
 
     Args:
@@ -23,7 +23,7 @@ def copy_node(node: ir.Node, values: Values, rename: Rename) -> ir.Node:
         values[old] = ir.Value(name=rename(old.name) if old.name else old.name)
         outputs.append(values[old])
     inputs = [None if value is None else values.get(value, value) for value in node.inputs]
-    attributes = [_copy_attribute(attribute, values, rename) for attribute in node.attributes.values()]
+    attributes = [_clone_attribute(attribute, values, rename) for attribute in node.attributes.values()]
     return ir.Node(
         node.domain,
         node.op_type,
@@ -35,18 +35,18 @@ def copy_node(node: ir.Node, values: Values, rename: Rename) -> ir.Node:
     )
 
 
-def _copy_attribute(attribute: ir.Attr, values: Values, rename: Rename) -> ir.Attr:
+def _clone_attribute(attribute: ir.Attr, values: Values, rename: Rename) -> ir.Attr:
     if attribute.type != ir.AttributeType.GRAPH:
         return attribute
-    return ir.AttrGraph(attribute.name, _copy_body(attribute.as_graph(), values, rename))
+    return ir.AttrGraph(attribute.name, _clone_body(attribute.as_graph(), values, rename))
 
 
-def _copy_body(body: ir.Graph, around: Values, rename: Rename) -> ir.Graph:
+def _clone_body(body: ir.Graph, around: Values, rename: Rename) -> ir.Graph:
     """Return a copy of a graph that a node holds: it sees the values around it, which do not see its own."""
     values = dict(around)
     for old in (*body.inputs, *body.initializers.values()):
         values[old] = ir.Value(name=rename(str(old.name)), shape=old.shape, type=old.type, const_value=old.const_value)
-    nodes = [copy_node(node, values, rename) for node in body]
+    nodes = [clone_node(node, values, rename) for node in body]
     for node in body:
         for old in node.outputs:
             # The results of a body have types, and nothing has inferred shapes in the copy yet.

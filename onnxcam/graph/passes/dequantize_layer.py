@@ -13,7 +13,7 @@ _ALL_TYPES = 21
 _EIGHT_BITS = {ir.DataType.INT8, ir.DataType.UINT8}
 
 
-def dequantized(model: ir.Model, name: str) -> tuple[ir.Model, str]:
+def dequantize_layer(model: ir.Model, name: str) -> tuple[ir.Model, str]:
     """Return a model that has the named value in real numbers, and what it is called there.
 
     A quantised value is dequantised and quantised again with its own scale and zero point, which gives the same

@@ -14,8 +14,8 @@ from onnx_ir.convenience import replace_nodes_and_values
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from onnxcam.graph.analysis.channelwise import Tensor, channelwise
-from onnxcam.graph.analysis.linear import Weights, in_own_layout, pads_nothing
 from onnxcam.graph.analysis.linear_unit import LinearUnit, unit_giving, unit_reading
+from onnxcam.graph.analysis.linear_weights import Weights, in_own_layout, pads_nothing
 
 
 class FoldBatchNorm(ir.passes.FunctionalPass):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
-from onnxcam.graph.analysis.quantization import read_as_real
+from onnxcam.graph.analysis.quantization import MICROSOFT, RealOperator, optional_input, real_operator
 
 _SEQUENCE_OPERATORS = frozenset(
     {
@@ -24,7 +24,7 @@ class InferShapes(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Infer twice where the first run leaves outputs of Split unknown, whose rank is known."""
         infer = ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)
-        with _group_normalization_renamed(model.graph), read_as_real(model.graph):
+        with _group_normalization_renamed(model.graph), _as_real_operators(model.graph):
             modified = infer(model).modified
             if _set_split_ranks(model.graph):
                 infer(model)
@@ -44,6 +44,39 @@ def _group_normalization_renamed(graph: ir.Graph) -> Iterator[None]:
     finally:
         for node in renamed:
             node.op_type = "GroupNormalization"
+
+
+@contextmanager
+def _as_real_operators(graph: ir.Graph) -> Iterator[None]:
+    """Write quantised operators that onnx does not know as operators on real numbers, for as long as it infers shapes.
+
+    Their shapes are the same; the types found are the first operand's, as for the operators themselves.
+    """
+    restore: list[Callable[[], None]] = []
+    for node in graph.all_nodes():
+        found = real_operator(node) if node.domain == MICROSOFT else None
+        if found is not None and not (found.op_type == "Gemm" and optional_input(node, found.scale) is None):
+            restore.append(_write_as(node, found))
+    try:
+        yield
+    finally:
+        for undo in restore:
+            undo()
+
+
+def _write_as(node: ir.Node, read: RealOperator) -> Callable[[], None]:
+    """Write a node as another operator; return what writes it as before."""
+    domain, op_type, inputs = node.domain, node.op_type, tuple(node.inputs)
+    operands = [node.inputs[numbers.value] for numbers in read.operands]
+
+    def write(domain: str, op_type: str, values: list[ir.Value | None]) -> None:
+        node.domain, node.op_type = domain, op_type
+        node.resize_inputs(len(values))
+        for index, value in enumerate(values):
+            node.replace_input_with(index, value)
+
+    write("", read.op_type, operands)
+    return lambda: write(domain, op_type, list(inputs))
 
 
 def _set_split_ranks(graph: ir.Graph) -> bool:

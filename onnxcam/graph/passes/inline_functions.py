@@ -18,7 +18,7 @@ _INSIDE = "/function/"
 _DOMAIN = "onnxcam.definition"
 # What the definition may read while it is written out: sizes, axes, pads.
 _LARGEST_CONSTANT = 1024
-Infer = Callable[[ir.Model], ir.Model]
+Prepare = Callable[[ir.Model], ir.Model]
 
 
 def _schema(op_type: str, opset: int, domain: str) -> Any:
@@ -37,7 +37,7 @@ def has_definition(node: ir.Node, opset: int) -> bool:
     return bool(schema.has_function or schema.has_context_dependent_function)
 
 
-def write_out(model: ir.Model, node: ir.Node, prepare: Infer) -> bool:
+def inline_function(model: ir.Model, node: ir.Node, prepare: Prepare) -> bool:
     """Replace a node of the model's main graph by its operator's definition.
 
     Args:

@@ -6,8 +6,8 @@ import pytest
 from onnxcam.diagnostics.verification import verify
 from onnxcam.errors import UnsupportedError
 from onnxcam.graph.analysis.batch import batch_size
-from onnxcam.graph.analysis.head import is_gap_linear
 from onnxcam.graph.analysis.inputs import image_input, model_inputs
+from onnxcam.graph.analysis.linear_head import is_gap_linear
 from onnxcam.graph.io.load import load
 from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.graph.passes.open_batch import OpenBatch

@@ -85,14 +85,14 @@ def test_a_value_without_space_is_refused() -> None:
         find_layer(_classifier(), "logits", "flat")
 
 
-def test_one_place_is_refused_and_never_offered() -> None:
+def test_one_position_is_refused_and_never_offered() -> None:
     graph = _graph(
         """g (float[n, 3, 8, 8] x) => (float[n, 2] y) {
             a = Conv(x, w)  p = GlobalAveragePool(a)  f = Flatten(p)  y = Gemm <transB = 1> (f, v)
         }"""
     )
     assert [layer.name for layer in candidates(graph, "y")] == ["a"]
-    with pytest.raises(UnsupportedError, match="one place"):
+    with pytest.raises(UnsupportedError, match="one position"):
         find_layer(graph, "y", "p")
 
 

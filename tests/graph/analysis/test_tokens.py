@@ -11,7 +11,7 @@ import pytest
 import onnxcam
 from onnxcam.errors import UnsupportedError
 from onnxcam.graph.analysis.layers import candidates
-from onnxcam.graph.analysis.tokens import to_places
+from onnxcam.graph.analysis.tokens import to_grid
 from onnxcam.graph.io.load import load
 from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.helpers.models import floats, model
@@ -94,7 +94,7 @@ def test_tokens_behind_the_others_are_counted() -> None:
     assert (last.before, last.after) == (0, 1)
 
 
-def test_maps_of_tokens_are_maps_of_places() -> None:
+def test_maps_of_tokens_are_maps_of_positions() -> None:
     proto, x = _proto(_VIT), floats(3, 3, 8, 12)
     result = onnxcam.Explainer(proto)(x, targets=2)
     assert result.raw.shape == (3, 2, 3)
@@ -115,7 +115,7 @@ def test_maps_of_tokens_are_maps_of_places() -> None:
         (7, (), 0, 0, (2, 3), (2, 3), 1),
     ],
 )
-def test_tokens_become_places(
+def test_tokens_become_a_grid(
     count: int,
     grid: tuple[int, ...],
     before: int,
@@ -125,15 +125,15 @@ def test_tokens_become_places(
     first: int,
 ) -> None:
     array = np.arange(count, dtype=np.float32)[None, None]
-    places = to_places(array, grid, before, after, wanted)
-    assert places.shape == (1, 1, *shape)
-    assert places.ravel()[0] == first
+    found = to_grid(array, grid, before, after, wanted)
+    assert found.shape == (1, 1, *shape)
+    assert found.ravel()[0] == first
 
 
 @pytest.mark.parametrize(("count", "wanted"), [(7, None), (5, (2, 3))])
 def test_no_square_and_no_room_are_refused(count: int, wanted: tuple[int, int] | None) -> None:
     with pytest.raises(UnsupportedError, match="--grid"):
-        to_places(np.zeros((1, 1, count)), (), 0, 0, wanted)
+        to_grid(np.zeros((1, 1, count)), (), 0, 0, wanted)
 
 
 @pytest.mark.parametrize(
@@ -151,11 +151,11 @@ def test_tokens_are_patches_of_the_image(
     count: int, extent: tuple[int, int], shape: tuple[int, int], first: int
 ) -> None:
     """Of an open size the graph tells no grid. A square that fits the number is none of an oblong image."""
-    places = to_places(np.arange(count, dtype=np.float32)[None, None], (), 0, 0, None, extent)
-    assert places.shape == (1, 1, *shape)
-    assert places.ravel()[0] == first
+    found = to_grid(np.arange(count, dtype=np.float32)[None, None], (), 0, 0, None, extent)
+    assert found.shape == (1, 1, *shape)
+    assert found.ravel()[0] == first
 
 
 def test_tokens_that_are_no_patches_are_refused() -> None:
     with pytest.raises(UnsupportedError, match="--grid"):
-        to_places(np.zeros((1, 1, 49)), (), 0, 0, None, (64, 144))
+        to_grid(np.zeros((1, 1, 49)), (), 0, 0, None, (64, 144))

@@ -127,7 +127,7 @@ def test_weights_in_a_file_of_their_own_stay_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["y = Identity(big)", "y = Softmax <axis = 1> (big)"])
-def test_declared_sizes_of_places_are_not_believed_where_images_of_any_size_go(ending: str) -> None:
+def test_declared_spatial_sizes_are_not_believed_where_images_of_any_size_go(ending: str) -> None:
     """The exporter's example was 8 x 8; the graph enlarges to the size of the image, and so its cotangent is."""
     proto = model(
         f"""g (float[n, 3, h, w] x) => (float[n, 5, 8, 8] y) {{

@@ -9,10 +9,10 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from onnxcam.graph.analysis.linear import Weights, in_own_layout
+from onnxcam.graph.analysis.linear_weights import Weights, in_own_layout
 from onnxcam.graph.analysis.values import expose
 from onnxcam.graph.io.load import load
-from onnxcam.graph.io.serialize import to_parts
+from onnxcam.graph.io.serialize import serialize
 from onnxcam.graph.passes import fold_batchnorm as folding
 from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.graph.passes.fold_batchnorm import FoldBatchNorm
@@ -146,7 +146,7 @@ CASES = {
     "another axis than the channels": Case(
         "c = Conv(x, w) y = Mul(c, k)", "Conv Mul", {"w": floats(4, 4, 3, 3), "k": floats(4)}
     ),
-    "a constant that differs from place to place": Case(
+    "a constant that differs from position to position": Case(
         "c = Conv(x, w) y = Add(c, k)", "Conv Add", {"w": W, "k": floats(6, 4, 4)}
     ),
     "a number that all channels share": Case(
@@ -194,11 +194,11 @@ def _feeds(case: Case) -> dict[str, Any]:
 def test_a_folded_network_gives_the_same(name: str) -> None:
     case = CASES[name]
     plain = canonicalize(load(_model(case)).ir)
-    before = to_parts(plain).data
+    before = serialize(plain).data
     folded = FoldBatchNorm()(plain).model
     assert [node.op_type for node in folded.graph] == case.folded.split()
     assert _gap(plain, folded, _feeds(case), ["y"]) < 3e-6
-    assert to_parts(plain).data == before
+    assert serialize(plain).data == before
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name.startswith(("conv", "gemm", "before", "matmul"))])

@@ -1,4 +1,4 @@
-"""Weights and biases of linear operators, in one layout, and what multiplying or moving their channels does to them."""
+"""Weights and biases of linear operators, in one layout, and how scaling or shifting channels changes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows a layer on the way to the score."""
+"""Whether the head of a network, from a layer to the score, is linear."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _SAME_NUMBERS = operators_with(Trait.RESHAPES | Trait.COPIES) | {"Cast", "Transp
 def is_gap_linear(graph: ir.Graph, layer: str, score: str) -> bool:
     """Whether the score is a linear function of the mean of each channel of the layer, and of nothing else.
 
-    Then ``dS/dA`` is the same at every place, and CAM is defined: global average pooling and at most one linear layer.
+    Then ``dS/dA`` is the same at every position, and CAM is defined: global average pooling and at most one linear
+    layer.
     """
     value, end = find_value(graph, layer), find_value(graph, score)
     averaged, linear = False, 0
@@ -41,7 +42,7 @@ def _scales(node: ir.Node, value: ir.Value, averaged: bool) -> bool:
     """Whether a node adds constants, or multiplies each channel by one: what a linear layer may take into itself."""
     if node.op_type in ("Add", "Sub", "BatchNormalization"):
         return True
-    # Where there are still places, a factor may differ from one to the next.
+    # Where there are still positions, a factor may differ from one to the next.
     by_constant = sum(entry is value for entry in node.inputs) == 1
     return averaged and by_constant and (node.op_type == "Mul" or (node.op_type == "Div" and node.inputs[0] is value))
 
@@ -51,12 +52,12 @@ def _constant_but(node: ir.Node, value: ir.Value) -> bool:
 
 
 def _averages_all(graph: ir.Graph, node: ir.Node) -> bool:
-    """Whether a pooling or averaging node leaves one place a channel."""
+    """Whether a pooling or averaging node leaves one number a channel."""
     source, result = node.inputs[0], node.outputs[0]
     if node.op_type == "GlobalAveragePool" or source is None or result.shape is None:
         return node.op_type == "GlobalAveragePool"
     if node.op_type == "AveragePool":
-        # Padding would weigh the places differently.
+        # Padding would weigh the positions differently.
         padded = any(node.attributes.get_ints("pads", []))
         return not padded and all(size == 1 for size in result.shape.dims[2:])
     known = axis_meanings(graph).get(source)
@@ -73,11 +74,11 @@ _LINEAR_IN_EACH = operators_with(Trait.LINEAR_IN_EACH)
 
 
 def is_affine(graph: ir.Graph, layer: str, score: str) -> bool:
-    """Whether the score is an affine function of the layer, as far as the operators between them tell."""
+    """Whether the score is an affine function of the layer, as far as the operators between them are known to be."""
     start, end = find_value(graph, layer), find_value(graph, score)
     moving = {start}
     for node in signal_path(graph, end)[0]:
-        given = [place for place, value in enumerate(node.inputs) if value is not None and value in moving]
+        given = [index for index, value in enumerate(node.inputs) if value is not None and value in moving]
         if not given or node.outputs[0] is start:
             continue
         if not _is_linear(node, given):
@@ -87,7 +88,7 @@ def is_affine(graph: ir.Graph, layer: str, score: str) -> bool:
 
 
 def _is_linear(node: ir.Node, given: list[int]) -> bool:
-    """Whether a node is affine in the inputs at some places, the others being fixed."""
+    """Whether a node is affine in the inputs of some indices, the others being fixed."""
     if node.domain != "":
         return False
     if node.op_type == "Cast":
