@@ -46,7 +46,7 @@ def test_every_file_of_the_folder_is_a_page() -> None:
     assert sorted(docs.pages()) == sorted(path.stem for path in MANUAL.glob("*.md"))
     for page in docs.pages().values():
         assert page.summary.endswith("."), page.name
-        assert len(page.summary) < 125, page.name
+        assert len(page.summary) <= 100, page.name
 
 
 def test_the_manual_needs_nothing_heavy() -> None:

@@ -24,6 +24,8 @@ _OPTIONS = {
 } | {"-h", "--help", "--version"}
 # What pip, pytest and the tools take.
 _FOREIGN = {"-e", "-n", "-m", "-q", "--check", "--write"}
+# Guides for developers, whose paths must exist too.
+_GUIDES = [ROOT / "CONTRIBUTING.md", ROOT / "models" / "README.md", ROOT / "onnxcam" / "README.md"]
 # Entries of a model's metadata, which look like attributes.
 _METADATA = {"onnxcam.preprocess", "onnxcam.labels"}
 _PATH = re.compile(r"(?<![\w./-])(?:onnxcam|tests|tools|models)/[\w./*-]*\w/?")
@@ -52,7 +54,7 @@ def _exists(dotted: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", [*FILES, *_GUIDES], ids=lambda file: f"{file.parent.name}-{file.stem}")
 def test_names_exist(file: Path) -> None:
     for text in _texts(file):
         for dotted in _DOTTED.findall(text):
@@ -63,7 +65,7 @@ def test_names_exist(file: Path) -> None:
         for path in _PATH.findall(text):
             assert list(ROOT.glob(path.rstrip("/"))), f"{file.name}: {path}"
         for name, cls in _OBJECTS.items():
-            for attribute in re.findall(rf"(?<![\w.]){name}\.(\w+)", text):
+            for attribute in re.findall(rf"(?<![\w.]){name}\.(?!py\b)(\w+)", text):
                 known = hasattr(cls, attribute) or attribute in getattr(cls, "__dataclass_fields__", {})
                 assert known or attribute in _attributes(cls), f"{file.name}: {name}.{attribute}"
 

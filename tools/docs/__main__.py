@@ -14,6 +14,7 @@ import click
 
 from tools.docs import README, ROOT, page, put, reference, shell_blocks, tables
 from tools.docs.benchmarks import benchmark_tables, ratios
+from tools.docs.code import folders_table
 
 # File by file, what is written into it.
 TABLES: dict[Path, dict[str, Callable[[], str]]] = {
@@ -27,6 +28,7 @@ TABLES: dict[Path, dict[str, Callable[[], str]]] = {
     page("metrics"): {"metrics": tables.metrics_table, "metric-sections": reference.metric_sections},
     page("targets"): {"targets": tables.targets_table},
     page("formats"): {"formats": tables.formats_table},
+    ROOT / "onnxcam" / "README.md": {"folders": folders_table},
     page("operators"): {"operators": tables.operators_table},
     page("command-line"): {"commands": reference.commands},
     page("benchmarks"): {"benchmarks": benchmark_tables},
