@@ -12,10 +12,10 @@ from onnxcam.autodiff import driver, shapes
 from onnxcam.autodiff.builder import Builder, Shape, Var
 from onnxcam.autodiff.registry import Rule, Table, gradient_table
 from tests.autodiff.samples import SAMPLES
-from tests.autodiff.test_driver import check_fan_in
 from tests.helpers.checks import assert_close, check_slopes
 from tests.helpers.sample import Sample
 from tests.helpers.scaling import scaled
+from tests.helpers.small_graphs import check_fan_in
 
 _BY_RULE: dict[Rule, list[Sample]] = defaultdict(list)
 for _sample in SAMPLES:
