@@ -1,9 +1,8 @@
-"""Judge a gradient by differences: how the score really changes along random directions."""
+"""Check a gradient by finite differences: how the score changes along random directions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -15,6 +14,7 @@ from onnxcam.autodiff.float64 import written_for_doubles
 from onnxcam.autodiff.paths import between, kinds
 from onnxcam.autodiff.registry import Table
 from onnxcam.autodiff.seed import COTANGENT
+from onnxcam.diagnostics.difference_steps import DOUBLE, SINGLE, Comparison, Precision
 from onnxcam.errors import ModelError
 from onnxcam.graph.analysis.dtypes import FLOATS
 from onnxcam.graph.analysis.values import expose, find_value
@@ -29,63 +29,19 @@ from onnxcam.runtime.session import Session
 Tensor: TypeAlias = npt.NDArray[Any]
 
 _DIRECTIONS = 4
-# Moves the value off kinks: zeros behind a ReLU tie in the next pool. In units of its standard deviation.
+# Moves the value off kinks: zeros after a ReLU tie in the next pool. In units of its standard deviation.
 _JITTER = 1e-2
 # How far float64 may be from the float32 model that it stands for.
 _SAME_MODEL = {"float32": 1e-3, "float16": 5e-2}
 
 
-@dataclass(frozen=True)
-class Precision:
-    """How differences are taken.
-
-    Attributes:
-        name: of the numbers' type.
-        steps: how far to go, in standard deviations of the value; the first one that agrees is enough, since a kink
-            within a step or rounding makes a difference worse, never better.
-        tolerance: of the relative error.
-        aligned: go half along the gradient: in float32 the slope along a purely random direction drowns in rounding.
-    """
-
-    name: str
-    steps: tuple[float, ...]
-    tolerance: float
-    aligned: bool
-
-
-# Gradients are float32's, whose activations lie on the other side of some kinks: 1.1e-3 on a network of ReLU6 for
-# segmentation, 4e-4 and less on all others that were tried.
-DOUBLE = Precision("float64", (1e-7, 1e-6, 1e-5, 1e-4, 1e-3), 3e-3, aligned=False)
-SINGLE = Precision("float32", (3e-2, 1e-1, 1e-2, 3e-3, 3e-1), 5e-2, aligned=True)
 # What half precision rounds away in the forward pass, no gradient can know.
 _HALF_TOLERANCE = 1e-1
 _HALF_BITS = 16
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What came of one comparison.
-
-    Attributes:
-        error: of the slopes, relative; an estimate of the gradient's own relative error.
-        tolerance: what is allowed.
-        precision: type of the numbers that the differences were taken in.
-        step: the one that agreed best.
-    """
-
-    error: float
-    tolerance: float
-    precision: str
-    step: float
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the gradient is right, as far as differences can tell."""
-        return self.error <= self.tolerance
-
-
 class FiniteDifferences:
-    """Compares the gradient at one value with differences of the part of the model behind it."""
+    """Compares the gradient at one value with finite differences of the head after it."""
 
     def __init__(
         self,
@@ -94,7 +50,7 @@ class FiniteDifferences:
         cotangent: Tensor,
         *,
         providers: Sequence[Provider] | None = None,
-        table: Table | None = None,
+        rules: Table | None = None,
         seed: int = 0,
     ) -> None:
         """Cut the model at the value; ``cotangent`` weighs the scores."""
@@ -103,7 +59,7 @@ class FiniteDifferences:
         self.score = network.score.name
         self.cotangent = cotangent
         self._providers = providers
-        self._table = table
+        self._rules = rules
         self._seed = seed
 
     @cached_property
@@ -112,12 +68,12 @@ class FiniteDifferences:
         return cut(expose(self.network.model, [self.score]), [self.value])
 
     @property
-    def steps_only(self) -> list[str]:
-        """Operators behind the value that compute in integers: the score is then a staircase, without slopes."""
+    def integer_operators(self) -> list[str]:
+        """Operators after the value that compute in integers: the score is then piecewise constant."""
         graph = self.network.model.graph
-        nodes, on_way = between(graph, [find_value(graph, self.value)], find_value(graph, self.score))
+        nodes, on_path = between(graph, [find_value(graph, self.value)], find_value(graph, self.score))
         signals = [
-            (node, [v for v in (*node.inputs, *node.outputs) if v is not None and v in on_way]) for node in nodes
+            (node, [v for v in (*node.inputs, *node.outputs) if v is not None and v in on_path]) for node in nodes
         ]
         return list(kinds(node for node, values in signals if any(value.dtype not in FLOATS for value in values)))
 
@@ -128,32 +84,32 @@ class FiniteDifferences:
             OnnxcamError: the model does not run, or cannot be differentiated.
         """
         rng = np.random.default_rng(self._seed)
-        given = self._given(feeds)
+        given = self._run_trunk(feeds)
         given[self.value] = _off_kinks(given[self.value], rng)
         gradient, score = self._gradient(given)
-        half = given[self.value].dtype == np.float16 or self._has_halves
+        half = given[self.value].dtype == np.float16 or self._has_float16
         for_double = _double_head(self.parts, given, self.network)
         if for_double is not None and self._same(for_double, given, score, half):
             return self._compare(for_double, given, gradient, DOUBLE, rng, half)
         return self._compare(self._open(self.parts.head), given, gradient, SINGLE, rng, half)
 
     def gradient(self, feeds: Mapping[str, Tensor]) -> Tensor:
-        """Return the gradient at the value as the model's inputs make it, from the part behind it alone."""
-        return self._gradient(self._given(feeds))[0]
+        """Return the gradient at the value for some inputs of the model, computed, by the head alone."""
+        return self._gradient(self._run_trunk(feeds))[0]
 
     @property
-    def _has_halves(self) -> bool:
+    def _has_float16(self) -> bool:
         types = {value.dtype for node in self.parts.head.graph for value in node.outputs if value.dtype in FLOATS}
         return any(dtype is not None and dtype.bitwidth == _HALF_BITS for dtype in types)
 
-    def _given(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Run the trunk: what the head reads."""
+    def _run_trunk(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Run the trunk and return what the head reads."""
         names = (*self.parts.at, *self.parts.beside)
         made = {} if self.parts.trunk is None else self._open(self.parts.trunk).run(_needed(self.parts.trunk, feeds))
         return {name: made[name] if name in made else feeds[name] for name in names}
 
     def _gradient(self, given: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        model = add_gradients(self.parts.head, self.score, [self.value], table=self._table)
+        model = add_gradients(self.parts.head, self.score, [self.value], table=self._rules)
         wanted = [gradient_name(self.value), self.score]
         found = self._open(expose(model, wanted)).run({**given, COTANGENT: self.cotangent})
         return found[wanted[0]].astype(np.float64), found[self.score]
@@ -181,16 +137,16 @@ class FiniteDifferences:
         claimed = np.array([np.vdot(gradient, direction) for direction in directions])
         typical = [float(np.linalg.norm(gradient) * np.linalg.norm(d)) / np.sqrt(d.size) for d in directions]
         tolerance = max(precision.tolerance, _HALF_TOLERANCE if half else 0.0)
-        found: list[Comparison] = []
+        comparisons: list[Comparison] = []
         for step in precision.steps:
             slopes = np.array([self._slope(session, given, base, d, step * spread) for d in directions])
             size = max(_rms(slopes), _rms(np.array(typical)))
             gap = _rms(claimed - slopes)
             error = (gap / size if size else 0.0) if np.isfinite(gap) else float("inf")
-            found.append(Comparison(error, tolerance, precision.name, step))
-            if found[-1].agrees:
+            comparisons.append(Comparison(error, tolerance, precision.name, step))
+            if comparisons[-1].agrees:
                 break
-        return min(found, key=lambda slope: slope.error)
+        return min(comparisons, key=lambda comparison: comparison.error)
 
     def _slope(
         self, session: Session, given: Mapping[str, Tensor], base: Tensor, direction: Tensor, step: float
@@ -202,9 +158,9 @@ class FiniteDifferences:
             float(np.vdot(self.cotangent, _scores(session, {**given, self.value: end}, self.score)))
             for end in (up, down)
         )
-        # What was really gone: float32 rounds the ends.
-        gone = np.linalg.norm(np.subtract(up, down, dtype=np.float64)) / np.linalg.norm(direction)
-        return float((high - low) / gone)
+        # The distance between the ends as they are: float32 rounds them.
+        distance = np.linalg.norm(np.subtract(up, down, dtype=np.float64)) / np.linalg.norm(direction)
+        return float((high - low) / distance)
 
 
 def _needed(model: Any, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What a model file offers: collected without explaining anything, and for models that cannot be explained too."""
+"""What a model file offers: inputs, score, layers and problems, found without explaining anything."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ListedLayer:
     """A layer that a map can be read from.
 
     Attributes:
-        index: what to call it: -1 is the last one, the default.
+        index: to name it by: -1 is the last one, the default.
         layer: the value.
         gradient: whether methods that need a gradient work there.
     """
@@ -44,15 +44,15 @@ class Inspection:
     Attributes:
         file: as it was given.
         size: of the file and its external data, in bytes.
-        inputs: what it takes, as the file says.
+        inputs: as the file declares them.
         axes: one letter an axis of each input that is an image or a signal, by name.
-        outputs: what it gives, as the file says.
+        outputs: as the file declares them.
         batch: how many samples the file takes at once, None for any number.
-        opened: the file takes one sample, but two at once give what they give one by one.
-        score: what is explained, if there is something.
-        layers: where maps can be read, first to last.
+        opened: the file takes one sample, but two in one run give the same scores as one by one.
+        score: the tensor that is explained; None if there is none.
+        layers: those that maps can be made of, earliest first.
         missing: operators between inputs and score without a gradient rule: names of nodes by operator.
-        problems: what stands in the way of an explanation, one line each.
+        problems: why an explanation would fail, one line each.
     """
 
     file: ModelFile
@@ -68,7 +68,7 @@ class Inspection:
     problems: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything in terms of JSON."""
+        """Return all fields as JSON values."""
         file, score = self.file, self.score
         return {
             "format": "onnxcam-inspection-1",
@@ -158,7 +158,7 @@ def _layers(network: Network, coverage: Coverage) -> tuple[ListedLayer, ...]:
 
 
 def _problems(network: Network, layers: tuple[ListedLayer, ...]) -> list[str]:
-    """Try what an explanation would do with the default layer, and whether the model runs at all."""
+    """Return what fails when the model is run, and when its gradient at the default layer is written."""
     found = []
     try:
         open_session(network.model, [CPU], folder=network.folder)

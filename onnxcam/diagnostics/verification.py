@@ -1,4 +1,4 @@
-"""Check the gradients of one file here and now: by differences, against the CPU, and against torch."""
+"""Check the gradients of one file on this machine: by finite differences, against the CPU, and against torch."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Row:
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields in terms of JSON, which knows no infinity."""
+        """Return all fields as JSON values; an infinite error is null."""
         error = self.error if self.error is None or np.isfinite(self.error) else None
         return {
             "at": self.at,
@@ -74,9 +74,9 @@ class Verification:
 
     Attributes:
         model: name of the file.
-        layer: where gradients were checked beside the input, or None.
-        score: what they are of.
-        provider: what computed them.
+        layer: the layer at which gradients were checked as well as at the inputs, or None.
+        score: the score that they are gradients of.
+        provider: the execution provider that computed them.
         rows: the checks.
     """
 
@@ -106,7 +106,7 @@ class Verification:
                 )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything in terms of JSON."""
+        """Return all fields as JSON values."""
         return {
             "format": "onnxcam-verification-1",
             "model": self.model,
@@ -222,15 +222,15 @@ class _ValueCheck:
         weights = self.found.targets.weights(self.found.scores)[:count]
 
         def at(name: str) -> FiniteDifferences:
-            return FiniteDifferences(self.network, name, weights, table=self.rules, seed=self.seed, providers=[CPU])
+            return FiniteDifferences(self.network, name, weights, rules=self.rules, seed=self.seed, providers=[CPU])
 
         here = at(self.name)
         assert self.found.g is not None
         yield self._row(
             "gradient against that of the head alone", "gradients", here.gradient(feeds), self.found.g[:count]
         )
-        if steps := here.steps_only:
-            why = f"not differentiable by differences: integer arithmetic ({', '.join(steps[:4])})"
+        if steps := here.integer_operators:
+            why = f"the score is piecewise constant ({', '.join(steps[:4])}), so finite differences do not apply"
             yield Row(self.at, "gradient against differences", None, None, "skipped", why)
             return
         slope = here.check(feeds)

@@ -1,4 +1,4 @@
-"""Differentiation as a service of its own, useful without any map."""
+"""Gradients of a model file as an ONNX model of their own, without any map."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class TorchEngine:
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return values and gradients of those names that the file has, of one batch."""
         score, size = self.network.score.name, self.batch_size
-        known = [name for name in names if name in self.session.places]
+        known = [name for name in names if name in self.session.nodes]
         found = self.session.run(self.network.rows(feeds, slice(size)), [score, *known])
         backward = gradients(found, score, known, cotangents[:size])
         return {name: found[name].detach().numpy() for name in known}, dict(zip(known, backward, strict=True))

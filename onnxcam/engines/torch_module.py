@@ -1,4 +1,4 @@
-"""A model file as a torch module: onnx2torch converts it, and every value of the file can be had with its gradient.
+"""A model file as a torch module: onnx2torch converts it, and each of its values can be differentiated.
 
 torch and onnx2torch are imported when they are first needed.
 """
@@ -29,20 +29,20 @@ class TorchModule:
     Attributes:
         module: torch's ``GraphModule``.
         inputs: names of the model's inputs, in the order of the module's arguments.
-        places: where the module makes each value: name of the node in its graph, and which of the node's results.
+        nodes: where the module computes each value: name of the node in its graph, and which of the node's results.
     """
 
     module: Any
     inputs: tuple[str, ...]
-    places: dict[str, tuple[str, int | None]]
+    nodes: dict[str, tuple[str, int | None]]
 
     @property
     def provider(self) -> str:
-        """What runs it."""
+        """The name of torch, and of what converts the file for it."""
         return PROVIDER
 
     def run(self, feeds: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Any]:
-        """Run once and return tensors, which know how they were computed.
+        """Run once and return tensors that autograd can differentiate.
 
         Raises:
             InputError: other inputs than the model's.
@@ -50,7 +50,7 @@ class TorchModule:
         """
         import torch
 
-        if missing := [name for name in names if name not in self.places]:
+        if missing := [name for name in names if name not in self.nodes]:
             raise UnsupportedError(
                 f"the file converted for torch has no value '{missing[0]}', which onnxcam makes when it prepares "
                 "the model; choose another layer, or engine='onnx'"
@@ -59,7 +59,7 @@ class TorchModule:
             raise InputError(f"the model's inputs are {list(self.inputs)}, not {list(feeds)}")
         tensors = [torch.from_numpy(np.asarray(feeds[name], order="C")) for name in self.inputs]
         tensors = [t.requires_grad_() if t.is_floating_point() else t for t in tensors]
-        wanted = {self.places[name][0] for name in names}
+        wanted = {self.nodes[name][0] for name in names}
         try:
             kept = _keep(self.module, tensors, wanted)
         except Exception as error:  # converted modules raise what they like
@@ -68,7 +68,7 @@ class TorchModule:
             ) from error
         found = {}
         for name in names:
-            node, index = self.places[name]
+            node, index = self.nodes[name]
             found[name] = kept[node] if index is None else kept[node][index]
         return found
 
@@ -111,7 +111,7 @@ def convert(file: ModelFile) -> TorchModule:
     except Exception as error:  # converters raise what they like
         raise UnsupportedError(f"onnx2torch does not convert the file: {_line(error)}; use engine='onnx'") from error
     inputs = tuple(str(value.name) for value in graph.inputs if value.name not in graph.initializers)
-    return TorchModule(module, inputs, _places(module, inputs))
+    return TorchModule(module, inputs, _nodes_of_values(module, inputs))
 
 
 def _import() -> Any:
@@ -140,17 +140,17 @@ def _without_converter(file: ModelFile, onnx2torch: Any) -> list[str]:
     return sorted(missing)
 
 
-def _places(module: Any, inputs: Sequence[str]) -> dict[str, tuple[str, int | None]]:
+def _nodes_of_values(module: Any, inputs: Sequence[str]) -> dict[str, tuple[str, int | None]]:
     """Return where each of the file's values is made in the module's graph."""
-    places: dict[str, tuple[str, int | None]] = {}
+    nodes: dict[str, tuple[str, int | None]] = {}
     arguments = (node.name for node in module.graph.nodes if node.op == "placeholder")
-    places.update({name: (argument, None) for name, argument in zip(inputs, arguments, strict=True)})
+    nodes.update({name: (argument, None) for name, argument in zip(inputs, arguments, strict=True)})
     for node in module.graph.nodes:
         if node.op == "call_module":
             outputs = module.get_submodule(node.target).onnx_mapping.outputs
             single = len(outputs) == 1
-            places.update({name: (node.name, None if single else i) for i, name in enumerate(outputs)})
-    return places
+            nodes.update({name: (node.name, None if single else i) for i, name in enumerate(outputs)})
+    return nodes
 
 
 def _keep(module: Any, tensors: Sequence[Any], wanted: set[str]) -> dict[str, Any]:

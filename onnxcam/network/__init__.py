@@ -1,1 +1,1 @@
-"""A model file made ready to be explained: loaded, canonical, fed and run."""
+"""A model file ready to be explained: read, canonical, fed, and run in sessions."""

@@ -1,4 +1,4 @@
-"""Arrays for a model's inputs, as the user gives them: which is whose, and whether all of them are there."""
+"""Match the arrays that a user gives to the inputs of a model, and validate them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Tensor: TypeAlias = npt.NDArray[Any]
 
 
 def check_feeds(network: Network, inputs: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return an array for each input.
+    """Return an array for each input of the model.
 
     Args:
-        network: what is fed.
-        inputs: one for each input's name, or the array of the only one.
+        network: the model.
+        inputs: an array for each input's name, or the array of the only input.
 
     Raises:
-        InputError: an input has none, a name is no input's, or samples are not equally many.
+        InputError: an input has no array, a name is no input's, or the numbers of samples differ.
     """
     entries = {entry.name: entry for entry in network.inputs}
     if not isinstance(inputs, Mapping):
@@ -34,8 +34,8 @@ def check_feeds(network: Network, inputs: Tensor | Mapping[str, Tensor]) -> dict
     feeds = {name: np.asarray(inputs[name]) for name in inputs}
     counts = {name: array.shape[:1] for name, array in feeds.items() if name not in network.shared}
     if len(set(counts.values())) != 1 or () in counts.values():
-        told = ", ".join(f"'{name}' has shape {list(feeds[name].shape)}" for name in counts)
-        raise InputError(f"every input needs the same number of samples along its first axis, but {told}")
+        shapes = ", ".join(f"'{name}' has shape {list(feeds[name].shape)}" for name in counts)
+        raise InputError(f"every input needs the same number of samples along its first axis, but {shapes}")
     return feeds
 
 
@@ -58,7 +58,7 @@ def check_names(network: Network, given: Collection[str]) -> None:
 
 
 def extra_inputs(entries: Sequence[ModelInput], given: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
-    """Return what is fed beside photographs, a row for each of them where the input has rows.
+    """Return the extra inputs beside the image, a row for each photograph where the input has a batch axis.
 
     Args:
         entries: the model's inputs.
@@ -89,12 +89,12 @@ def _in_rows(entry: ModelInput, array: Tensor, count: int) -> Tensor:
 
 
 def _listed(entries: Sequence[ModelInput]) -> str:
-    """Return inputs in words."""
-    told = " and ".join(f"'{entry.name}' ({entry.dtype}, {_shape(entry)})" for entry in entries)
-    return f"input{'s' * (len(entries) > 1)} {told}"
+    """Return a description of some inputs: names, types and shapes."""
+    described = " and ".join(f"'{entry.name}' ({entry.dtype}, {_shape(entry)})" for entry in entries)
+    return f"input{'s' * (len(entries) > 1)} {described}"
 
 
 def _shape(entry: ModelInput) -> str:
     sizes = ["N" if entry.batched else "?", *("?" for _ in entry.shape[1:])]
-    told = [str(size) if isinstance(size, int) else mark for size, mark in zip(entry.shape, sizes, strict=False)]
-    return f"shape {' x '.join(told)}" if told else "a single number"
+    shown = [str(size) if isinstance(size, int) else mark for size, mark in zip(entry.shape, sizes, strict=False)]
+    return f"shape {' x '.join(shown)}" if shown else "a single number"

@@ -1,4 +1,4 @@
-"""What is needed beside an explanation itself to make it again."""
+"""What identifies a model file and the software that explained it, so that an explanation can be repeated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onnxcam.runtime.session import Session
 
 
 def provenance(network: Network, layer: Layer) -> dict[str, Any]:
-    """Return what is known of the file and of what runs it, in terms of JSON."""
+    """Return the file's hash and origin, the layer, and the versions of the software, as JSON values."""
     file = network.file
     return {
         "model": file.name,

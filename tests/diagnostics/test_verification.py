@@ -174,7 +174,7 @@ def test_without_doubles_float32_has_to_do() -> None:
     slopes = FiniteDifferences(read_network(proto), "x", floats(2, 4))
     slope = slopes.check({"x": floats(2, 3, 8, 8)})
     assert (slope.precision, slope.agrees) == ("float32", True)
-    bad = FiniteDifferences(read_network(proto), "x", floats(2, 4), table=wrong("ConvTranspose"))
+    bad = FiniteDifferences(read_network(proto), "x", floats(2, 4), rules=wrong("ConvTranspose"))
     assert not bad.check({"x": floats(2, 3, 8, 8)}).agrees
 
 
