@@ -47,7 +47,7 @@ def row(name: str, found: dict[str, Any]) -> str:
     if skipped:
         # The note says why, then which operators.
         why = skipped[0]["note"].partition(" (")[0].rpartition(": ")[2]
-        verdict += f"; differences skipped at {len(skipped)} places: {why}"
+        verdict += f"; finite differences skipped at {len(skipped)} values: {why}"
     return f"| {name} | {len(checks)} | {worst:.0e} | {share:.0%} | {verdict} |"
 
 

@@ -24,7 +24,7 @@ from onnxcam.relevance.fused import FusedRelevance
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The values that a method asks for.
+    """What a method reads of one network.
 
     Attributes:
         network: with quantised layers as the real numbers that they stand for.
@@ -70,7 +70,7 @@ def plan_for(method: Method, network: Network, wanted: str | int | None) -> Plan
     Raises:
         NameNotFoundError: there is no such layer.
         DependencyError: the score does not depend on a layer, and the method explains the score; or the layer where it
-            begins does not depend on the one where it ends.
+            starts does not depend on the one where it ends.
         UnsupportedError: the method does not apply to this network, or the layer has nothing to locate.
     """
     score = network.score.name
@@ -149,7 +149,7 @@ def _refuse_unused(network: Network, layers: list[Layer]) -> None:
         if find_value(graph, layer.name) not in used:
             raise DependencyError(
                 f"the score '{score}' does not depend on '{layer.name}': it is not computed from it; "
-                "choose a layer on the way to the score (onnxcam inspect lists them), or another --score"
+                "choose a layer that the score depends on (onnxcam inspect lists them), or another --score"
             )
 
 

@@ -1,4 +1,4 @@
-"""Maps of a wanted size: which layer a method must explain at, or end at."""
+"""Maps of a chosen size: the layer that a method explains at, or ends at."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ Size: TypeAlias = tuple[int, ...]
 def resolutions(method: Method, network: Network, layer: str | int | None = None) -> dict[Size, str]:
     """Return the sizes of maps that a method can make of a network, coarse to fine, each with its layer or the input.
 
-    Of several layers of one size it is the last. A method that walks down makes nothing coarser than where it begins.
+    Of several layers of one size it is the last. A method that propagates makes no map coarser than the layer where it
+    starts.
 
     Args:
-        method: one that explains at a layer, or walks down to where it ends.
+        method: one that explains at a layer, or propagates to where it ends.
         network: the network.
-        layer: where a method that walks down begins; the default if not given.
+        layer: where a method that propagates starts; the default if not given.
 
     Raises:
         NameNotFoundError: there is no such layer.
@@ -50,14 +51,14 @@ def at_resolution(
     """Return the method, and the layer to explain at, that make maps of a size.
 
     Args:
-        method: one that explains at a layer, or walks down to where it ends.
+        method: one that explains at a layer, or propagates to where it ends.
         network: the network.
-        wanted: places along each axis, or one number for all axes alike.
-        layer: where a method that walks down begins: the size chooses its end.
+        wanted: positions along each axis, or one number for all axes alike.
+        layer: where a method that propagates starts: the size chooses its end.
 
     Raises:
         NameNotFoundError: no layer has that size; the message lists those that there are.
-        InputError: a method that explains at a layer was given both, or one that walks down has its end already.
+        InputError: a method that explains at a layer was given both, or one that propagates has its end already.
         UnsupportedError: the method makes maps of one size only.
     """
     offered = resolutions(method, network, layer)
@@ -70,19 +71,19 @@ def at_resolution(
     axes = len(next(iter(offered), (0, 0)))
     size = (wanted,) * axes if isinstance(wanted, int) else tuple(wanted)
     if size not in offered:
-        listed = ", ".join(map(told, offered))
+        listed = ", ".join(map(size_text, offered))
         hint = f"there are {listed}" if listed else "the file leaves sizes open, so choose by layer"
-        raise NameNotFoundError(f"{method.name} makes no map of {told(size)} of this network; {hint}")
+        raise NameNotFoundError(f"{method.name} makes no map of {size_text(size)} of this network; {hint}")
     return (with_end(method, offered[size]), layer) if propagates(method) else (method, offered[size])
 
 
 def propagates(method: Method) -> bool:
-    """Whether a method, or one inside it, has an end to choose beside the layer where it begins."""
+    """Whether a method, or one inside it, propagates from a layer to an earlier one that can be chosen."""
     return propagating_method(method) is not None
 
 
-def told(size: Size) -> str:
-    """Return a size as people write it."""
+def size_text(size: Size) -> str:
+    """Return a size as it is written: rows, an x, columns."""
     return "x".join(map(str, size))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from onnxcam.attribution.resolution import told
+from onnxcam.attribution.resolution import size_text
 from onnxcam.explanation import Explanation
 from onnxcam.report.sheet import caption, grid
 
@@ -20,7 +20,7 @@ def strip(steps: Sequence[Explanation]) -> Image.Image:
     Args:
         steps: explanations of one image by one method, coarse to fine.
     """
-    frames = [caption(_small(one.overlay(captioned=False)), told(one.raw.shape[1:])) for one in steps]
+    frames = [caption(_small(one.overlay(captioned=False)), size_text(one.raw.shape[1:])) for one in steps]
     target = steps[0].explained[0]
     return caption(grid(frames, columns=len(frames)), target.label.split(",")[0], str(steps[0].method.get("name", "")))
 

@@ -1,4 +1,4 @@
-"""Graphs that change what flows through them: part of a layer switched off, an image seen through masks.
+"""Perturbed networks: parts of a layer ablated, an image masked, and the derivatives of the head that go with it.
 
 The change is part of the graph, so that only small masks cross to the device and never what is masked by them.
 """

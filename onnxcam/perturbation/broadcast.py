@@ -21,7 +21,7 @@ def new_input(op: Builder, name: str, dtype: ir.DataType, shape: list[int | str]
 
 
 def replace_input(op: Builder, value: ir.Value, changed: Var) -> None:
-    """Let everything read ``changed`` in place of an input, but what ``changed`` itself is made of."""
+    """Replace an input by ``changed`` in all its readers but those that ``changed`` itself is computed by."""
     made = ancestors(changed.value, lambda entry: entry is not value) - {value}
     own = {entry.producer() for entry in made}
     for node, index in list(value.uses()):

@@ -1,4 +1,4 @@
-"""A model whose image is seen through masks."""
+"""A model whose image is masked inside the graph."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RANGES = {
 
 
 def mask_image(model: ir.Model, image: ModelInput, rescale: bool) -> ir.Model:
-    """Return a model that sees ``image * m + background * (1 - m)``, a row for each of ``M`` masks.
+    """Return a model of the image ``image * m + background * (1 - m)``, a row for each of ``M`` masks.
 
     Every input of the model is then that of one sample, ``[1, ...]``, but for those that all samples share. Further
     inputs, float32: ``masks`` ``[M, *spatial]``, ``background`` ``[1, ...]`` in the image's layout, and for two spatial
@@ -48,12 +48,12 @@ def mask_image(model: ir.Model, image: ModelInput, rescale: bool) -> ir.Model:
     whole = op.var(target)
     below = new_input(op, BACKGROUND, ir.DataType.FLOAT, [1, *(f"background_{i}" for i in range(1, len(shape)))])
     m = op.Unsqueeze(masks, [image.axes.index("C")])
-    seen = op.cast(whole, ir.DataType.FLOAT) * m + below * (1.0 - m)
+    mixed = op.cast(whole, ir.DataType.FLOAT) * m + below * (1.0 - m)
     if whole.dtype in _RANGES:
-        seen = op.Clip(op.Round(seen), *map(float, _RANGES[whole.dtype]))
-    seen = op.cast(seen, whole.dtype)
-    seen.value.shape = shape
-    replace_input(op, target, seen)
+        mixed = op.Clip(op.Round(mixed), *map(float, _RANGES[whole.dtype]))
+    mixed = op.cast(mixed, whole.dtype)
+    mixed.value.shape = shape
+    replace_input(op, target, mixed)
     target.shape = ir.Shape([1, *shape.dims[1:]])
     for name in batched:
         if name != image.name:
@@ -63,7 +63,7 @@ def mask_image(model: ir.Model, image: ModelInput, rescale: bool) -> ir.Model:
 
 
 def _masks(op: Builder, rank: int, rescale: bool) -> Var:
-    """Return masks at the image's size, ``[M, *space]``."""
+    """Return masks at the image's size, ``[M, *spatial]``."""
     m = new_input(op, MASKS, ir.DataType.FLOAT, ["rows", *(f"position_{axis}" for axis in range(rank))])
     if rank == len(RESIZERS):
         rows, columns = (new_input(op, name, ir.DataType.FLOAT, [f"{name}_to", f"{name}_from"]) for name in RESIZERS)

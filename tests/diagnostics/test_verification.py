@@ -119,7 +119,7 @@ def test_integer_arithmetic_is_skipped_with_the_reason() -> None:
     assert found.agrees
     skipped = [row for row in found.rows if row.verdict == "skipped"]
     assert len(skipped) == 2
-    assert all("integer arithmetic (DequantizeLinear, QuantizeLinear" in row.note for row in skipped)
+    assert all("piecewise constant (DequantizeLinear, QuantizeLinear" in row.note for row in skipped)
     # Behind the last integer there is something to differentiate.
     assert all(row.verdict == "agrees" for row in check(model(text, weights), "d").rows if row.at == "layer 'd'")
 

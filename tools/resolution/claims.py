@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from onnxcam.attribution.resolution import Size, told
+from onnxcam.attribution.resolution import Size, size_text
 from tools.resolution.contenders import CAMS, DENOISED, FINE, LRPS, PIXELS
 from tools.resolution.measure import Findings
 
@@ -47,11 +47,11 @@ def hardly_falls(found: Findings, metric: str, subject: str) -> Part:
     shown = all(loss + 2 * error <= HARDLY for loss, error in losses.values()) and ahead > 2 * spread
     against = any(loss - 2 * error > HARDLY for loss, error in losses.values())
     worst = max(finer, key=lambda size: losses[size][0])
-    ends = [f"{_mean(found, metric, subject, size)} at {told(size)}" for size in (coarse, found.sizes[-1])]
+    ends = [f"{_mean(found, metric, subject, size)} at {size_text(size)}" for size in (coarse, found.sizes[-1])]
     loss, error = losses[worst]
     change = f"{loss:.3f} +- {error:.3f} worse" if loss > 0 else f"no worse, {-loss:.3f} +- {error:.3f} better"
     text = (
-        f"{', '.join(ends)}; at its worst, {told(worst)}, {change}; "
+        f"{', '.join(ends)}; at its worst, {size_text(worst)}, {change}; "
         f"at the input {ahead:+.3f} +- {spread:.3f} over pixels in random order"
     )
     return Part(f"{metric} ({found.name})", "shown" if shown else "against" if against else "open", text)
@@ -76,7 +76,7 @@ def _beats(found: Findings, metric: str, subject: str, rivals: Sequence[tuple[st
     won = [rival for rival, (gain, error) in gains.items() if gain > 2 * error]
     lost = [rival for rival, (gain, error) in gains.items() if gain < -2 * error]
     ends = [
-        f"{gains[rival][0]:+.3f} +- {gains[rival][1]:.3f} over {rival[0]} at {told(rival[1])}"
+        f"{gains[rival][0]:+.3f} +- {gains[rival][1]:.3f} over {rival[0]} at {size_text(rival[1])}"
         for rival in (choose(gains, key=lambda rival: gains[rival][0]) for choose in (min, max))
     ]
     verdict: Verdict = "shown" if len(won) == len(gains) else "against" if 2 * len(lost) >= len(gains) else "open"
@@ -88,7 +88,7 @@ def _rivals(pairs: Sequence[tuple[str, Size]]) -> str:
     """Return how many there are, and which at which sizes."""
     sizes: dict[str, list[str]] = {}
     for title, size in pairs:
-        sizes.setdefault(title, []).append(told(size))
+        sizes.setdefault(title, []).append(size_text(size))
     return f"{len(pairs)} ({'; '.join(f'{title} at {_listed(sizes[title])}' for title in sizes)})" if pairs else "0"
 
 

@@ -12,7 +12,7 @@ import click
 import numpy as np
 import onnxruntime
 
-from onnxcam.attribution.resolution import Size, told
+from onnxcam.attribution.resolution import Size, size_text
 from tools.resolution.contenders import THREADS, maps, pairs, sizes
 from tools.resolution.curves import KERNEL, SIGMA, Ends, Images, Numbers, areas
 from tools.truth.measure import error, judged
@@ -112,4 +112,4 @@ def _caption(truth: TruthSet, ends: list[Ends], steps: int) -> str:
 
 
 def _shown(item: tuple[str, Size] | None) -> str:
-    return f"{item[0]} {told(item[1])}" if item else ""
+    return f"{item[0]} {size_text(item[1])}" if item else ""

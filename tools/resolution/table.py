@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from onnxcam.attribution.resolution import Size, told
+from onnxcam.attribution.resolution import Size, size_text
 from tools.resolution.contenders import CONTENDERS, FINE, PIXELS
 from tools.resolution.measure import Findings
 from tools.truth.table import joined
@@ -32,7 +32,7 @@ def tables(sets: Sequence[Findings]) -> str:
 
 def _table(sets: Sequence[Findings], metric: str) -> list[str]:
     columns = [(found, size) for found in sets for size in found.sizes]
-    heads = [METRICS[metric], *(f"{found.name} {told(size)}" for found, size in columns)]
+    heads = [METRICS[metric], *(f"{found.name} {size_text(size)}" for found, size in columns)]
     rows = [
         joined([title, *(_cell(found, metric, title, size) for found, size in columns)])
         for title in (*CONTENDERS, PIXELS)
