@@ -17,8 +17,8 @@ KEEP = "keep"
 def ablate_layer(network: Cut, shared: Collection[str] = ()) -> ir.Model:
     """Return the head of a network with a further input ``keep``: factors for the layer's value.
 
-    The layer's value and the other values that cross the cut are then those of one sample, ``[1, ...]``, and the result
-    has a row for each row of ``keep``, float32 ``[M, ...]``, which has the value's own layout and broadcasts against it.
+    The layer's value and the others that cross the cut are then those of one sample, ``[1, ...]``, and the result has a
+    row for each row of ``keep``, float32 ``[M, ...]``, which has the value's own layout and broadcasts against it.
 
     Args:
         network: cut at one value, the layer's; not changed.

@@ -172,9 +172,9 @@ def test_an_end_that_the_score_does_not_depend_on(name: str, place: Path, capsys
     check(explain(capsys, beside(), "--method", name, "--to", "z"), DependencyError, "'z'", "choose a layer on the way")
 
 
-def test_an_end_behind_the_beginning(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_end_later_than_the_start(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran = explain(capsys, classifier(), "--method", "fg-cam", "--layer", "a1", "--to", "a2")
-    check(ran, DependencyError, "'a1' does not depend on 'a2'", "one before it")
+    check(ran, DependencyError, "'a1' does not depend on 'a2'", "end at the layer itself or at an earlier one")
 
 
 def test_methods_inside_a_wrapper_are_asked_too() -> None:
