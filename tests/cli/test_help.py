@@ -106,7 +106,7 @@ def test_nothing_heavy_is_imported(statement: str) -> None:
 
 
 def test_help_answers_at_once() -> None:
-    # The bound is 0.3 s on a quiet machine; here other tests may run beside, so the best of several counts.
+    # The bound is 0.3 s on a quiet machine; here other tests may run at the same time, so the best of several counts.
     times = []
     for _ in range(5):
         start = time.perf_counter()
