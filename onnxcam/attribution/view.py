@@ -230,7 +230,7 @@ class BatchView:
     def _is_known(self, composite: Composite, start: Tensor, of: str, to: str) -> bool:
         """Whether the engine has propagated this relevance already, from the same start."""
         known, started = self.context.plan.relevance, self.result.relevance_start
-        if known is None or started is None or (known.composite, known.of, known.to) != (composite, of, to):
+        if known is None or started is None or (known.composite, known.start, known.end) != (composite, of, to):
             return False
         return bool(np.abs(started - start).max() <= _SAME * np.abs(start).max())
 

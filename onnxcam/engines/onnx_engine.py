@@ -16,7 +16,7 @@ from onnxcam.graph.analysis.values import expose
 from onnxcam.graph.io.model_file import Model
 from onnxcam.network.network import Network
 from onnxcam.network.sessions import LoadedGraph, SessionPool
-from onnxcam.relevance.fused import RELEVANCE, START, FusedRelevance, add_relevance
+from onnxcam.relevance.fused import END, START, FusedRelevance, add_relevance
 from onnxcam.runtime.session import Session
 from onnxcam.targets.batch import TargetBatch
 
@@ -79,7 +79,7 @@ class OnnxEngine:
         values = {name: found[name] for name in self.names}
         gradients = {name: found[gradient_name(name)] for name in self.names if gradient_name(name) in found}
         targets = targets if targets.is_resolved else targets.resolved(scores)
-        return EngineResult(scores, values, gradients, targets, found.get(START), found.get(RELEVANCE))
+        return EngineResult(scores, values, gradients, targets, found.get(START), found.get(END))
 
     def run_shared(self, feeds: Mapping[str, Tensor], targets: TargetBatch, samples: Tensor) -> EngineResult:
         """Compute scores and values once for each sample and repeat them for its targets, without gradients."""

@@ -1,1 +1,1 @@
-"""Other tables of rules for the same walk through the graph as the gradient's."""
+"""Backward passes that propagate something else than the gradient: relevance (LRP), guided gradients, DeepLIFT."""

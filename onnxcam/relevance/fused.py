@@ -1,8 +1,8 @@
-"""Relevance in the same run as the forward pass, where the graph can tell by itself what it begins with."""
+"""Relevance in the same run as the forward pass, for relevance that starts as something that the graph can compute."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -23,29 +23,31 @@ from onnxcam.graph.passes.fold_batchnorm import FoldBatchNorm
 from onnxcam.relevance.composite import Composite
 from onnxcam.relevance.table import refuse_unlisted, relevance_table
 
-# The explained number at the score, or at a layer its value times its mean gradient: what Grad-CAM sums up.
-Beginning: TypeAlias = Literal["score", "terms"]
+# What relevance starts as: at the score, the explained number; at a layer its value times its mean gradient, the terms
+# that Grad-CAM sums up.
+Initial: TypeAlias = Literal["score", "terms"]
 
-START, RELEVANCE = "relevance/start", "relevance/end"
+# Names of the outputs that hold the relevance that was started with, and the one that was asked for.
+START, END = "relevance/start", "relevance/end"
 
 
 @dataclass(frozen=True)
 class FusedRelevance:
-    """A walk of relevance.
+    """Relevance that is propagated in the run that also computes the scores.
 
     Attributes:
-        composite: rules.
-        start: what it begins with.
-        of: name of the value where it begins.
-        to: name of the value where it ends, which ``of`` depends on and is not.
-        places: which axes of ``of`` the mean gradient is taken over.
+        composite: rules of propagation.
+        initial: what relevance starts as.
+        start: name of the value where it starts.
+        end: name of the earlier value where it ends; ``start`` depends on it.
+        mean_axes: axes of ``start`` that the mean gradient is taken over, for ``terms``.
     """
 
     composite: Composite
-    start: Beginning
-    of: str
-    to: str
-    places: tuple[int, ...] = ()
+    initial: Initial
+    start: str
+    end: str
+    mean_axes: tuple[int, ...] = ()
 
 
 def folded(model: ir.Model, keep: Sequence[str]) -> ir.Model:
@@ -60,72 +62,95 @@ def add_relevance(
     model: ir.Model,
     score: str,
     names: Sequence[str],
-    descent: FusedRelevance,
+    relevance: FusedRelevance,
     seed: Seed,
     *,
     share_weights: bool = True,
 ) -> ir.Model:
     """Return a copy of a canonical model with relevance as an output, all of it from one forward pass.
 
-    Its outputs are ``score``, ``names``, and what the descent begins with and ends at, ``relevance/start`` and
-    ``relevance/end``, in float32; where it begins with terms also the gradient there, as of ``add_gradients``.
+    Its outputs are ``score``, ``names``, and the relevance at both ends, ``relevance/start`` and ``relevance/end``, in
+    float32; where it starts as terms also the gradient there, as of ``add_gradients``.
 
     Args:
         model: it is not changed.
         score: name of the value that is explained.
         names: of further values to compute.
-        descent: the walk.
+        relevance: what is propagated, from where to where.
         seed: how the user says what is explained, as of ``add_gradients``.
         share_weights: as of ``add_gradients``.
 
     Raises:
-        DependencyError: the score does not depend on where the walk begins, or that not on where it ends.
+        DependencyError: the score does not depend on the start of relevance, or that not on its end.
         UnsupportedError: operators without a rule, all listed.
     """
     wanted = list(dict.fromkeys([score, *names]))
-    model = folded(model, list(dict.fromkeys([*wanted, descent.of, descent.to])))
-    graph, table = model.graph, relevance_table(descent.composite)
-    refuse_unlisted(model, descent.of, descent.to, table)
-    stages = [(score, descent.of, gradient_table())] if descent.start == "terms" else []
-    for end, begin, rules in (*stages, (descent.of, descent.to, table)):
-        write_out_functions(model, lambda graph, e=end, b=begin: _way(graph, e, b)[0], rules)  # type: ignore[misc]
-    op, forward = Builder(graph), frozenset(graph.all_nodes())
+    model = folded(model, list(dict.fromkeys([*wanted, relevance.start, relevance.end])))
+    _write_out_functions(model, score, relevance)
+    op, forward = Builder(model.graph), frozenset(model.graph.all_nodes())
+    outputs = _propagated(op, score, relevance, seed)
+    _set_outputs(op, wanted, outputs)
+    if not share_weights:
+        separate_weights(model.graph, op, forward)
+    return passes.RemoveUnusedNodesPass()(model).model
+
+
+def _write_out_functions(model: ir.Model, score: str, relevance: FusedRelevance) -> None:
+    """Write out operators without a rule of their own, each stage asking its own table.
+
+    Raises:
+        UnsupportedError: operators without a rule of relevance, all listed.
+    """
+    table = relevance_table(relevance.composite)
+    refuse_unlisted(model, relevance.start, relevance.end, table)
+    stages = [(relevance.start, relevance.end, table)]
+    if relevance.initial == "terms":
+        stages.insert(0, (score, relevance.start, gradient_table()))
+    for of, wrt, rules in stages:
+        write_out_functions(model, lambda graph, of=of, wrt=wrt: _between(graph, of, wrt)[0], rules)  # type: ignore[misc]
+
+
+def _propagated(op: Builder, score: str, relevance: FusedRelevance, seed: Seed) -> dict[str, Var]:
+    """Write the gradient, where it is needed, and relevance; return them by the names of their outputs."""
+    graph, outputs = op.graph, {}
     explained = find_value(graph, score)
     weights = class_seed(op, explained) if seed == "class" else cotangent_seed(op, explained)
-    outputs = {}
-    if descent.start == "terms":
-        g = _walked(op, score, descent.of, gradient_table(), weights)
-        outputs[gradient_name(descent.of)] = g
-        a = find_value(graph, descent.of)
-        start = op.ReduceMean(g, list(descent.places), keepdims=1) * _raised(op, a)
+    if relevance.initial == "terms":
+        g = _backward(op, score, relevance.start, gradient_table(), weights)
+        outputs[gradient_name(relevance.start)] = g
+        a = find_value(graph, relevance.start)
+        start = op.ReduceMean(g, list(relevance.mean_axes), keepdims=1) * _raised(op, a)
     else:
         start = weights * _raised(op, explained)
-    outputs[START] = start
-    outputs[RELEVANCE] = _walked(op, descent.of, descent.to, table, start)
+    table = relevance_table(relevance.composite)
+    return outputs | {START: start, END: _backward(op, relevance.start, relevance.end, table, start)}
+
+
+def _set_outputs(op: Builder, names: Sequence[str], outputs: Mapping[str, Var]) -> None:
+    """Make some values of the model, and new ones by name, its outputs."""
+    graph = op.graph
     graph.outputs.clear()
-    graph.outputs.extend(find_value(graph, name) for name in wanted)
+    graph.outputs.extend(find_value(graph, name) for name in names)
     for name, found in outputs.items():
         value = op.Identity(found).value
         value.name = op.claim(name)
         value.shape = found.value.shape
         graph.outputs.append(value)
-    if not share_weights:
-        separate_weights(graph, op, forward)
-    return passes.RemoveUnusedNodesPass()(model).model
 
 
-def _way(graph: ir.Graph, of: str, to: str) -> tuple[list[ir.Node], set[ir.Value]]:
-    return between(graph, [find_value(graph, to)], find_value(graph, of))
+def _between(graph: ir.Graph, of: str, wrt: str) -> tuple[list[ir.Node], set[ir.Value]]:
+    return between(graph, [find_value(graph, wrt)], find_value(graph, of))
 
 
-def _walked(op: Builder, of: str, to: str, table: Table, start: Var) -> Var:
-    """Write the walk from one value of the model to another."""
+def _backward(op: Builder, of: str, wrt: str, table: Table, seed: Var) -> Var:
+    """Write the backward pass from one value of the model to an earlier one, by the rules of a table."""
     graph = op.graph
-    nodes, values = _way(graph, of, to)
+    nodes, values = _between(graph, of, wrt)
     backward = BackwardPass(op, nodes, values, table, graph.opset_imports)
-    backward.write([(find_value(graph, of), start)])
-    return backward.gradient(find_value(graph, to))
+    backward.write([(find_value(graph, of), seed)])
+    return backward.gradient(find_value(graph, wrt))
 
 
 def _raised(op: Builder, value: ir.Value) -> Var:
+    """Return a value in the type that gradients are computed in."""
     return op.cast(op.var(value), cotangent_type(value))

@@ -29,35 +29,37 @@ class RelevanceRuns:
         self.network = network
         self.pool = pool
 
-    def run(self, feeds: Mapping[str, Tensor], start: Tensor, composite: Composite, of: str, to: str) -> Tensor:
+    def run(self, feeds: Mapping[str, Tensor], relevance: Tensor, composite: Composite, start: str, end: str) -> Tensor:
         """Return the relevance of a value.
 
         Args:
-            feeds: an array for each input, a row for each of ``start``'s.
-            start: relevance of ``of``, of its shape.
-            composite: rules.
-            of: name of the value to start at.
-            to: name of the value to end at, which ``of`` depends on.
+            feeds: an array for each input, a row for each of ``relevance``'s.
+            relevance: of the value ``start``, of its shape.
+            composite: rules of propagation.
+            start: name of the value where relevance starts.
+            end: name of the value where it ends; ``start`` depends on it.
 
         Returns:
-            Relevance of ``to``, of its shape, signed.
+            Relevance of ``end``, of its shape, signed.
 
         Raises:
-            DependencyError: ``of`` does not depend on ``to``.
+            DependencyError: ``start`` does not depend on ``end``.
             UnsupportedError: operators that relevance has no rule for, all listed.
         """
-        if of == to:
-            return start
-        graph = self.pool.get(self.network, ("relevance", of, to, composite), lambda: self._write(of, to, composite))
-        given = {**feeds, COTANGENT: np.ascontiguousarray(start, np.float32)}
+        if start == end:
+            return relevance
+        graph = self.pool.get(
+            self.network, ("relevance", start, end, composite), lambda: self._write(start, end, composite)
+        )
+        given = {**feeds, COTANGENT: np.ascontiguousarray(relevance, np.float32)}
         needed = {name: given[name] for name in graph.session.inputs}
         fixed, shared = self.network.batch is not None, self.network.shared
         found = graph.session.run_batched(needed, size=graph.rows, fixed=fixed, shared=shared)
-        return found[gradient_name(to)]
+        return found[gradient_name(end)]
 
-    def _write(self, of: str, to: str, composite: Composite) -> Model:
-        model = expose(folded(self.network.model, [of, to]), [of])
+    def _write(self, start: str, end: str, composite: Composite) -> Model:
+        model = expose(folded(self.network.model, [start, end]), [start])
         shared, table = self.pool.options.share_weights, relevance_table(composite)
-        refuse_unlisted(model, of, to, table)
-        propagated = add_gradients(model, of, [to], table=table, share_weights=shared)
-        return expose(propagated, [gradient_name(to)])
+        refuse_unlisted(model, start, end, table)
+        propagated = add_gradients(model, start, [end], table=table, share_weights=shared)
+        return expose(propagated, [gradient_name(end)])

@@ -46,7 +46,9 @@ def test_one_run_gives_what_two_give(name: str, to: str | int, share_weights: bo
     fused = explainer._context.plan.relevance
     assert fused is not None
     feeds = check_feeds(explainer.network, x)
-    alone = explainer._context.relevance.run(feeds, asked.result.relevance_start, fused.composite, fused.of, fused.to)
+    alone = explainer._context.relevance.run(
+        feeds, asked.result.relevance_start, fused.composite, fused.start, fused.end
+    )
     assert_close(asked.result.relevance, alone, 1e-5)
     assert_close(found, alone.sum(axis=1), 1e-5)
 
