@@ -9,60 +9,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar
 
 from onnxcam.errors import InputError, NameNotFoundError, did_you_mean
-
-Values: TypeAlias = Literal["x", "positive", "negative", "ones", "above", "below"]
-# Factors of the positive and of the negative part, or what stands in the weights' place.
-Weights: TypeAlias = tuple[float, float] | Literal["square", "ones"]
-Outputs: TypeAlias = Literal["all", "positive", "negative"]
-
-_WHOLE, _PLUS, _MINUS = (1.0, 1.0), (1.0, 0.0), (0.0, 1.0)
-# Numbers and weights whose products, and whose biases, are never negative.
-_RAISING = frozenset(
-    {
-        *(("positive", _PLUS), ("negative", _MINUS), ("above", _PLUS), ("below", _MINUS)),
-        *(("ones", "square"), ("ones", "ones")),
-    }
-)
-
-
-@dataclass(frozen=True)
-class Term:
-    """One part of the shares: ``w' x'``.
-
-    Attributes:
-        x: what stands for the layer's input; ``above`` and ``below`` are what it exceeds the rule's bounds by.
-        w: what stands for its weights.
-        bias: whether its bias, changed as its weights are, joins the sum that is divided by.
-    """
-
-    x: Values
-    w: Weights
-    bias: bool = False
-
-
-@dataclass(frozen=True)
-class Group:
-    """Terms whose shares are divided by one sum.
-
-    Attributes:
-        terms: of the sum.
-        factor: of what the group passes on.
-        outputs: results of the layer whose relevance it passes on, by their sign.
-        bounded: whether the input cannot leave the rule's bounds.
-    """
-
-    terms: tuple[Term, ...]
-    factor: float = 1.0
-    outputs: Outputs = "all"
-    bounded: bool = True
-
-    @property
-    def nonnegative(self) -> bool:
-        """Whether the sum cannot be negative: then its sign need not be looked at."""
-        return self.bounded and all((term.x, term.w) in _RAISING for term in self.terms)
+from onnxcam.relevance.terms import MINUS, PLUS, WHOLE, Group, Term
 
 
 @dataclass(frozen=True)
@@ -113,7 +63,7 @@ class Epsilon(LinearRule):
     @property
     def groups(self) -> tuple[Group, ...]:
         """One term."""
-        return (Group((Term("x", _WHOLE, self.bias),)),)
+        return (Group((Term("x", WHOLE, self.bias),)),)
 
 
 @dataclass(frozen=True)
@@ -155,7 +105,7 @@ class AlphaBeta(LinearRule):
     @property
     def groups(self) -> tuple[Group, ...]:
         """Both signs."""
-        lowering = Term("positive", _MINUS, self.bias), Term("negative", _PLUS)
+        lowering = Term("positive", MINUS, self.bias), Term("negative", PLUS)
         plus = Group(_raising(self.bias), self.alpha)
         return (plus, Group(lowering, -self.beta)) if self.beta else (plus,)
 
@@ -209,7 +159,7 @@ class Box(LinearRule):
     @property
     def groups(self) -> tuple[Group, ...]:
         """How far the input is from its bounds."""
-        terms = Term("above", _PLUS), Term("below", _MINUS)
+        terms = Term("above", PLUS), Term("below", MINUS)
         return (Group(terms, bounded=self.low is None and self.high is None),)
 
 
@@ -244,7 +194,7 @@ class Flat(LinearRule):
 
 
 def _raising(bias: bool) -> tuple[Term, ...]:
-    return Term("positive", _PLUS, bias), Term("negative", _MINUS)
+    return Term("positive", PLUS, bias), Term("negative", MINUS)
 
 
 def rules() -> dict[str, type[LinearRule]]:

@@ -1,0 +1,174 @@
+"""How relevance is propagated through each kind of operator; table.py says which operator is of which kind."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from onnxcam.autodiff import lowering
+from onnxcam.autodiff.builder import Builder, Var
+from onnxcam.autodiff.node import NodeView
+from onnxcam.autodiff.registry import Cotangents, find_rule, gradient_table
+from onnxcam.graph.analysis.nonnegative import nonnegative
+from onnxcam.graph.operators import Trait, operators_with
+from onnxcam.relevance.composite import Composite
+from onnxcam.relevance.gates import gate, is_normaliser
+from onnxcam.relevance.linear_layer import LinearLayer
+from onnxcam.relevance.origins import Origins
+from onnxcam.relevance.propagate import propagate
+from onnxcam.relevance.quotients import divided, factor, like, refuse
+
+_NEWEST = 10**6
+_POOLED_MEANS = operators_with(Trait.AVERAGES) & operators_with(Trait.POOLS)
+# Of these the derivative adds up to 1 over what they read.
+_EVEN = operators_with(Trait.AVERAGES)
+
+
+class OperatorRules:
+    """Rules of relevance for each kind of operator, for one composite on one graph, whose properties they remember."""
+
+    def __init__(self, composite: Composite, origins: Origins) -> None:
+        self.composite = composite
+        self.origins = origins
+        self._signs: dict[ir.Graph, set[ir.Value]] = {}
+
+    def linear(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
+        """A layer by its rule; a product of two values that both move in proportion, half to each."""
+        place = self.origins.weighted(node.node)
+        if place is None:
+            return self.in_proportion(op, node, r)
+        rule = self.composite.rule(node.node.op_type, self.origins.is_first(node.node))
+        layer = LinearLayer(op, node, place, self._added(op, node), node.node.inputs[place] in self._nonnegative(op))
+        found = propagate(layer, rule, r, self.composite.spread)
+        return [found if i == place else None for i in range(node.count)]
+
+    def passed(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
+        """Unchanged, to the first input."""
+        return (r,)
+
+    def in_proportion(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
+        """Each number's share of the result, which its derivative times itself is; even shares among moving inputs."""
+        moving = self._moving(node)
+        if len(moving) > 1 and node.node.op_type not in ("MatMul", "Einsum"):
+            raise refuse(node, "more than one of its inputs depends on the model's input")
+        if self.composite.rectified_pools and node.node.op_type in _POOLED_MEANS:
+            node = _rectified(op, node)
+        s = divided(op, r, node.y, self.composite.stabilizer)
+        s = s if len(moving) == 1 else s * (1 / len(moving))
+        found = _derivative(op, node, like(s, node.y))
+        shares = [None if d is None else d * node.input(i) for i, d in enumerate(found)]
+        if not self.composite.spread or node.node.op_type not in _EVEN:
+            return shares
+        rest = _derivative(op, node, like(_unshared(op, r, node.y), node.y))
+        return [None if share is None or d is None else share + d for share, d in zip(shares, rest, strict=True)]
+
+    def sum(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
+        """Summands that move share in proportion; constants are biases, and take nothing."""
+        moving = self._moving(node)
+        if len(moving) == 2 and node.node.op_type == "Sub" and is_normaliser(node.node):
+            moving = [0]  # the mean that a written-out normalisation subtracts
+        if len(moving) == 1:
+            return [r if i in moving else None for i in range(node.count)]
+        signs = [-1.0 if node.node.op_type == "Sub" and i else 1.0 for i in moving]
+        values = [node.input(i) for i in moving]
+        total = values[0]
+        for value, sign in zip(values[1:], signs[1:], strict=True):
+            total = total + value if sign > 0 else total - value
+        s = self._rectified_quotient(op, node, r) if len(moving) == node.count else None
+        s = divided(op, r, total, self.composite.stabilizer) if s is None else s
+        shares = {
+            i: s * value if sign > 0 else -s * value for i, value, sign in zip(moving, values, signs, strict=True)
+        }
+        if self.composite.spread:
+            even = _unshared(op, r, total) * (1 / len(moving))
+            shares = {i: share + even for i, share in shares.items()}
+        return [shares.get(i) for i in range(node.count)]
+
+    def _rectified_quotient(self, op: Builder, node: NodeView, r: Var) -> Var | None:
+        """Return relevance over a sum that only a Relu reads, where it is what that gives times something.
+
+        Such relevance is 0 where the sum is negative, and its quotient by the sum is that something: the two products
+        and divisions at each shortcut of a residual network then are one mask.
+        """
+        total = node.node.outputs[0]
+        readers = [use.node for use in total.uses() if not op.wrote(use.node.outputs[0])]
+        if len(readers) != 1 or readers[0].op_type != "Relu" or total.is_graph_output():
+            return None
+        y = op.var(readers[0].outputs[0])
+        found = factor(op, r, y.value)
+        if found is None:
+            return None
+        stabilizer = self.composite.stabilizer
+        return like(r / (y + stabilizer) if stabilizer else found * lowering.step(op, y), y)
+
+    def product(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
+        """All to the features, none to their gate or divisor; a product of two equals is shared evenly."""
+        moving = self._moving(node)
+        if len(moving) == 2:
+            chosen = gate(node.node, self.origins)
+            if chosen is None:
+                return [r * 0.5, r * 0.5]
+            moving = [1 - chosen]
+        return [r if i in moving else None for i in range(node.count)]
+
+    def extremum(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
+        """As an activation where one input moves; else to the largest, or smallest."""
+        moving = self._moving(node)
+        if len(moving) == 1:
+            return [r if i in moving else None for i in range(node.count)]
+        return _derivative(op, node, r)
+
+    def max_pool(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
+        """To the largest of each window; rectified, only where that is positive."""
+        read = node.node.inputs[0] in self._nonnegative(op) and factor(op, r, node.node.outputs[0]) is not None
+        if self.composite.rectified_pools and not read and not self.composite.spread:
+            r = like(op.Where(node.y > 0, r, 0), node.y)
+        return _derivative(op, node, r)
+
+    def softmax(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
+        """x (R - y sum(R)).
+
+        Source: Achtibat et al. 2024 (AttnLRP), prop. 3.1.
+        """
+        return (node.x * (r - node.y * op.ReduceSum(r, [node.integer("axis", -1)], keepdims=1)),)
+
+    def _nonnegative(self, op: Builder) -> set[ir.Value]:
+        if op.graph not in self._signs:
+            self._signs[op.graph] = nonnegative(op.graph)
+        return self._signs[op.graph]
+
+    def _moving(self, node: NodeView) -> list[int]:
+        return [i for i, value in enumerate(node.node.inputs) if self.origins.moves(value)]
+
+    def _added(self, op: Builder, node: NodeView) -> Var | None:
+        """Return the constant that the only reader of a product adds to it: exporters write biases so."""
+        result = node.node.outputs[0]
+        readers = [use.node for use in result.uses() if not op.wrote(use.node.outputs[0])]
+        if node.node.op_type != "MatMul" or len(readers) != 1 or readers[0].op_type != "Add":
+            return None
+        others = [value for value in readers[0].inputs if value is not result]
+        if len(others) != 1 or others[0] is None or self.origins.moves(others[0]):
+            return None
+        shape = others[0].shape
+        return None if shape is None or any(dim != 1 for dim in shape.dims[:-1]) else op.var(others[0])
+
+
+def _unshared(op: Builder, r: Var, z: Var) -> Var:
+    """Return the relevance of sums that are 0, which no share receives."""
+    return r * lowering.complement(op, lowering.step(op, z) + lowering.step_down(op, z, 0.0))
+
+
+def _rectified(op: Builder, node: NodeView) -> NodeView:
+    """Write a pool of the positive part of what a pool reads."""
+    x, y = like(op.Relu(node.x), node.raw(0)), node.y
+    result = ir.Value(name=op.unique(node.node.op_type), type=ir.TensorType(y.dtype))
+    kept = list(node.node.attributes.values())
+    written = ir.Node("", node.node.op_type, [x.value], kept, outputs=[result], name=result.name)
+    op.graph.append(written)
+    like(op.var(result), y)
+    return NodeView(op, written, lambda value: value is x.value)
+
+
+def _derivative(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    rule = find_rule(gradient_table(), "", node.node.op_type, _NEWEST)
+    assert rule is not None
+    return rule.function(op, node, dy)
