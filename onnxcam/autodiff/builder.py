@@ -23,7 +23,7 @@ _TYPE_FROM_SECOND = {"Where"}
 
 
 class UnknownShapeError(Exception):
-    """A rule needs a shape or a type that the graph does not tell; the driver adds which node, and reports it."""
+    """A rule needs a shape or a type that is not known; the driver adds which node, and reports it."""
 
 
 def shape_of(value: ir.Value) -> Shape | None:

@@ -50,7 +50,7 @@ def written_for_doubles(model: ir.Model) -> ir.Model:
 
 
 def _patches(op: Builder, x: Var, win: Window, fill: float) -> list[tuple[tuple[int, ...], Var]]:
-    """Return for each place of a window what all windows have there, ``[N, C, *out]``."""
+    """Return for each position of a window what all windows have there, ``[N, C, *out]``."""
     inside = spatial_sizes(x.shape)
     if inside is None:
         raise UnknownShapeError("the size of its input is not known")
@@ -62,26 +62,26 @@ def _patches(op: Builder, x: Var, win: Window, fill: float) -> list[tuple[tuple[
     padded = op.Pad(x, pads, op.const(fill, x.dtype)) if any(pads) else x
     axes = list(range(2, 2 + win.rank))
     found = []
-    for place in product(*map(range, win.kernel)):
-        starts = [k * d for k, d in zip(place, win.dilations, strict=True)]
+    for position in product(*map(range, win.kernel)):
+        starts = [k * d for k, d in zip(position, win.dilations, strict=True)]
         ends = [a + (n - 1) * s + 1 for a, n, s in zip(starts, counts, win.strides, strict=True)]
-        found.append((place, op.Slice(padded, starts, ends, axes, list(win.strides))))
+        found.append((position, op.Slice(padded, starts, ends, axes, list(win.strides))))
     return found
 
 
 def _conv(op: Builder, node: NodeView) -> Var:
-    """One product of matrices for each place of the kernel, summed."""
+    """One product of matrices for each position of the kernel, summed."""
     x, weight = node.raw(0), node.raw(1)
     shape = weight.shape
     if shape is None or not all(isinstance(size, int) for size in shape) or not node.node.outputs[0].shape:
         raise UnknownShapeError("the size of its kernel is not known")
     outputs, inputs, *kernel = (int(size or 0) for size in shape)
     group, win = node.integer("group", 1), window(node, kernel)
-    # [group, outputs a group, inputs a group] for each place.
-    places = op.Transpose(op.Reshape(weight, [group, outputs // group, inputs, -1]), perm=[3, 0, 1, 2])
+    # [group, outputs a group, inputs a group] for each position.
+    matrices = op.Transpose(op.Reshape(weight, [group, outputs // group, inputs, -1]), perm=[3, 0, 1, 2])
     terms = []
     for index, (_, patch) in enumerate(_patches(op, x, win, 0.0)):
-        matrix = op.Gather(places, op.const(np.array(index)), axis=0)
+        matrix = op.Gather(matrices, op.const(np.array(index)), axis=0)
         columns = op.Reshape(patch, [0, group, inputs, -1])
         terms.append(matrix * columns if inputs == outputs // group == 1 else matrix @ columns)
     total = op.Sum(*terms) if len(terms) > 1 else terms[0]
@@ -91,7 +91,7 @@ def _conv(op: Builder, node: NodeView) -> Var:
 
 
 def _average_pool(op: Builder, node: NodeView) -> Var:
-    """The sum of a window over the number of its places that count."""
+    """The sum of a window over the number of its positions that count."""
     win = window(node, node.integers("kernel_shape") or ())
     x = node.raw(0)
     sizes = spatial_sizes(x.shape)
@@ -181,12 +181,12 @@ def _mean(op: Builder, node: NodeView) -> Var:
 @cache
 def _erf_coefficients() -> npt.NDArray[np.float64]:
     """Powers of t = 2 / (2 + x), moved to [-1, 1], for ``erfc(x) exp(x * x)``, which is smooth and without end."""
-    places = np.cos(np.pi * (np.arange(_ERF_DEGREE + 1) + 0.5) / (_ERF_DEGREE + 1))
+    points = np.cos(np.pi * (np.arange(_ERF_DEGREE + 1) + 0.5) / (_ERF_DEGREE + 1))
     first = 2 / (2 + _ERF_END)
-    ends = [2 / (first + (u + 1) / 2 * (1 - first)) - 2 for u in places.tolist()]
+    ends = [2 / (first + (u + 1) / 2 * (1 - first)) - 2 for u in points.tolist()]
     values = np.array([math.erfc(x) * math.exp(x * x) for x in ends])
     chebyshev = np.polynomial.chebyshev
-    return np.asarray(chebyshev.cheb2poly(chebyshev.chebfit(places, values, _ERF_DEGREE)), np.float64)
+    return np.asarray(chebyshev.cheb2poly(chebyshev.chebfit(points, values, _ERF_DEGREE)), np.float64)
 
 
 def erf(op: Builder, x: Var) -> Var:

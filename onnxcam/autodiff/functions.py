@@ -37,5 +37,5 @@ def write_out_functions(model: ir.Model, choose: Callable[[ir.Graph], Iterable[i
 
 
 def undefined(graph: ir.Graph, nodes: Iterable[ir.Node], table: Table) -> list[ir.Node]:
-    """Return the nodes that have no rule and may have a definition: whether for these inputs, writing it out tells."""
+    """Return the nodes that have no rule and may have a definition; whether they have depends on their inputs."""
     return [n for n in nodes if rule_of(graph.opset_imports, n, table) is None and is_defined(graph, n)]

@@ -1,4 +1,4 @@
-"""The one place where it is chosen in which form a derivative is written, and why: by measurement.
+"""The choice between forms of one derivative, and its reasons: measurements.
 
 All forms give the same numbers. Times are CPU times of onnxruntime 1.31.1 with one thread.
 """
@@ -21,8 +21,8 @@ from onnxcam.graph.operators import Trait, operators_with
 # above 1. A bound other than 0 needs room for its own size.
 _STEEPEST, _STEEP = 2.0**127, 2.0**100
 _BLOCK = 16
-_FEW_PLACES = 28
-# What spreads an infinite number over its whole result: behind these a mask has nothing left to save.
+_FEW_POSITIONS = 28
+# What spreads an infinite number over its whole result: after these a mask has nothing left to save.
 _MIXING = operators_with(Trait.WEIGHTED)
 _ELEMENTWISE = frozenset({"Sum", "Add", "Mul", "Div"})
 _MOVING = frozenset(
@@ -34,7 +34,7 @@ class ConvForm(Enum):
     """How the gradient of a convolution's input is written.
 
     ``FLIPPED`` is a plain convolution with the turned kernel, ``STUFFED`` the same after zeros have been put between
-    the places of dy, ``TRANSPOSED`` a ConvTranspose.
+    the positions of dy, ``TRANSPOSED`` a ConvTranspose.
     """
 
     FLIPPED = auto()
@@ -47,8 +47,8 @@ def conv_input_gradient(win: Window, x: Shape | None, weight: Shape | None, grou
 
     Stride 1 is flipped. A depthwise kernel with a stride is stuffed: in MobileNetV3-large, batch 4, the four of them
     took 37 ms as ConvTranspose and take 12 ms, zeros included. Dense kernels stay transposed: 3x3, 128 channels, 56 to
-    28 places, took 14 ms as ConvTranspose, 21 ms as a convolution for each phase with DepthToSpace, 37 ms stuffed; the
-    7x7 stem of ResNet-50 17, 60 and 245 ms, 23 ms as one convolution for all phases; 1x1 kernels 11, 24 and 43 ms.
+    28, took 14 ms as ConvTranspose, 21 ms as a convolution for each phase with DepthToSpace, 37 ms stuffed; the 7x7
+    stem of ResNet-50 17, 60 and 245 ms, 23 ms as one convolution for all phases; 1x1 kernels 11, 24 and 43 ms.
     """
     if min(win.turned) >= 0 and all(s == 1 for s in win.strides):
         return ConvForm.FLIPPED
@@ -60,18 +60,19 @@ def conv_input_gradient(win: Window, x: Shape | None, weight: Shape | None, grou
 
 
 def stuff_transposed(counts: Sequence[int]) -> bool:
-    """Whether zeros are put between these many places by a ConvTranspose; else places are repeated and masked.
+    """Whether zeros are put between these many positions by a ConvTranspose; else positions are repeated and masked.
 
-    That mask leaves the blocked layout and costs a pass over the result. 64 channels, 56 to 112 places, with the
-    convolutions around: 11.9 ms against 15.4; 72 channels from 28 places 3.1 and 3.6; 240 from 14 places 2.4 and 2.2.
+    That mask leaves the blocked layout and costs a pass over the result. 64 channels, 56 to 112 positions, with the
+    convolutions around: 11.9 ms against 15.4; 72 channels from 28 positions 3.1 and 3.6; 240 from 14 positions 2.4 and
+    2.2.
     """
-    return min(counts) >= _FEW_PLACES
+    return min(counts) >= _FEW_POSITIONS
 
 
 def blocked(op: Builder, x: Var, channels: Dim) -> Var:
     """Return ``x`` as it is, from a convolution: what adds to it and masks it can then stay in the blocked layout.
 
-    Behind each ConvTranspose of ResNet-50, batch 4, this brings the gradient from 2.79 forward passes to 2.58: a
+    After each ConvTranspose of ResNet-50, batch 4, this brings the gradient from 2.79 forward passes to 2.58: a
     residual sum is fused into that convolution. Blocks hold 8 or 16 channels; others would be filled up.
     """
     if not isinstance(channels, int) or channels % _BLOCK:
@@ -95,7 +96,7 @@ def spread(op: Builder, x: Var, like: Shape) -> Var:
 
 
 def repeat(op: Builder, x: Var, scales: Sequence[int]) -> Var:
-    """Return every place of ``x`` as often as ``scales`` says for each spatial axis."""
+    """Return every position of ``x`` as often as ``scales`` says for each spatial axis."""
     return op.Resize(
         x,
         None,

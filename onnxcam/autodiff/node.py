@@ -76,7 +76,7 @@ class NodeView:
 
     @property
     def captured(self) -> list[ir.Value]:
-        """Values that only the node's branches read; a rule returns their cotangents behind those of the inputs."""
+        """Values that only the node's branches read; a rule returns their cotangents after those of the inputs."""
         return captured(self.node)
 
     @property
@@ -113,10 +113,10 @@ class NodeView:
         return self.raw(index).shape
 
     def rank(self, index: int = 0) -> int:
-        """Rank of an input, which rules that place axes need to know.
+        """Rank of an input, which rules need to find their axes.
 
         Raises:
-            UnknownShapeError: shape inference could not tell.
+            UnknownShapeError: shape inference has not found it.
         """
         shape = self.shape(index)
         if shape is None:

@@ -19,13 +19,13 @@ class RealView(NodeView):
     """A node whose operands and result are shown as given; attributes are its own."""
 
     def __init__(
-        self, op: Builder, node: NodeView, operands: Sequence[Var], places: Sequence[int], result: Var
+        self, op: Builder, node: NodeView, operands: Sequence[Var], positions: Sequence[int], result: Var
     ) -> None:
-        """Show ``operands``, which stand for the inputs of ``node`` at ``places``."""
+        """Show ``operands``, which take the part of the inputs of ``node`` at ``positions``."""
         super().__init__(op, node.node, lambda value: False)
         self._outer = node
         self._operands = operands
-        self._places = places
+        self._positions = positions
         self._result = result
 
     @property
@@ -39,7 +39,7 @@ class RealView(NodeView):
 
     def needs(self, index: int) -> bool:
         """Whether a gradient of that operand is wanted."""
-        return index < len(self._places) and self._outer.needs(self._places[index])
+        return index < len(self._positions) and self._outer.needs(self._positions[index])
 
     def raw(self, index: int) -> Var:
         """The operand."""

@@ -30,7 +30,7 @@ class Rule:
         since: first opset whose operator the rule is right for.
         broadcasts: inputs are broadcast against each other; the driver undoes that in the cotangents.
         all_outputs: the rule handles cotangents of every output.
-        partial: None stands for an input that receives nothing, on purpose; what leads there alone is left out.
+        partial: None stands for an input that receives nothing, on purpose; what is computed for it alone is left out.
         inputs: positions of those that the rule differentiates; None for all.
     """
 
@@ -118,7 +118,7 @@ def _load() -> None:
 
 
 def gradient_table() -> Table:
-    """Return every rule by (domain, operator), newest first; lay another table over it to change the walk."""
+    """Return every rule by (domain, operator), newest first; lay another table over it to propagate something else."""
     _load()
     return MappingProxyType({key: tuple(rules) for key, rules in _RULES.items()})
 

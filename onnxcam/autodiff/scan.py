@@ -1,4 +1,4 @@
-"""A state that goes from step to step, as ONNX's Scan: what a backward pass through time is written with."""
+"""Loops over steps that pass on a state, as ONNX's Scan: what a backward pass through time is written with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnxcam.autodiff.builder import Builder, Var
 
 _BEFORE_FIRST = np.iinfo(np.int64).min
 
-# Of a builder inside of the step, the states and one slice each: the next states and what the step gives.
+# From a builder inside the step, the states and one slice each, to the next states and the results of the step.
 Step = Callable[[Builder, list[Var], list[Var]], tuple[list[Var], list[Var]]]
 
 
@@ -21,7 +21,7 @@ def backwards(op: Builder, x: Var) -> Var:
 
 
 def scan(op: Builder, states: Sequence[Var], slices: Sequence[Var], step: Step) -> tuple[list[Var], list[Var]]:
-    """Go through slices along the first axis, one step each.
+    """Write a loop over slices along the first axis, one step each.
 
     Args:
         op: where to write.
@@ -30,7 +30,7 @@ def scan(op: Builder, states: Sequence[Var], slices: Sequence[Var], step: Step) 
         step: writes one step; it may read values around it.
 
     Returns:
-        The states behind the last step, and what the steps gave, joined along a new first axis.
+        The states after the last step, and the results of all steps, joined along a new first axis.
     """
     name = op.unique("Scan")
     inputs = [_input(f"{name}/in_{i}", var, whole=i < len(states)) for i, var in enumerate([*states, *slices])]
@@ -38,7 +38,7 @@ def scan(op: Builder, states: Sequence[Var], slices: Sequence[Var], step: Step) 
     inside = Builder(body, name)
     given = [inside.var(value) for value in inputs]
     after, results = step(inside, given[: len(states)], given[len(states) :])
-    # A result may be a value that comes in as it is, which a body may not hand on.
+    # A body may not output one of its inputs as it is.
     body.outputs.extend(inside.Identity(var).value for var in [*after, *results])
     outputs = [
         ir.Value(name=op.unique("Scan"), type=value.type, shape=var.value.shape)

@@ -1,4 +1,4 @@
-"""Shape arithmetic inside the graph: constants where the file tells the size, Shape nodes where it does not."""
+"""Shape arithmetic inside the graph: constants where the file fixes the size, Shape nodes where it does not."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Window:
         return [e - 1 - p for e, p in zip(self.extents * 2, self.pads, strict=True)]
 
     def stuffed(self, sizes: Sequence[int]) -> list[int]:
-        """Return the same for any stride, where ``stride - 1`` zeros follow each place of dy."""
+        """Return the same for any stride, where ``stride - 1`` zeros follow each position of dy."""
         steps = zip(sizes, self.counts(sizes), self.strides, self.pads_begin, strict=True)
         return [*self.turned[: self.rank], *(size - count * s + b for size, count, s, b in steps)]
 

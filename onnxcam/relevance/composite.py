@@ -18,7 +18,7 @@ _KINDS = {"conv": ("Conv", "ConvTranspose"), "linear": ("Gemm", "MatMul"), "any"
 
 
 @dataclass(frozen=True)
-class Place:
+class LayerSelector:
     """Which layers a rule is for.
 
     Attributes:
@@ -29,13 +29,13 @@ class Place:
     kind: str = "any"
     first: bool = False
 
-    def holds(self, op_type: str, first: bool) -> bool:
-        """Whether a layer is meant."""
+    def matches(self, op_type: str, first: bool) -> bool:
+        """Whether the rule is for a layer of this operator; ``first`` says that it reads the model's input."""
         kinds = _KINDS.get(self.kind, (self.kind,))
         return (first or not self.first) and (not kinds or op_type in kinds)
 
     @classmethod
-    def parse(cls, text: str) -> Place:
+    def parse(cls, text: str) -> LayerSelector:
         """Read ``conv``, ``first conv``, ``first``.
 
         Raises:
@@ -56,19 +56,19 @@ class Place:
 
 @dataclass(frozen=True)
 class Composite:
-    """A name, and the rule of each linear layer: the first place that holds decides.
+    """A name, and the rule of each linear layer: the first selector that matches decides.
 
     Attributes:
         name: what users type.
         rules: in order; they must cover all layers.
         stabilizer: as that of a rule, for sums, average pools and whatever else divides in proportion.
         rectified_pools: pools see the positive part of their input alone, and pass nothing to what is not positive.
-        spread: what belongs to a sum without shares, because its bias alone turns a unit on, is handed evenly to all
-            that the layer reads, where it would be lost.
+        spread: what belongs to a sum without shares, whose bias alone turns a unit on, is divided evenly among all
+            that the layer reads; else it is lost.
     """
 
     name: str
-    rules: tuple[tuple[Place, LinearRule], ...]
+    rules: tuple[tuple[LayerSelector, LinearRule], ...]
     stabilizer: float = 1e-6
     rectified_pools: bool = False
     spread: bool = False
@@ -76,7 +76,7 @@ class Composite:
     def __post_init__(self) -> None:
         """Refuse a composite that leaves layers without a rule."""
         for op_type in ("Conv", "Gemm"):
-            if not any(place.holds(op_type, False) for place, _ in self.rules):
+            if not any(selector.matches(op_type, False) for selector, _ in self.rules):
                 raise InputError(f"composite '{self.name}' has no rule for {op_type}; add one at 'any'")
 
     def rule(self, op_type: str, first: bool) -> LinearRule:
@@ -85,14 +85,14 @@ class Composite:
         Raises:
             InputError: there is none for that operator.
         """
-        found = next((rule for place, rule in self.rules if place.holds(op_type, first)), None)
+        found = next((rule for selector, rule in self.rules if selector.matches(op_type, first)), None)
         if found is None:
             raise InputError(f"composite '{self.name}' has no rule for {op_type}; add one at 'any'")
         return found
 
     def describe(self) -> dict[str, Any]:
         """Return what ``parse`` reads, for a composite that has no name of its own."""
-        listed = [{"at": str(place), **rule.describe()} for place, rule in self.rules]
+        listed = [{"at": str(selector), **rule.describe()} for selector, rule in self.rules]
         return {
             "name": self.name,
             "rules": listed,
@@ -143,7 +143,7 @@ def _from_json(content: Mapping[str, Any], name: str) -> Composite:
         options = {key: value for key, value in entry.items() if key not in ("at", "rule")}
         if not isinstance(entry.get("at"), str) or not isinstance(entry.get("rule"), str):
             raise InputError(f"each rule of composite '{name}' needs 'at' and 'rule', both text; {dict(entry)} has not")
-        made.append((Place.parse(entry["at"]), find_rule(entry["rule"], **options)))
+        made.append((LayerSelector.parse(entry["at"]), find_rule(entry["rule"], **options)))
     stabilizer, (rectified, spread) = (
         content.get("stabilizer", 1e-6),
         (content.get(key, False) for key in ("rectified_pools", "spread")),
@@ -154,8 +154,8 @@ def _from_json(content: Mapping[str, Any], name: str) -> Composite:
     return Composite(str(content.get("name", name)), tuple(made), float(stabilizer), rectified, spread)
 
 
-_CONV, _LINEAR, _ANY = Place("conv"), Place("linear"), Place("any")
-_FIRST, _FIRST_CONV = Place("any", first=True), Place("conv", first=True)
+_CONV, _LINEAR, _ANY = LayerSelector("conv"), LayerSelector("linear"), LayerSelector("any")
+_FIRST, _FIRST_CONV = LayerSelector("any", first=True), LayerSelector("conv", first=True)
 # Nothing is lost to biases or to a stabilizer.
 _EXACT = ZPlus(stabilizer=0.0, bias=False)
 

@@ -1,4 +1,4 @@
-"""DeepLIFT: how the score differs from its value at a baseline, put down to what differs at a layer.
+"""DeepLIFT: how the score differs from its value at a baseline, attributed to what differs at a layer.
 
 Source: Shrikumar et al. 2017, the rescale rule (eq. 11 and 12), with the linear rule for all that is linear. A product
 of two values that both differ is shared evenly, ``d(ab) = da (b + b')/2 + db (a + a')/2``, which the paper does not
@@ -27,7 +27,7 @@ _NEWEST = 10**6
 
 
 def with_baseline(model: ir.Model, layer: str, score: str) -> ir.Model:
-    """Return a model that computes everything behind a layer a second time, with zeros in the layer's place."""
+    """Return a model that computes everything after a layer a second time, with zeros instead of the layer."""
     model = model.clone()
     graph = model.graph
     start, end = find_value(graph, layer), find_value(graph, score)
@@ -86,8 +86,8 @@ def _rescaled(op_type: str) -> RuleFunction:
 def _product(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """Share a product of two values that both change evenly."""
     means = []
-    for place in (0, 1):
-        here, there = node.input(place), _twin(op, node.raw(place))
+    for index in (0, 1):
+        here, there = node.input(index), _twin(op, node.raw(index))
         means.append(here if there is None else (here + there) * 0.5)
     return dy * means[1], dy * means[0]
 

@@ -18,10 +18,10 @@ _STEPS = 16
 
 
 def gate(node: ir.Node, origins: Origins) -> int | None:
-    """Return which of two moving factors, or the divisor, is the gate; None where they are equals.
+    """Return which of two varying factors, or the divisor, is the gate; None where they are equals.
 
     A divisor is; so is a function of the other factor, number by number (``x sigmoid(x)``, written-out GELU); so is a
-    factor that is spread over places or channels (squeeze and excitation); so is the only one that a squashing
+    factor that is broadcast over positions or channels (squeeze and excitation); so is the only one that a squashing
     function gives.
     """
     if node.op_type == "Div":
@@ -37,7 +37,7 @@ def gate(node: ir.Node, origins: Origins) -> int | None:
         # Both are functions of one value: the one that is affine in it carries the signal.
         affine = [_is_affine(value, left, origins) for value in (a, b)]
         return None if affine[0] == affine[1] else affine.index(False)
-    wide = [_spread(a, b), _spread(b, a)]
+    wide = [_is_broadcast(a, b), _is_broadcast(b, a)]
     if wide[0] != wide[1]:
         return wide.index(True)
     squashed = [_is_squashed(value, origins) for value in (a, b)]
@@ -54,10 +54,10 @@ def is_normaliser(node: ir.Node) -> bool:
 def _base(value: ir.Value, origins: Origins) -> ir.Value:
     """Return what a value is an affine function of, number by number."""
     while (node := value.producer()) is not None and node.op_type in _AFFINE:
-        moving = [entry for entry in node.inputs if entry is not None and origins.moves(entry)]
-        if len(moving) != 1:
+        varying = [entry for entry in node.inputs if entry is not None and origins.varies(entry)]
+        if len(varying) != 1:
             break
-        value = moving[0]
+        value = varying[0]
     return value
 
 
@@ -74,11 +74,11 @@ def _is_made_of(value: ir.Value, source: ir.Value, origins: Origins) -> bool:
             return True
         node = entry.producer()
         if node is not None and node.op_type in _POINTWISE:
-            waiting += [before for before in node.inputs if before is not None and origins.moves(before)]
+            waiting += [before for before in node.inputs if before is not None and origins.varies(before)]
     return False
 
 
-def _spread(value: ir.Value, other: ir.Value) -> bool:
+def _is_broadcast(value: ir.Value, other: ir.Value) -> bool:
     """Whether a value is repeated along an axis of the other one."""
     if value.shape is None or other.shape is None:
         return False
@@ -92,8 +92,8 @@ def _is_squashed(value: ir.Value, origins: Origins) -> bool:
     while (node := value.producer()) is not None:
         if node.op_type in _SQUASHING:
             return True
-        moving = [entry for entry in node.inputs if entry is not None and origins.moves(entry)]
-        if node.op_type not in _AFFINE | _SAME or len(moving) != 1:
+        varying = [entry for entry in node.inputs if entry is not None and origins.varies(entry)]
+        if node.op_type not in _AFFINE | _SAME or len(varying) != 1:
             return False
-        value = moving[0]
+        value = varying[0]
     return False

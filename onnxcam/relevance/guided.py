@@ -1,7 +1,7 @@
-"""Guided backpropagation: at every activation, only what speaks for the score goes on.
+"""Guided backpropagation: at every activation, only positive gradients are propagated.
 
 Source: Springenberg et al. 2015, sec. 3.4: ``g_in = g_out [x > 0] [g_out > 0]`` at a ReLU. The paper knows no other
-activation. Here those that took its place are treated likewise, ``g_in = relu(g_out) f'(x)``: Clip from 0 on (ReLU6),
+activation. Here those that replaced it are treated likewise, ``g_in = relu(g_out) f'(x)``: Clip from 0 on (ReLU6),
 the leaky, exponential and smooth ones, the same written out, such as ``max(x, 0)``, ``x sigmoid(x)`` and
 ``x (1 + erf(x / sqrt 2)) / 2``, and rounding to numbers of which 0 is the smallest, which is how quantised networks
 have their ReLUs. Functions that bound what they are given, such as Sigmoid and Tanh, alone or as a gate, keep their
@@ -33,24 +33,24 @@ _ROUNDED = (
 def guided_table() -> Table:
     """Return the gradient's rules with those of activations guided; it remembers the graph that it is used on."""
     table = dict(gradient_table())
-    walk = Guided()
+    guided = Guided()
     for key in (*(("", op_type) for op_type in ACTIVATIONS), *_ROUNDED):
         if key in table:
-            table[key] = tuple(walk.rule(rule) for rule in table[key])
+            table[key] = tuple(guided.rule(rule) for rule in table[key])
     return MappingProxyType(table)
 
 
 class Guided:
-    """The rules of one walk."""
+    """The rules of one backward pass, for one graph whose non-negative values they remember."""
 
     def __init__(self) -> None:
         self._signs: dict[ir.Graph, set[ir.Value]] = {}
 
     def rule(self, plain: Rule) -> Rule:
-        """Return a rule that lets only what speaks for the score into an activation."""
+        """Return a rule that propagates only positive gradients through an activation."""
 
         def function(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-            """Return the gradient of what speaks for the score, at an activation."""
+            """Return the gradient, at an activation that of the positive part of ``dy``."""
             stops = is_activation(node.node) or self.cuts_off(op.graph, node.node)
             result: Cotangents = plain.function(op, node, op.Relu(dy) if stops else dy)
             return result

@@ -43,14 +43,14 @@ class LinearLayer:
     Attributes:
         op: where to write.
         node: the operator.
-        place: which input is data.
+        data: position of the input that is data.
         bias: what is added to its result, if it is not the operator's third input; broadcasts against it.
         nonnegative: whether its data cannot be negative: then there is no negative part to compute.
     """
 
     op: Builder
     node: NodeView
-    place: int
+    data: int
     bias: Var | None = None
     nonnegative: bool = False
 
@@ -58,10 +58,10 @@ class LinearLayer:
         """Write the layer with the numbers of a term, its result raised by ``lift``."""
         op, kind = self.op, self.node.node.op_type
         x = self._values(term.x, rule)
-        w, alpha = self.node.input(1 - self.place), self.node.number("alpha", 1.0)
+        w, alpha = self.node.input(1 - self.data), self.node.number("alpha", 1.0)
         w = self._weights(w if kind != "Gemm" or alpha == 1 else like(w * alpha, w), term.w)
         bias = self._bias(term, lift, w) if term.bias or lift else None
-        inputs = [x.value, w.value] if self.place == 0 else [w.value, x.value]
+        inputs = [x.value, w.value] if self.data == 0 else [w.value, x.value]
         if bias is not None and kind in _TAKES_BIAS:
             inputs.append(bias.value)
         kept = [a for name, a in self.node.node.attributes.items() if name not in ("alpha", "beta")]
@@ -78,12 +78,12 @@ class LinearLayer:
         """Return ``x'`` times what the layer's derivative makes of quotients."""
         rule = find_rule(gradient_table(), "", self.node.node.op_type, _NEWEST)
         assert rule is not None
-        found = rule.function(self.op, applied.view, s)[self.place]
+        found = rule.function(self.op, applied.view, s)[self.data]
         assert found is not None
         return found if applied.term.x == "ones" else found * applied.x
 
     def _values(self, values: Values, rule: LinearRule) -> Var:
-        op, x = self.op, self.node.input(self.place)
+        op, x = self.op, self.node.input(self.data)
         if values == "x" or (values == "positive" and self.nonnegative):
             return x
         if values in ("positive", "negative"):
@@ -97,8 +97,8 @@ class LinearLayer:
         op, bound = self.op, getattr(rule, "low" if lower else "high")
         if bound is not None:
             return op.const(bound, x.dtype)
-        samples = 1 if self.place == 0 and self.node.integer("transA", 0) else 0
-        axes = [axis for axis in range(self.node.rank(self.place)) if axis != samples]
+        samples = 1 if self.data == 0 and self.node.integer("transA", 0) else 0
+        axes = [axis for axis in range(self.node.rank(self.data)) if axis != samples]
         return op.ReduceMin(x, axes, keepdims=1) if lower else op.ReduceMax(x, axes, keepdims=1)
 
     def _weights(self, w: Var, weights: Weights) -> Var:
@@ -131,7 +131,7 @@ class LinearLayer:
         if kind not in ("Conv", "ConvTranspose"):
             return op.const(lift, w.dtype)
         # One number a channel of the result; a grouped ConvTranspose has them in groups.
-        channels = self.node.input(1 - self.place).shape
+        channels = self.node.input(1 - self.data).shape
         groups = self.node.integer("group", 1) if kind == "ConvTranspose" else 1
         count = shapes.dim_tensor(op, w, 0 if kind == "Conv" else 1)
         assert channels is not None

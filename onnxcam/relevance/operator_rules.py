@@ -32,28 +32,28 @@ class OperatorRules:
         self._signs: dict[ir.Graph, set[ir.Value]] = {}
 
     def linear(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
-        """A layer by its rule; a product of two values that both move in proportion, half to each."""
-        place = self.origins.weighted(node.node)
-        if place is None:
+        """A layer by its rule; a product of two varying values in proportion, half to each."""
+        data = self.origins.data_input(node.node)
+        if data is None:
             return self.in_proportion(op, node, r)
         rule = self.composite.rule(node.node.op_type, self.origins.is_first(node.node))
-        layer = LinearLayer(op, node, place, self._added(op, node), node.node.inputs[place] in self._nonnegative(op))
+        layer = LinearLayer(op, node, data, self._added(op, node), node.node.inputs[data] in self._nonnegative(op))
         found = propagate(layer, rule, r, self.composite.spread)
-        return [found if i == place else None for i in range(node.count)]
+        return [found if i == data else None for i in range(node.count)]
 
     def passed(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
         """Unchanged, to the first input."""
         return (r,)
 
     def in_proportion(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
-        """Each number's share of the result, which its derivative times itself is; even shares among moving inputs."""
-        moving = self._moving(node)
-        if len(moving) > 1 and node.node.op_type not in ("MatMul", "Einsum"):
+        """Each number's share of the result, which its derivative times itself is; even shares among varying inputs."""
+        varying = self._varying(node)
+        if len(varying) > 1 and node.node.op_type not in ("MatMul", "Einsum"):
             raise refuse(node, "more than one of its inputs depends on the model's input")
         if self.composite.rectified_pools and node.node.op_type in _POOLED_MEANS:
             node = _rectified(op, node)
         s = divided(op, r, node.y, self.composite.stabilizer)
-        s = s if len(moving) == 1 else s * (1 / len(moving))
+        s = s if len(varying) == 1 else s * (1 / len(varying))
         found = _derivative(op, node, like(s, node.y))
         shares = [None if d is None else d * node.input(i) for i, d in enumerate(found)]
         if not self.composite.spread or node.node.op_type not in _EVEN:
@@ -62,29 +62,29 @@ class OperatorRules:
         return [None if share is None or d is None else share + d for share, d in zip(shares, rest, strict=True)]
 
     def sum(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
-        """Summands that move share in proportion; constants are biases, and take nothing."""
-        moving = self._moving(node)
-        if len(moving) == 2 and node.node.op_type == "Sub" and is_normaliser(node.node):
-            moving = [0]  # the mean that a written-out normalisation subtracts
-        if len(moving) == 1:
-            return [r if i in moving else None for i in range(node.count)]
-        signs = [-1.0 if node.node.op_type == "Sub" and i else 1.0 for i in moving]
-        values = [node.input(i) for i in moving]
+        """Varying summands share in proportion; constants are biases, and receive nothing."""
+        varying = self._varying(node)
+        if len(varying) == 2 and node.node.op_type == "Sub" and is_normaliser(node.node):
+            varying = [0]  # the mean that a written-out normalisation subtracts
+        if len(varying) == 1:
+            return [r if i in varying else None for i in range(node.count)]
+        signs = [-1.0 if node.node.op_type == "Sub" and i else 1.0 for i in varying]
+        values = [node.input(i) for i in varying]
         total = values[0]
         for value, sign in zip(values[1:], signs[1:], strict=True):
             total = total + value if sign > 0 else total - value
-        s = self._rectified_quotient(op, node, r) if len(moving) == node.count else None
+        s = self._rectified_quotient(op, node, r) if len(varying) == node.count else None
         s = divided(op, r, total, self.composite.stabilizer) if s is None else s
         shares = {
-            i: s * value if sign > 0 else -s * value for i, value, sign in zip(moving, values, signs, strict=True)
+            i: s * value if sign > 0 else -s * value for i, value, sign in zip(varying, values, signs, strict=True)
         }
         if self.composite.spread:
-            even = _unshared(op, r, total) * (1 / len(moving))
+            even = _unshared(op, r, total) * (1 / len(varying))
             shares = {i: share + even for i, share in shares.items()}
         return [shares.get(i) for i in range(node.count)]
 
     def _rectified_quotient(self, op: Builder, node: NodeView, r: Var) -> Var | None:
-        """Return relevance over a sum that only a Relu reads, where it is what that gives times something.
+        """Return relevance over a sum that only a Relu reads, where it is the result of that Relu times something.
 
         Such relevance is 0 where the sum is negative, and its quotient by the sum is that something: the two products
         and divisions at each shortcut of a residual network then are one mask.
@@ -102,19 +102,19 @@ class OperatorRules:
 
     def product(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
         """All to the features, none to their gate or divisor; a product of two equals is shared evenly."""
-        moving = self._moving(node)
-        if len(moving) == 2:
+        varying = self._varying(node)
+        if len(varying) == 2:
             chosen = gate(node.node, self.origins)
             if chosen is None:
                 return [r * 0.5, r * 0.5]
-            moving = [1 - chosen]
-        return [r if i in moving else None for i in range(node.count)]
+            varying = [1 - chosen]
+        return [r if i in varying else None for i in range(node.count)]
 
     def extremum(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
-        """As an activation where one input moves; else to the largest, or smallest."""
-        moving = self._moving(node)
-        if len(moving) == 1:
-            return [r if i in moving else None for i in range(node.count)]
+        """As an activation where one input varies; else to the largest, or smallest."""
+        varying = self._varying(node)
+        if len(varying) == 1:
+            return [r if i in varying else None for i in range(node.count)]
         return _derivative(op, node, r)
 
     def max_pool(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
@@ -136,8 +136,8 @@ class OperatorRules:
             self._signs[op.graph] = nonnegative(op.graph)
         return self._signs[op.graph]
 
-    def _moving(self, node: NodeView) -> list[int]:
-        return [i for i, value in enumerate(node.node.inputs) if self.origins.moves(value)]
+    def _varying(self, node: NodeView) -> list[int]:
+        return [i for i, value in enumerate(node.node.inputs) if self.origins.varies(value)]
 
     def _added(self, op: Builder, node: NodeView) -> Var | None:
         """Return the constant that the only reader of a product adds to it: exporters write biases so."""
@@ -146,7 +146,7 @@ class OperatorRules:
         if node.node.op_type != "MatMul" or len(readers) != 1 or readers[0].op_type != "Add":
             return None
         others = [value for value in readers[0].inputs if value is not result]
-        if len(others) != 1 or others[0] is None or self.origins.moves(others[0]):
+        if len(others) != 1 or others[0] is None or self.origins.varies(others[0]):
             return None
         shape = others[0].shape
         return None if shape is None or any(dim != 1 for dim in shape.dims[:-1]) else op.var(others[0])

@@ -16,25 +16,28 @@ class Origins:
     """Answers for one graph that is only added to, and remembers the answers."""
 
     def __init__(self) -> None:
-        self._moving: dict[ir.Value, bool] = {}
-        self._behind: dict[ir.Value, bool] = {}
-        self._still = zero_gradients()
+        self._varying: dict[ir.Value, bool] = {}
+        self._after_layer: dict[ir.Value, bool] = {}
+        self._constant = zero_gradients()
 
-    def moves(self, value: ir.Value | None) -> bool:
+    def varies(self, value: ir.Value | None) -> bool:
         """Whether a value changes smoothly with an input of the model, whether or not relevance is asked for there."""
-        return value is not None and any_ancestor(value, self._is_input, self._moving, self._sources)
+        return value is not None and any_ancestor(value, self._is_input, self._varying, self._sources)
 
-    def weighted(self, node: ir.Node) -> int | None:
-        """Return which input a linear layer is applied to, the other one being weights; None for other nodes."""
+    def data_input(self, node: ir.Node) -> int | None:
+        """Return the position of the input that a linear layer is applied to, the other one being weights.
+
+        None for other nodes, and where both vary.
+        """
         if node.op_type not in LINEAR or node.domain:
             return None
-        moving = [place for place, value in enumerate(node.inputs) if self.moves(value)]
-        return moving[0] if len(moving) == 1 and moving[0] < 2 else None
+        varying = [index for index, value in enumerate(node.inputs) if self.varies(value)]
+        return varying[0] if len(varying) == 1 and varying[0] < 2 else None
 
     def is_first(self, node: ir.Node) -> bool:
         """Whether no other linear layer lies before one."""
         return not any(
-            any_ancestor(value, self._is_layer, self._behind, self._sources) for value in self._sources(node)
+            any_ancestor(value, self._is_layer, self._after_layer, self._sources) for value in self._sources(node)
         )
 
     def _is_input(self, value: ir.Value) -> bool:
@@ -42,7 +45,7 @@ class Origins:
 
     def _is_layer(self, value: ir.Value) -> bool:
         node = value.producer()
-        return node is not None and self.weighted(node) is not None
+        return node is not None and self.data_input(node) is not None
 
     def _sources(self, node: ir.Node) -> list[ir.Value]:
-        return [] if (node.domain, node.op_type) in self._still else list(reads(node))
+        return [] if (node.domain, node.op_type) in self._constant else list(reads(node))

@@ -25,8 +25,8 @@ def propagate(layer: LinearLayer, rule: LinearRule, r: Var, spread: bool = False
         layer: the layer.
         rule: what the shares are.
         r: relevance of its result.
-        spread: hand what a stabilizer takes, or belongs to a sum without shares, evenly to all that the layer reads;
-            of sums that cannot be negative.
+        spread: divide what a stabilizer takes, or belongs to a sum without shares, evenly among all that the layer
+            reads; of sums that cannot be negative.
     """
     parts = [part for group in rule.groups for part in _passed_by(layer, rule, group, r, spread)]
     return parts[0] if len(parts) == 1 else layer.op.Sum(*parts)

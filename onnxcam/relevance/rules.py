@@ -44,7 +44,7 @@ class LinearRule(ABC):
     @property
     @abstractmethod
     def groups(self) -> tuple[Group, ...]:
-        """What is passed on."""
+        """The terms of the shares, grouped by the sum that divides them."""
 
     def describe(self) -> dict[str, Any]:
         """Return the name and all fields, enough to build the same rule again."""
@@ -174,7 +174,7 @@ class WSquare(LinearRule):
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        """Ones in the input's place."""
+        """Ones instead of the input."""
         return (Group((Term("ones", "square", self.bias),)),)
 
 
@@ -189,7 +189,7 @@ class Flat(LinearRule):
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        """Ones in the place of input and weights."""
+        """Ones instead of input and weights."""
         return (Group((Term("ones", "ones"),)),)
 
 

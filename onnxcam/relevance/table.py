@@ -20,7 +20,7 @@ from onnxcam.relevance.composite import Composite
 from onnxcam.relevance.operator_rules import OperatorRules
 from onnxcam.relevance.origins import LINEAR, Origins
 
-# Numbers are moved, copied or chosen: the derivative is the way back, and copies give back what each received.
+# Numbers are moved, copied or chosen: their derivative passes relevance on, and what is copied receives the sum.
 MOVEMENT = operators_with(Trait.MOVES | Trait.PICKS) | {"If", "ScatterElements", "ScatterND", "Where"}
 # Functions of one value, number by number, and normalisations: relevance passes them unchanged. For BatchNormalization
 # that is the proportional rule without its bias; for the others the identity rule of AttnLRP (Achtibat et al. 2024,

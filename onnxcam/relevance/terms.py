@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Values: TypeAlias = Literal["x", "positive", "negative", "ones", "above", "below"]
-# Factors of the positive and of the negative part, or what stands in the weights' place.
+# Factors of the positive and of the negative part, or what replaces the weights.
 Weights: TypeAlias = tuple[float, float] | Literal["square", "ones"]
 Outputs: TypeAlias = Literal["all", "positive", "negative"]
 

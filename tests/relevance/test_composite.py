@@ -13,7 +13,7 @@ import pytest
 import onnxcam
 from onnxcam.errors import InputError, NameNotFoundError, UnsupportedError
 from onnxcam.graph.passes.canonicalize import canonicalize
-from onnxcam.relevance.composite import Composite, Place, composites
+from onnxcam.relevance.composite import Composite, LayerSelector, composites
 from onnxcam.relevance.origins import Origins
 from onnxcam.relevance.rules import Box, Epsilon, Flat, Gamma, ZPlus
 from tests.helpers import torch_shim  # noqa: F401 - before anything that imports torchvision
@@ -41,7 +41,7 @@ def test_the_first_place_that_holds_decides() -> None:
     flat = composites()["epsilon-plus-flat"]
     assert flat.rule("MatMul", True) == flat.rule("ConvTranspose", True) == Flat()
     assert (flat.rule("ConvTranspose", False), flat.rule("MatMul", False)) == (ZPlus(), Epsilon())
-    assert [str(Place.parse(text)) for text in ("first", "first conv", "any", "MatMul")] == [
+    assert [str(LayerSelector.parse(text)) for text in ("first", "first conv", "any", "MatMul")] == [
         *("first", "first conv", "any", "MatMul")
     ]
 

@@ -14,7 +14,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from onnxcam.autodiff.differentiate import gradient_name
-from onnxcam.relevance.composite import Composite, Place
+from onnxcam.relevance.composite import Composite, LayerSelector
 from onnxcam.relevance.rules import AlphaBeta, Box, Epsilon, Flat, Gamma, LinearRule, WSquare, ZPlus, find_rule, rules
 from onnxcam.relevance.table import relevance_table
 from tests.helpers.checks import OnnxRuntime, Reference, assert_close, differentiate
@@ -76,7 +76,7 @@ CASES = (
 
 
 def _composite(rule: LinearRule) -> Composite:
-    return Composite("test", ((Place(), rule),))
+    return Composite("test", ((LayerSelector(), rule),))
 
 
 @cache

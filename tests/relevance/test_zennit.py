@@ -17,7 +17,7 @@ from zennit.attribution import Gradient
 from zennit.torchvision import ResNetCanonizer, VGGCanonizer
 
 import onnxcam
-from onnxcam.relevance.composite import Composite, Place
+from onnxcam.relevance.composite import Composite, LayerSelector
 from onnxcam.relevance.rules import Box, Epsilon, Gamma
 from tests.helpers.checks import assert_close
 from tests.networks.torch_files import write
@@ -26,9 +26,9 @@ SIZE, TARGETS, TOLERANCE = 64, [3, 5], 1e-4
 _EPSILON_GAMMA_BOX = Composite(
     "boxed",
     (
-        (Place("conv", first=True), Box(low=-3.0, high=3.0)),
-        (Place("conv"), Gamma()),
-        (Place(), Epsilon()),
+        (LayerSelector("conv", first=True), Box(low=-3.0, high=3.0)),
+        (LayerSelector("conv"), Gamma()),
+        (LayerSelector(), Epsilon()),
     ),
 )
 BOUNDS = {name: torch.full((1, 3, SIZE, SIZE), value) for name, value in (("low", -3.0), ("high", 3.0))}

@@ -46,7 +46,7 @@ def _backward(op: Builder, node: NodeView, body: ir.Graph, dys: list[Var | None]
     copy.outputs.clear()
     for value, cotangent in zip(node.wanted, cotangents, strict=True):
         dtype = cotangent_type(value)
-        # A branch may not hand on a value from around it as it is.
+        # A branch may not output a value from outside of it as it is.
         result = inside.Identity(
             inside.cast(cotangent, dtype)
             if cotangent is not None

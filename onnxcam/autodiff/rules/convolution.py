@@ -47,15 +47,15 @@ def _input_gradient(op: Builder, node: NodeView, dy: Var) -> Var:
     return op.Conv(dy, flipped(op, weight, group, win.kernel), pads=pads, dilations=list(win.dilations), group=group)
 
 
-def _weight_gradient(op: Builder, read: Var, places: Var, win: Window, group: int) -> Var:
-    """Return ``dW[m, c, k] = sum over n, o of places[n, m, o] read[n, c, o stride + k dilation - padding]``.
+def _weight_gradient(op: Builder, read: Var, per_window: Var, win: Window, group: int) -> Var:
+    """Return ``dW[m, c, k] = sum over n, o of per_window[n, m, o] read[n, c, o stride + k dilation - padding]``.
 
-    That is a convolution itself, in which samples and channels have changed places, and strides and dilations.
+    That is a convolution itself, with samples and channels exchanged, and strides and dilations.
 
     Args:
         op: where to write.
         read: what the windows move over, ``[N, C, *in]``.
-        places: one number a window, ``[N, M, *out]``.
+        per_window: one number a window, ``[N, M, *out]``.
         win: geometry of the windows.
         group: as in Conv.
     """
@@ -67,26 +67,26 @@ def _weight_gradient(op: Builder, read: Var, places: Var, win: Window, group: in
         apart = op.Reshape(samples, shapes.sizes_tensor(op, [group, -1, count, *inside]))
         apart = shapes.transpose(op, apart, 0, 1, rank + 1)
         samples = op.Reshape(apart, shapes.sizes_tensor(op, [0, -1, *inside]))
-    kernels = shapes.transpose(op, places, 0, 1, rank)
+    kernels = shapes.transpose(op, per_window, 0, 1, rank)
     strides, dilations = list(win.dilations), list(win.strides)
     full = op.Conv(samples, kernels, pads=win.pads, strides=strides, dilations=dilations, group=group)
-    # Places at the end that a stride left over are read as if the kernel were larger.
+    # Positions at the end that a stride left over are read as if the kernel were larger.
     dw = op.Slice(full, [0] * win.rank, list(win.kernel), list(range(2, rank)))
     return shapes.transpose(op, dw, 0, 1, rank)
 
 
 def _stuffed(op: Builder, dy: Var, win: Window, sizes: list[int], channels: int) -> Var:
-    """Return dy with ``stride - 1`` zeros after each place."""
+    """Return dy with ``stride - 1`` zeros after each position."""
     counts = win.counts(sizes)
     if lowering.stuff_transposed(counts):
-        # A transposed convolution of one channel and one place, whose kernel is 1.
+        # A transposed convolution of one channel and one position, whose kernel is 1.
         single = op.Reshape(dy, [-1, 1, *counts])
         room = [stride - 1 for stride in win.strides]
         one = op.const(np.ones([1] * (win.rank + 2)), dy.dtype)
         apart = op.ConvTranspose(single, one, strides=list(win.strides), output_padding=room)
         filled = [count * stride for count, stride in zip(counts, win.strides, strict=True)]
         return op.Reshape(apart, [-1, channels, *filled])
-    # Every place repeated, and all but the first masked.
+    # Every position repeated, and all but the first masked.
     repeated = lowering.repeat(op, dy, win.strides)
     first = np.zeros(win.strides)
     first[(0,) * win.rank] = 1

@@ -98,12 +98,12 @@ def _off_diagonal(op: Builder, dx: Var, x: Var, term: str, unique: str) -> Var:
     full = op.Expand(op.Unsqueeze(dx, again), op.Shape(x))
     for axis in again:
         first = term.index(term[axis])
-        places = [_places(op, x, a, len(term)) for a in (first, axis)]
-        full = op.Where(op.Equal(*places), full, 0)
+        positions = [_counted(op, x, a, len(term)) for a in (first, axis)]
+        full = op.Where(op.Equal(*positions), full, 0)
     return full
 
 
-def _places(op: Builder, x: Var, axis: int, rank: int) -> Var:
+def _counted(op: Builder, x: Var, axis: int, rank: int) -> Var:
     size = op.Squeeze(shapes.dim_tensor(op, x, axis), [0])
     counted = op.emit("Range", [op.const(np.int64(0)), size, op.const(np.int64(1))])
     return op.Reshape(counted, [-1 if a == axis else 1 for a in range(rank)])

@@ -65,6 +65,6 @@ def _batch(a: Shape | None, b: Shape | None) -> Shape:
 
 
 def _undo(op: Builder, d: Var, batch: Shape, x: Var) -> Var:
-    """Sum over the leading axes along which an operand was repeated; its own last axes are in place."""
+    """Sum over the leading axes along which an operand was repeated; its own last axes are as they were."""
     shape = x.shape or ()
     return unbroadcast(op, d, batch + shape[-2:] if len(shape) > 1 else batch + shape, x)

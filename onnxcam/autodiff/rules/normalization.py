@@ -2,7 +2,7 @@
 
     y = scale z + bias  =>  dz = dy scale, dscale = dy z, dbias = dy
 
-summed over what shares them; both are mostly fixed in the file and then no part of the walk.
+summed over what shares them; both are mostly fixed in the file and then not differentiated.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def batch_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 
 @vjp("InstanceNormalization", since=6)
 def instance_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """Normalised over the places of each channel of each sample."""
+    """Normalised over the positions of each channel of each sample."""
     rank = node.rank()
     dz = dy * per_channel(op, node.input(1), rank)
     dx, z = normalized_vjp(op, node.x, dz, list(range(2, rank)), node.number("epsilon", 1e-5))
@@ -104,7 +104,7 @@ def _from_axis(node: NodeView) -> list[int]:
 
 @vjp("GroupNormalization", since=21)
 def group_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """Normalised over the channels and places of each group; one scale a channel."""
+    """Normalised over the channels and positions of each group; one scale a channel."""
     rank = node.rank()
     dx, z = _grouped(op, node, dy * per_channel(op, node.input(1), rank))
     z = shapes.reshape_like(op, z, node.raw(0)) if node.needs(1) else z
@@ -180,7 +180,7 @@ def softmax(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 
 
 def _is_mended(value: ir.Value) -> bool:
-    """Return whether numbers of a value are exchanged for others right behind it, as exporters do with NaN."""
+    """Return whether numbers of a value are exchanged for others right after it, as exporters do with NaN."""
     users = value.consumers()
     return any(
         user.op_type == "Where" or (user.op_type in {"Cast", "Identity"} and _is_mended(user.outputs[0]))

@@ -35,14 +35,14 @@ def roi_align(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 
 
 def _averages(op: Builder, node: NodeView, dy: Var, axis: int) -> Var:
-    """Return for each box ``[boxes, 1, cells, size]``: how much each place counts in each cell along an axis."""
+    """Return for each box ``[boxes, 1, cells, size]``: how much each position counts in each cell along an axis."""
     cells = node.integer(("output_height", "output_width")[axis], 1)
     half = node.text("coordinate_transformation_mode", "half_pixel") == "half_pixel" and _has_modes(op)
     rois, scale = op.cast(node.input(1), dy.dtype), node.number("spatial_scale", 1.0)
     start, end = (op.Slice(rois, [i], [i + 1], [1]) * scale - (0.5 if half else 0.0) for i in (1 - axis, 3 - axis))
     extent = end - start if half else op.Max(end - start, 1.0)
     ratio = node.integer("sampling_ratio", 0)
-    # As many samples a cell as asked for, or as the box has places there.
+    # As many samples a cell as asked for, or as positions fit into the box.
     count = extent * 0 + ratio if ratio > 0 else op.Ceil(extent / cells)
     most = op.const(np.int64(ratio)) if ratio > 0 else op.cast(op.ReduceMax(count, keepdims=0), ir.DataType.INT64)
     step = op.cast(op.emit("Range", [op.const(np.int64(0)), most, op.const(np.int64(1))]), dy.dtype)
@@ -53,8 +53,8 @@ def _averages(op: Builder, node: NodeView, dy: Var, axis: int) -> Var:
     size = op.Squeeze(shapes.dim_tensor(op, node.raw(0), axis + 2), [0])
     length = op.cast(size, dy.dtype)
     counts = op.And(op.And(point >= -1.0, point <= length), step < op.Unsqueeze(count, [2]))
-    place = op.cast(op.emit("Range", [op.const(np.int64(0)), size, op.const(np.int64(1))]), dy.dtype)
-    near = 1 - op.Abs(op.Unsqueeze(op.Clip(point, 0, length - 1), [3]) - place)
+    position = op.cast(op.emit("Range", [op.const(np.int64(0)), size, op.const(np.int64(1))]), dy.dtype)
+    near = 1 - op.Abs(op.Unsqueeze(op.Clip(point, 0, length - 1), [3]) - position)
     weight = op.Where(op.Unsqueeze(counts, [3]), op.Max(near, 0), 0)
     return op.Unsqueeze(op.ReduceSum(weight, [2], keepdims=0) / among, [1])
 

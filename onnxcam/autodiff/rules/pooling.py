@@ -17,7 +17,7 @@ from onnxcam.autodiff.windows import Window, scatter_windows, spatial_sizes, win
 
 @vjp("MaxPool", since=8)
 def max_pool(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """y = largest of each window: the first place that has it receives dy, as the Indices output tells."""
+    """y = largest of each window: the first position that has it receives dy, as in the Indices output."""
     x = node.raw(0)
     indices = _row_major_indices(op, node) if node.integer("storage_order", 0) else _own_indices(op, node.node)
     count = op.Reshape(op.Size(x), [1])
@@ -27,7 +27,7 @@ def max_pool(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 
 
 def _own_indices(op: Builder, node: ir.Node) -> Var:
-    """Ask the forward node for its places of the maxima."""
+    """Make the forward node output the positions of the maxima."""
     if len(node.outputs) < 2:
         node.resize_outputs(2)
     indices = node.outputs[1]
@@ -38,7 +38,7 @@ def _own_indices(op: Builder, node: ir.Node) -> Var:
 
 
 def _row_major_indices(op: Builder, node: NodeView) -> Var:
-    """Ask a second pool: the forward node counts its places column by column."""
+    """Write a second pool that outputs them: the forward node counts positions column by column."""
     kept = {name: attr for name, attr in node.node.attributes.items() if name != "storage_order"}
     outputs = [ir.Value(name=op.unique("MaxPool")), ir.Value(name=op.unique("Indices"))]
     outputs[1].type = ir.TensorType(ir.DataType.INT64)
@@ -48,7 +48,7 @@ def _row_major_indices(op: Builder, node: NodeView) -> Var:
 
 @vjp("AveragePool", since=7)
 def average_pool(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """y = mean of each window: every place of a window receives dy over the number of places that were counted."""
+    """y = mean of each window: every position of a window receives dy over how many positions were counted."""
     win = window(node, node.integers("kernel_shape") or ())
     x = node.raw(0)
     share = dy / _counted_places(op, node, win, dy)
@@ -66,7 +66,7 @@ def _tail(op: Builder, x: Var) -> list[int | Var]:
 
 
 def _counted_places(op: Builder, node: NodeView, win: Window, dy: Var) -> Var:
-    """Return how many places each window averages over, a number or ``[*out]``."""
+    """Return how many positions each window averages over, a number or ``[*out]``."""
     include = bool(node.integer("count_include_pad", 0))
     if not win.ceil and (include or not any(win.pads)):
         return op.const(prod(win.kernel), dy.dtype)
@@ -82,11 +82,11 @@ def _counted_places(op: Builder, node: NodeView, win: Window, dy: Var) -> Var:
 
 
 def _count_axis(win: Window, axis: int, inside: int, outside: int, include: bool) -> npt.NDArray[np.int64]:
-    """Count the places of each window along one axis; padding counts if ``include``, what lies past it never."""
+    """Count the positions of each window along one axis; padding counts if ``include``, what lies past it never."""
     starts = np.arange(outside) * win.strides[axis] - win.pads_begin[axis]
-    places = starts[:, None] + np.arange(win.kernel[axis]) * win.dilations[axis]
+    positions = starts[:, None] + np.arange(win.kernel[axis]) * win.dilations[axis]
     low, high = (-win.pads_begin[axis], inside + win.pads_end[axis]) if include else (0, inside)
-    counted: npt.NDArray[np.int64] = ((places >= low) & (places < high)).sum(axis=1)
+    counted: npt.NDArray[np.int64] = ((positions >= low) & (positions < high)).sum(axis=1)
     return counted
 
 
@@ -111,7 +111,7 @@ def _count_at_run_time(op: Builder, node: NodeView, win: Window, include: bool, 
 
 @vjp("GlobalAveragePool")
 def global_average_pool(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """y = mean over all places: each receives dy over their number."""
+    """y = mean over all positions: each receives dy over their number."""
     x = node.raw(0)
     sizes = spatial_sizes(x.shape)
     if sizes is not None:
@@ -125,7 +125,7 @@ def global_average_pool(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 
 @vjp("GlobalMaxPool")
 def global_max_pool(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """y = largest of all places: the first place that has it receives dy."""
+    """y = largest of all positions: the first position that has it receives dy."""
     x = node.raw(0)
     flat = op.Reshape(node.x, shapes.sizes_tensor(op, [0, 0, -1]))
     first = op.ArgMax(flat, axis=2, keepdims=1)

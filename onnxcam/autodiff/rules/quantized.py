@@ -71,5 +71,5 @@ def _spread(op: Builder, node: NodeView, parameter: Var, default_axis: int) -> V
     if isinstance(size, int):
         return op.Gather(parameter, np.arange(size) // block, axis=axis)
     zero, one = op.const(np.int64(0)), op.const(np.int64(1))
-    places = op.emit("Range", [zero, op.Squeeze(size, [0]), one])
-    return op.Gather(parameter, op.Div(places, op.const(np.int64(block))), axis=axis)
+    positions = op.emit("Range", [zero, op.Squeeze(size, [0]), one])
+    return op.Gather(parameter, op.Div(positions, op.const(np.int64(block))), axis=axis)

@@ -36,7 +36,7 @@ refused(
 refused("Unique", reason="numbers that are equal fall together, so that its result has no fixed size")
 refused("Upsample", reason="it is raised to Resize in main-domain models below opset 18 and exists in no later opset")
 refused("DeformConv", reason="its windows move with the input; choose a later layer (closer to the output)")
-refused("MaxRoiPool", reason="it does not tell which place of a region was the maximum; export it as RoiAlign")
+refused("MaxRoiPool", reason="it does not output which position of a region was the maximum; export it as RoiAlign")
 refused("TensorScatter", reason="it writes into a cache of earlier runs; export the model without a cache")
 refused("CumProd", reason="its derivative divides by what it multiplies, which may be 0; write it out as products")
 refused("Det", reason="its derivative needs the inverse matrix, which ONNX has no operator for")

@@ -1,4 +1,4 @@
-"""Operators that move numbers and leave them as they are."""
+"""Operators that move numbers and do not change them."""
 
 from __future__ import annotations
 
@@ -155,5 +155,5 @@ def depth_to_space(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 
 @vjp("SpaceToDepth")
 def space_to_depth(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """Channels go back to blocks, in the order that ``mode`` tells from opset 27 on."""
+    """Channels go back to blocks, in the order that ``mode`` names from opset 27 on."""
     return (op.DepthToSpace(dy, blocksize=node.integer("blocksize", 1), mode=node.text("mode", "DCR")),)

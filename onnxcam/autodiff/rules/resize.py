@@ -90,9 +90,9 @@ def _keeping_aspect(op: Builder, node: NodeView, axis: int, eye: Var, attributes
     """Resize a matrix by the scale that all axes decide on together: they stand beside it, constant along them."""
     axes = _axes(node)
     position, others = axes.index(axis), [a for a in range(len(axes)) if axes[a] != axis]
-    places = [place + 1 for place in others]
+    added = [a + 1 for a in others]
     sizes = [shapes.dim_tensor(op, node.raw(0), a) for a in axes]
-    wide = op.Expand(op.Unsqueeze(eye, places), op.Concat(sizes[position], *sizes, axis=0)) if others else eye
+    wide = op.Expand(op.Unsqueeze(eye, added), op.Concat(sizes[position], *sizes, axis=0)) if others else eye
     resized = op.Resize(
         wide,
         None,
@@ -104,7 +104,7 @@ def _keeping_aspect(op: Builder, node: NodeView, axis: int, eye: Var, attributes
     )
     if not others:
         return resized
-    return op.Squeeze(op.Slice(resized, [0] * len(others), [1] * len(others), places), places)
+    return op.Squeeze(op.Slice(resized, [0] * len(others), [1] * len(others), added), added)
 
 
 def _scales(op: Builder, node: NodeView, axis: int) -> Var:

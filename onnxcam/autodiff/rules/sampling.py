@@ -1,8 +1,8 @@
-"""Reading between the places of an image: GridSample, and AffineGrid that makes the points.
+"""Reading between the positions of an image: GridSample, and AffineGrid that makes the points.
 
-    y[p] = sum over taps of weight(tap, p) x[place(tap, p)]
+    y[p] = sum over taps of weight(tap, p) x[position(tap, p)]
 
-so that dx adds weight times dy at those places, and the grid's gradient takes the weights' slopes.
+so that dx adds weight times dy at those positions, and the grid's gradient takes the weights' slopes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ALPHA = -0.75
 class Tap:
     """One neighbour along one axis, for every point: where it is, how much it counts, and that one's slope."""
 
-    place: Var
+    position: Var
     weight: Var
     slope: Var | None
 
@@ -88,7 +88,7 @@ def _inside(op: Builder, point: Var, axis: Axis, padding: str) -> tuple[Var, Var
 
 
 def _reflected(op: Builder, point: Var, axis: Axis) -> tuple[Var, Var]:
-    """Mirror at the ends until inside: a triangle wave; a range of length 0 has one place."""
+    """Mirror at the ends until inside: a triangle wave; a range of length 0 has one position."""
     span = op.Max(axis.high - axis.low, 1e-6)
     offset = op.Abs(point - axis.low)
     turns = op.Floor(offset / span)
@@ -111,7 +111,7 @@ def _taps(op: Builder, point: Var, axis: Axis, mode: str, padding: str) -> list[
 
 
 def _cubic(t: Var, k: int) -> tuple[Var, Var]:
-    """Return the weight of the neighbour ``k`` places on, and its slope in ``t``; s is the distance."""
+    """Return the weight of the neighbour ``k`` positions on, and its slope in ``t``; s is the distance."""
     a = _ALPHA
     s = {-1: t + 1, 0: t, 1: 1 - t, 2: 2 - t}[k]
     if k in (0, 1):
@@ -121,25 +121,25 @@ def _cubic(t: Var, k: int) -> tuple[Var, Var]:
     return weight, slope if k <= 0 else -slope
 
 
-def _tap(op: Builder, place: Var, axis: Axis, padding: str, weight: Var, slope: Var | None) -> Tap:
-    """Bring a neighbour's place into the image; with zeros around it those outside count for nothing."""
+def _tap(op: Builder, position: Var, axis: Axis, padding: str, weight: Var, slope: Var | None) -> Tap:
+    """Bring a neighbour's position into the image; with zeros around it those outside count for nothing."""
     last = op.Squeeze(axis.length - 1, [0])
     if padding == "zeros":
-        kept = op.And(place >= 0, place <= last)
+        kept = op.And(position >= 0, position <= last)
         weight = op.Where(kept, weight, 0)
         slope = None if slope is None else op.Where(kept, slope, 0)
     elif padding == "reflection":
-        outside = op.Or(place < axis.low, place > axis.high)
-        place = op.Where(outside, _reflected(op, place, axis)[0], place)
-    return Tap(op.cast(op.Clip(place, 0, last), ir.DataType.INT64), weight, slope)
+        outside = op.Or(position < axis.low, position > axis.high)
+        position = op.Where(outside, _reflected(op, position, axis)[0], position)
+    return Tap(op.cast(op.Clip(position, 0, last), ir.DataType.INT64), weight, slope)
 
 
 def _flat(op: Builder, chosen: tuple[Tap, ...], axes: list[Axis], like: Var) -> Var:
-    """Return the places of taps in the flattened image, for every channel."""
-    place = chosen[0].place
+    """Return the positions of taps in the flattened image, for every channel."""
+    position = chosen[0].position
     for tap, axis in zip(chosen[1:], axes[1:], strict=True):
-        place = place * axis.size + tap.place
-    return op.Expand(place, op.Shape(like))
+        position = position * axis.size + tap.position
+    return op.Expand(position, op.Shape(like))
 
 
 def _dx(op: Builder, node: NodeView, dy: Var, pixels: Var, taps: list[list[Tap]], axes: list[Axis]) -> Var | None:
@@ -163,7 +163,7 @@ def _dgrid(
         for position, tap in enumerate(chosen):
             if tap.slope is None:
                 continue
-            others = [other.weight for place, other in enumerate(chosen) if place != position]
+            others = [other.weight for i, other in enumerate(chosen) if i != position]
             term = reduce(lambda a, b: a * b, others, read * tap.slope)
             known = parts[position]
             parts[position] = term if known is None else known + term

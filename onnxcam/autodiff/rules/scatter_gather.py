@@ -1,4 +1,4 @@
-"""Operators that read or write single places by index."""
+"""Operators that read or write single positions by index."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ constant_output("TopK", 1)
 
 
 def added_at(op: Builder, dy: Var, index: Var, x: Var, axis: int) -> Var:
-    """Return zeros of the shape of ``x``, with each number of ``dy`` added at its place along the axis."""
+    """Return zeros of the shape of ``x``, with each number of ``dy`` added at its position along the axis."""
     zeros = shapes.zeros_like(op, x, dy)
     return op.ScatterElements(zeros, op.cast(index, ir.DataType.INT64), dy, axis=axis, reduction="add")
 
 
 @vjp("GatherElements", since=11)
 def gather_elements(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """y[p] = x[p with the index in place of the axis]: dy is added where each number was read."""
+    """y[p] = x[p with the index along the axis]: dy is added where each number was read."""
     return (added_at(op, dy, node.raw(1), node.raw(0), node.integer("axis", 0)),)
 
 
@@ -51,34 +51,34 @@ def _counted(op: Builder, x: Var, axis: int, rank: int) -> Var:
 
 @vjp("ScatterElements", since=11)
 def scatter_elements(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """y = x with u written, added or compared at places: du = dy read there, dx = dy, without what was written over."""
+    """y = x with u written, added or compared by index: du = dy read there, dx = dy, without what was written over."""
     axis, index = node.integer("axis", 0), op.cast(node.raw(1), ir.DataType.INT64)
-    place = _Place(
+    access = _Access(
         lambda x: op.GatherElements(x, index, axis=axis),
         lambda x, u, reduction: op.ScatterElements(x, index, u, axis=axis, reduction=reduction),
     )
-    return _scattered(op, node, place, index, dy)
+    return _scattered(op, node, access, index, dy)
 
 
 @vjp("ScatterND", since=11)
 def scatter_nd(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """The same for slices at index tuples."""
     index = op.cast(node.raw(1), ir.DataType.INT64)
-    place = _Place(
+    access = _Access(
         lambda x: op.GatherND(x, index), lambda x, u, reduction: op.ScatterND(x, index, u, reduction=reduction)
     )
-    return _scattered(op, node, place, node.raw(2), dy)
+    return _scattered(op, node, access, node.raw(2), dy)
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Access:
     """How numbers are read and written at an index."""
 
     read: Callable[[Var], Var]
     write: Callable[[Var, Var, str], Var]
 
 
-def _scattered(op: Builder, node: NodeView, place: _Place, like: Var, dy: Var) -> Cotangents:
+def _scattered(op: Builder, node: NodeView, access: _Access, like: Var, dy: Var) -> Cotangents:
     reduction = node.text("reduction", "none")
     if reduction == "mul":
         raise UnsupportedError(
@@ -87,31 +87,31 @@ def _scattered(op: Builder, node: NodeView, place: _Place, like: Var, dy: Var) -
             "gradient"
         )
     if reduction in ("max", "min"):
-        return _compared(op, node, place, reduction, dy)
+        return _compared(op, node, access, reduction, dy)
     dx = dy
     if reduction == "none" and node.needs(0):
-        dx = place.write(dy, shapes.zeros_like(op, like, dy), "none")
-    return dx, None, place.read(dy) if node.needs(2) else None
+        dx = access.write(dy, shapes.zeros_like(op, like, dy), "none")
+    return dx, None, access.read(dy) if node.needs(2) else None
 
 
-def _compared(op: Builder, node: NodeView, place: _Place, reduction: str, dy: Var) -> Cotangents:
-    """Largest or smallest of all that meet at a place: those that are share its cotangent evenly, as in ``Max``."""
+def _compared(op: Builder, node: NodeView, access: _Access, reduction: str, dy: Var) -> Cotangents:
+    """Largest or smallest of all that meet at a position: those that are share its cotangent evenly, as in ``Max``."""
     x, u = node.x, node.input(2)
-    y = place.write(x, u, reduction) if node.rounds else node.y
-    won_x, won_u = op.cast(op.Equal(x, y), dy.dtype), op.cast(op.Equal(u, place.read(y)), dy.dtype)
-    share = dy / place.write(won_x, won_u, "add")
-    return share * won_x, None, place.read(share) * won_u
+    y = access.write(x, u, reduction) if node.rounds else node.y
+    won_x, won_u = op.cast(op.Equal(x, y), dy.dtype), op.cast(op.Equal(u, access.read(y)), dy.dtype)
+    share = dy / access.write(won_x, won_u, "add")
+    return share * won_x, None, access.read(share) * won_u
 
 
 @vjp("TopK", since=10)
 def top_k(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """y = the largest numbers along an axis: dy at the places that they were taken from."""
+    """y = the largest numbers along an axis: dy at the positions that they were taken from."""
     return (added_at(op, dy, op.var(node.node.outputs[1]), node.raw(0), node.integer("axis", -1)),)
 
 
 @vjp("Compress", since=9)
 def compress(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """y = the slices of x whose condition is true: dy back in their places."""
+    """y = the slices of x whose condition is true: dy back where they were."""
     kept = op.Reshape(op.NonZero(node.raw(1)), [-1])
     axis = node.node.attributes.get_int("axis", None)
     x = node.raw(0)
@@ -133,31 +133,31 @@ def reverse_sequence(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 
 @vjp("MaxUnpool", since=9)
 def max_unpool(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """y = zeros with x written at flat places of each sample's whole result: dy read there."""
+    """y = zeros with x written at flat positions of each sample's whole result: dy read there."""
     index = op.cast(node.raw(1), ir.DataType.INT64)
     picked = op.Gather(op.Reshape(dy, [-1]), op.Reshape(_moved(op, node, index), [-1]), axis=0)
     return (shapes.reshape_like(op, picked, node.raw(0)),)
 
 
 def _moved(op: Builder, node: NodeView, index: Var) -> Var:
-    """Return flat places in the result as it is.
+    """Return flat positions in the result as it is.
 
-    Places count as in the tensor that the kernel, strides and pads lead to, which ``output_shape`` may enlarge.
+    Positions count as in the tensor that kernel, strides and pads give, which ``output_shape`` may enlarge.
     """
     if not node.has(2):
         return index
     rank = node.rank()
     kernel = node.integers("kernel_shape") or []
     strides, pads = node.integers("strides") or [1] * len(kernel), node.integers("pads") or [0] * (2 * len(kernel))
-    rest, place = index, op.const(np.int64(0))
-    # From the last axis on: the remainder is the place along it.
+    rest, position = index, op.const(np.int64(0))
+    # From the last axis on: the remainder is the position along it.
     scale: Var = op.const(np.int64(1))
     for axis in reversed(range(rank)):
         size: Var = op.Squeeze(shapes.dim_tensor(op, node.raw(0), axis), [0])
         if axis >= 2:
-            spot = axis - 2
-            size = (size - 1) * strides[spot] + (kernel[spot] - pads[spot] - pads[spot + len(kernel)])
-        place = place + op.Mod(rest, size) * scale
+            i = axis - 2
+            size = (size - 1) * strides[i] + (kernel[i] - pads[i] - pads[i + len(kernel)])
+        position = position + op.Mod(rest, size) * scale
         rest = op.Div(rest, size)
         scale = scale * op.Squeeze(shapes.dim_tensor(op, op.var(node.node.outputs[0]), axis), [0])
-    return place
+    return position

@@ -14,10 +14,10 @@ from onnxcam.autodiff.registry import Cotangents, vjp, zero_gradient
 zero_gradient("NonZero", reason="its result is a position")
 
 
-def place(op: Builder, dy: Var, positions: npt.NDArray[np.int64], size: int, axis: int, rank: int) -> Var:
+def put_at(op: Builder, dy: Var, positions: npt.NDArray[np.int64], size: int, axis: int, rank: int) -> Var:
     """Return zeros of length ``size`` along ``axis`` with slices of ``dy`` at the given, different positions.
 
-    Plan by index is fast everywhere, adding at one is not: every place reads its slice, or a zero appended to dy.
+    Reading by index is fast everywhere, adding at one is not: every position reads its slice, or a zero put after dy.
     """
     count = len(positions)
     if count and np.array_equal(positions, np.arange(positions[0], positions[0] + count)):
@@ -33,7 +33,7 @@ def place(op: Builder, dy: Var, positions: npt.NDArray[np.int64], size: int, axi
 
 @vjp("Slice", since=10)
 def slice_(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """y = x[start:end:step] along some axes: dy back in place, zeros elsewhere."""
+    """y = x[start:end:step] along some axes: dy back where it was, zeros elsewhere."""
     rank, shape = node.rank(), node.shape() or ()
     numbers = [node.constant(index) for index in range(1, 5)]
     for position, axis in enumerate(_sliced_axes(node, rank)):
@@ -42,9 +42,9 @@ def slice_(op: Builder, node: NodeView, dy: Var) -> Cotangents:
         step_known = numbers[3] is not None or not node.has(4)
         if isinstance(size, int) and known[0] is not None and known[1] is not None and step_known:
             positions = np.arange(size)[slice(*_python_slice(known[0], known[1], known[3] or 1))]
-            dy = place(op, dy, positions, size, axis, rank)
+            dy = put_at(op, dy, positions, size, axis, rank)
         else:
-            dy = _place_at_run_time(op, node, dy, position, axis, rank)
+            dy = _put_at_run_time(op, node, dy, position, axis, rank)
     return (dy,)
 
 
@@ -65,8 +65,8 @@ def _python_slice(start: int, end: int, step: int) -> tuple[int, int | None, int
     return start, (None if step < 0 and end < -(2**31) + 1 else end), step
 
 
-def _place_at_run_time(op: Builder, node: NodeView, dy: Var, position: int, axis: int, rank: int) -> Var:
-    """Slice the list of positions as x was sliced, and let every place read what it was sliced to."""
+def _put_at_run_time(op: Builder, node: NodeView, dy: Var, position: int, axis: int, rank: int) -> Var:
+    """Slice the list of positions as x was sliced, and let every position read what it was sliced to."""
     size = op.Squeeze(shapes.dim_tensor(op, node.raw(0), axis), [0])
     # Starts and ends may be 32-bit numbers, and all four must be of one type.
     bounds = [
@@ -91,13 +91,13 @@ def gather(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     axis = node.integer("axis", 0) % rank
     size, fixed = shape[axis], node.constant(1)
     picked = op.ints([-1]) if fixed is None else op.ints([fixed.size])
-    # The index may have any rank: its axes are joined into the one that they stand for.
+    # The index may have any rank: its axes are joined into the one that they take the place of.
     before, after = op.Shape(node.raw(0), start=0, end=axis), op.Shape(node.raw(0), start=axis + 1)
     joined = dy if node.rank(1) == 1 else op.Reshape(dy, op.Concat(before, picked, after, axis=0))
     if isinstance(size, int) and fixed is not None:
         positions = np.asarray(fixed, np.int64).reshape(-1) % size
         if len(set(positions.tolist())) == len(positions):
-            return (place(op, joined, positions, size, axis, rank),)
+            return (put_at(op, joined, positions, size, axis, rank),)
     index = op.Reshape(node.raw(1), [*[1] * axis, -1, *[1] * (rank - axis - 1)])
     index = op.Expand(op.cast(index, ir.DataType.INT64), op.Shape(joined))
     zeros = shapes.zeros_like(op, node.raw(0), dy)

@@ -34,7 +34,7 @@ def trilu(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 
 @vjp("OneHot", since=9, inputs=[0, 2])
 def one_hot(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """y = on where the index points, off elsewhere: the sums of dy over those places."""
+    """y = on where the index points, off elsewhere: the sums of dy over those positions."""
     axis = node.integer("axis", -1)
     pair = op.const(np.array([0, 1]), dy.dtype)
     hot = op.emit("OneHot", [node.raw(0), node.raw(1), pair], {"axis": axis}, dtype=dy.dtype)
