@@ -9,7 +9,7 @@ from onnxcam.images import Photograph
 from onnxcam.images.frame import Frame
 from onnxcam.methods.registry import method, methods
 from tests.helpers.shared import shared_path
-from tools.docs import README, page, placed
+from tools.docs import README, page, placed, tables
 from tools.docs.tables import truth_table
 from tools.truth.__main__ import REDUCED, SLOW
 from tools.truth.measure import Measured, Refused, centre, chance, error, judged, measure, no_better
@@ -161,3 +161,11 @@ def test_the_manual_has_a_row_for_every_method() -> None:
     assert rows == list(methods())
     assert "| `grad-cam` | 0." in placed(page("known-truth").read_text(), "truth")
     assert set(REDUCED) <= SLOW <= set(methods())
+
+
+def test_a_method_that_nobody_measured_yet_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "methods", lambda: {**methods(), "novel": methods()["cam"]})
+    rows = {line.split("`")[1]: line for line in truth_table().splitlines() if line.startswith("| `")}
+    assert set(rows) == {*methods(), "novel"}
+    assert "not measured yet" in rows["novel"]
+    assert rows["novel"].count("|") == rows["grad-cam"].count("|")
