@@ -37,7 +37,7 @@ class Coverage:
         graph = self._graph
         inputs = data_inputs(graph)
         _, smooth = paths(graph, inputs, [find_value(graph, self._score)])
-        # Words and positions are on the way, and nothing is differentiated with respect to them.
+        # Words and positions lie on these paths, and nothing is differentiated with respect to them.
         smooth.difference_update(value for value in inputs if value.dtype in _COUNTS)
         return without_rules(graph.opset_imports, self._nodes(graph), smooth, self._table)
 

@@ -64,7 +64,7 @@ def between(graph: ir.Graph, sources: Sequence[ir.Value], score: ir.Value) -> tu
             why = f": no gradient flows through {', '.join(stopped)}" if stopped else ""
             raise (NoGradientError if stopped else DependencyError)(
                 f"'{score.name}' does not depend smoothly on '{source.name}'{why}; "
-                "choose a layer on the way to the score (onnxcam inspect lists them)"
+                "choose a layer that the score depends on (onnxcam inspect lists them)"
             )
     return nodes, found
 

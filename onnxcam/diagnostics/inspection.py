@@ -165,7 +165,7 @@ def _problems(network: Network, layers: tuple[ListedLayer, ...]) -> list[str]:
     except OnnxcamError as error:
         found.append(str(error))
     if not layers:
-        found.append("no layer with spatial extent lies on the way to the score: only methods at the input apply")
+        found.append("the score depends on no layer with spatial extent: only methods at the input apply")
         return found
     try:
         add_gradients(network.model, network.score.name, [layers[-1].layer.name], "class")

@@ -51,7 +51,12 @@ def test_a_layer_that_the_score_does_not_depend_on(place: Path, capsys: pytest.C
         c = Conv <pads = [1, 1, 1, 1]> (x, w) p = GlobalAveragePool (c) y = Flatten (p) z = Relu (c)
     }"""
     save(model(text, {"w": floats(4, 3, 3, 3)}), Path("m.onnx"))
-    check(explain(capsys, "--layer", "z", "-p", "unit"), DependencyError, "'z'", "choose a layer on the way")
+    check(
+        explain(capsys, "--layer", "z", "-p", "unit"),
+        DependencyError,
+        "'z'",
+        "choose a layer that the score depends on",
+    )
 
 
 def test_a_layer_behind_which_no_gradient_flows(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,7 +88,7 @@ ERRORS = [(kind, NO_RULE[kind], UnsupportedError) for kind in NO_RULE] + [
 def test_what_cannot_be_differentiated_names_methods_that_need_not(
     kind: str, body: str, error: type[OnnxcamError], place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    advice = "choose a later layer" if kind in NO_RULE else "choose a layer on the way"
+    advice = "choose a later layer" if kind in NO_RULE else "choose a layer that the score depends on"
     named = ("ablation-cam", "score-cam", "rise", "eigen-cam", advice)
     check(explain(capsys, behind(body), "--layer", "a"), error, kind, *named)
     for name, layer in (("relevance-cam", "a"), ("guided-backprop", None)):
@@ -156,7 +156,7 @@ def test_a_layer_that_the_score_does_not_depend_on(name: str) -> None:
     else:
         assert isinstance(error, DependencyError), error
         assert "'y' does not depend on 'z'" in str(error)
-        assert "choose a layer on the way to the score" in str(error)
+        assert "choose a layer that the score depends on" in str(error)
         assert not isinstance(error, NoGradientError)
 
 
@@ -169,7 +169,12 @@ def test_a_layer_beside_the_way_from_the_command_line(
 
 @pytest.mark.parametrize("name", ["lrp", "fg-cam"])
 def test_an_end_that_the_score_does_not_depend_on(name: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    check(explain(capsys, beside(), "--method", name, "--to", "z"), DependencyError, "'z'", "choose a layer on the way")
+    check(
+        explain(capsys, beside(), "--method", name, "--to", "z"),
+        DependencyError,
+        "'z'",
+        "choose a layer that the score depends on",
+    )
 
 
 def test_an_end_later_than_the_start(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
