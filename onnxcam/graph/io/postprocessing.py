@@ -1,4 +1,4 @@
-"""What classifiers do after the score: probabilities into dictionaries, indices into names.
+"""Cut off what classifiers do after the score: probabilities into dictionaries, indices into names.
 
 None of it can be differentiated, and not all of it can be read as tensors. It is cut off when a file is read; the names
 that it knows are kept as the model's labels.
@@ -27,7 +27,7 @@ def cut_postprocessing(model: onnx.ModelProto) -> tuple[str, ...] | None:
         model: changed in place.
 
     Returns:
-        The class names found on the way, in the order of the scores; None where there are none.
+        The class names that it looked up, in the order of the scores; None where there are none.
     """
     graph = model.graph
     makers = {name: node for node in graph.node for name in node.output}
@@ -37,7 +37,7 @@ def cut_postprocessing(model: onnx.ModelProto) -> tuple[str, ...] | None:
         labels = labels or found
         if name == output.name:
             continue
-        kind = TensorProto.INT64 if _is_position(name, makers) else TensorProto.FLOAT
+        kind = TensorProto.INT64 if _is_index(name, makers) else TensorProto.FLOAT
         position = [value.name for value in graph.output].index(output.name)
         if name in {value.name for value in graph.output}:
             del graph.output[position]
@@ -58,7 +58,7 @@ def _is_looked_up(value: onnx.ValueInfoProto, makers: dict[str, onnx.NodeProto])
 
 
 def _before(name: str, makers: dict[str, onnx.NodeProto], graph: onnx.GraphProto) -> tuple[str, tuple[str, ...] | None]:
-    """Walk back to what the names were looked up by."""
+    """Return the name of the value that names were looked up by, and the names."""
     labels: tuple[str, ...] | None = None
     start = name
     while (node := makers.get(name)) is not None:
@@ -114,8 +114,8 @@ def _constants(name: str, graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
             )
 
 
-def _is_position(name: str, makers: dict[str, onnx.NodeProto]) -> bool:
-    """Whether a value holds the places of classes rather than their scores."""
+def _is_index(name: str, makers: dict[str, onnx.NodeProto]) -> bool:
+    """Whether a value holds indices of classes rather than their scores."""
     node = makers.get(name)
     while node is not None and node.op_type in _PASSED and node.op_type != "Cast":
         node = makers.get(node.input[0])

@@ -61,7 +61,10 @@ class SerializedModel:
 
 
 def serialize(model: ir.Model) -> SerializedModel:
-    """Return the model for a session in this process: writing 100 MB of weights to bytes takes longer than all else."""
+    """Return the model for a session in this process.
+
+    Large weights are not copied: writing 100 MB of them to bytes would take longer than everything else.
+    """
     model = model.clone()
     weights: dict[str, npt.NDArray[Any]] = {}
     for name, value in model.graph.initializers.items():
@@ -86,6 +89,7 @@ def bytes_per_sample(model: ir.Model) -> int:
 
 
 def _size(value: ir.Value) -> int:
+    """Return the bytes that one sample of a value takes, 0 where its shape is not known."""
     if value.shape is None or value.dtype is None:
         return 0
     # The first axis counts samples; other open axes are counted once, as a lower bound.

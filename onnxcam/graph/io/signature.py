@@ -1,4 +1,4 @@
-"""What a file says of its inputs and outputs, in plain words."""
+"""Inputs and outputs as a file declares them."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class DeclaredValue:
 
 def declared_inputs(graph: ir.Graph) -> tuple[DeclaredValue, ...]:
     """Return what a user feeds, in order."""
-    return tuple(_slot(value) for value in data_inputs(graph))
+    return tuple(_declared(value) for value in data_inputs(graph))
 
 
 def declared_outputs(graph: ir.Graph) -> tuple[DeclaredValue, ...]:
     """Return what the file gives, in order."""
-    return tuple(_slot(value) for value in graph.outputs)
+    return tuple(_declared(value) for value in graph.outputs)
 
 
-def _slot(value: ir.Value) -> DeclaredValue:
+def _declared(value: ir.Value) -> DeclaredValue:
     shape = None if value.shape is None else tuple(d if isinstance(d, int) else d.value for d in value.shape)
     return DeclaredValue(str(value.name), "unknown" if value.dtype is None else _type_name(value.dtype), shape)
 

@@ -24,8 +24,8 @@ class ClearOutputSizes(ir.passes.InPlacePass):
             for value in model.graph.outputs:
                 if value.shape is not None and len(value.shape) >= _IMAGE_RANK:
                     sizes = [None if isinstance(dim, int) and dim > 1 else dim for dim in value.shape.dims[2:]]
+                    modified = modified or sizes != list(value.shape.dims[2:])
                     value.shape = ir.Shape([*value.shape.dims[:2], *sizes])
-                    modified = True
         return ir.passes.PassResult(model, modified)
 
 

@@ -1,4 +1,4 @@
-"""Copies of nodes, with what they hold, that read other values in the place of some."""
+"""Clone nodes, and the graphs that they hold, with some of their inputs replaced."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Rename = Callable[[str], str]
 
 
 def clone_node(node: ir.Node, values: Values, rename: Rename) -> ir.Node:
-    """Return a copy of a node; what it makes joins ``values``.
+    """Return a copy of a node; its outputs are added to ``values``.
 
     Args:
         node: may hold graphs, which are copied with it.
-        values: what the copy reads in the place of what the node reads; the rest is read as it is.
-        rename: gives names to what the copy makes.
+        values: replacements of values that the node reads; others are read as they are.
+        rename: gives a new name for each name in the node.
     """
     outputs = []
     for old in node.outputs:
@@ -42,7 +42,7 @@ def _clone_attribute(attribute: ir.Attr, values: Values, rename: Rename) -> ir.A
 
 
 def _clone_body(body: ir.Graph, around: Values, rename: Rename) -> ir.Graph:
-    """Return a copy of a graph that a node holds: it sees the values around it, which do not see its own."""
+    """Return a copy of a graph that a node holds. Its own values are not added to ``around``."""
     values = dict(around)
     for old in (*body.inputs, *body.initializers.values()):
         values[old] = ir.Value(name=rename(str(old.name)), shape=old.shape, type=old.type, const_value=old.const_value)

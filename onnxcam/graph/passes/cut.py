@@ -56,7 +56,7 @@ def cut(model: ir.Model, at: Sequence[str]) -> Cut:
     outputs = [value for value in graph.outputs if value in reached]
     graph.outputs.clear()
     graph.outputs.extend(outputs)
-    ends = [_free(graph, value) for value in [*values, *crossing]]
+    ends = [_as_input(graph, value) for value in [*values, *crossing]]
     graph.inputs.clear()
     graph.inputs.extend(ends)
     head = passes.RemoveUnusedNodesPass()(head).model
@@ -98,13 +98,13 @@ def _is_computed(value: ir.Value) -> bool:
     return producer is not None and any(True for _ in reads(producer))
 
 
-def _free(graph: ir.Graph, value: ir.Value) -> ir.Value:
-    """Return an input that takes the place of a value."""
+def _as_input(graph: ir.Graph, value: ir.Value) -> ir.Value:
+    """Return a new input that everything reads in place of a value; an input is returned as it is."""
     if value.producer() is None:
         return value
     name = str(value.name)
     end = ir.Value(name=name, shape=value.shape, type=value.type)
     value.name = f"{name}/cut"
-    places = [i for i, output in enumerate(graph.outputs) if output is value]
-    value.replace_all_uses_with(end, replace_graph_outputs=bool(places))
+    is_output = any(output is value for output in graph.outputs)
+    value.replace_all_uses_with(end, replace_graph_outputs=is_output)
     return end

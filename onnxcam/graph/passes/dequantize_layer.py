@@ -1,4 +1,4 @@
-"""A quantised layer in real numbers: maps are made of real activations and real gradients."""
+"""Dequantise a layer: maps are made of real activations and real gradients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EIGHT_BITS = {ir.DataType.INT8, ir.DataType.UINT8}
 
 
 def dequantize_layer(model: ir.Model, name: str) -> tuple[ir.Model, str]:
-    """Return a model that has the named value in real numbers, and what it is called there.
+    """Return a model that has the named value in real numbers, and the name of these numbers.
 
     A quantised value is dequantised and quantised again with its own scale and zero point, which gives the same
     integers back: the scores stay what they are, and everything else treats the real value as any other layer. Integers
@@ -59,7 +59,7 @@ def _name(node: ir.Node, name: str, dtype: ir.DataType, like: ir.Value) -> None:
 
 
 def _insert(graph: ir.Graph, value: ir.Value, nodes: list[ir.Node]) -> None:
-    """Put nodes right behind the value that they read; scales may be computed too, but always before it."""
+    """Put nodes right after the value that they read; scales may be computed too, but always before it."""
     producer = value.producer()
     if producer is not None:
         graph.insert_after(producer, nodes)

@@ -61,19 +61,19 @@ class _Folder:
         found = channelwise(node)
         if found is None or not self._alone(found.source):
             return
-        turned = _transpose(found.source.producer())
-        value = found.source if turned is None else turned.inputs[0]
+        transpose = _as_transpose(found.source.producer())
+        value = found.source if transpose is None else transpose.inputs[0]
         unit = None if value is None else unit_giving(value, self._alone)
         if value is None or unit is None or not self._alone(value):
             return
         if node.op_type in ("Add", "Sub") and unit.nodes == [unit.node] and unit.node.op_type == "MatMul":
             return  # A MatMul has its bias there.
-        if not _lies_on(found.axis, turned, unit.channel(value), forwards=True):
+        if not _lies_on(found.axis, transpose, unit.channel(value), forwards=True):
             return
         weights = unit.weights.followed(found.scale, found.shift)
-        old = [*unit.nodes, *([] if turned is None else [turned]), node]
+        old = [*unit.nodes, *([] if transpose is None else [transpose]), node]
         if weights is not None:
-            self._replace(old, unit, weights, unit.source, after=turned)
+            self._replace(old, unit, weights, unit.source, after=transpose)
 
     def into_consumer(self, node: ir.Node) -> None:
         """Fold what a node does into the linear operator after it, if there is one."""
@@ -81,18 +81,18 @@ class _Folder:
         value = node.outputs[0]
         if found is None or not self._alone(value):
             return
-        turned = _transpose(value.consumers()[0])
-        if turned is not None:
-            value = turned.outputs[0]
+        transpose = _as_transpose(value.consumers()[0])
+        if transpose is not None:
+            value = transpose.outputs[0]
         unit = unit_reading(value, self._alone)
         if unit is None or not self._alone(value) or (found.shift.any() and not pads_nothing(unit.node)):
             return
-        if not _lies_on(found.axis, turned, unit.channel(value), forwards=False):
+        if not _lies_on(found.axis, transpose, unit.channel(value), forwards=False):
             return
         weights = unit.weights.preceded(found.scale, found.shift)
-        old = [node, *([] if turned is None else [turned]), *unit.nodes]
+        old = [node, *([] if transpose is None else [transpose]), *unit.nodes]
         if weights is not None:
-            self._replace(old, unit, weights, found.source, before=turned)
+            self._replace(old, unit, weights, found.source, before=transpose)
 
     def _alone(self, value: ir.Value) -> bool:
         """Whether one node reads a value, once, and nothing else needs it."""
@@ -107,9 +107,9 @@ class _Folder:
         before: ir.Node | None = None,
         after: ir.Node | None = None,
     ) -> None:
-        """Put an operator of other weights in the place of some nodes, with what turns its axes.
+        """Replace some nodes by an operator of other weights, and the Transpose before or after it.
 
-        The weights are new ones: others may read the old.
+        The weights become new initializers: other nodes may read the old ones.
         """
         own = in_own_layout(unit.node, weights)
         if not (np.isfinite(own.weight).all() and np.isfinite(own.bias).all()):
@@ -124,6 +124,7 @@ class _Folder:
         new[-1].outputs[0].name = name
 
     def _linear(self, unit: LinearUnit, weights: Weights, source: ir.Value) -> list[ir.Node]:
+        """Return the nodes of a unit with other weights, applied to another value."""
         inputs, hint = [source, self._weight(weights.weight, unit.node, 1)], unit.node
         biased = unit.is_biased or weights.bias.any()
         bias = self._weight(weights.bias, hint, 2) if biased else None
@@ -145,6 +146,7 @@ class _Folder:
         return ir.Node("", op_type, inputs, attributes, outputs=[output], name=None if node is None else node.name)
 
     def _weight(self, array: Tensor, node: ir.Node, index: int) -> ir.Value:
+        """Return a new initializer, named after an input of a node."""
         old = node.inputs[index] if len(node.inputs) > index else None
         name = self._unique(f"{node.outputs[0].name}/bias" if old is None else str(old.name))
         tensor = ir.tensor(array, name=name)
@@ -160,18 +162,18 @@ class _Folder:
         return found
 
 
-def _transpose(node: ir.Node | None) -> ir.Node | None:
+def _as_transpose(node: ir.Node | None) -> ir.Node | None:
     """Return a node if it is a Transpose whose permutation is given."""
     found = node is not None and node.op_type == "Transpose" and not node.domain
     return node if found and node is not None and "perm" in node.attributes else None
 
 
-def _lies_on(axis: int | None, turned: ir.Node | None, channel: int | None, *, forwards: bool) -> bool:
+def _lies_on(axis: int | None, transpose: ir.Node | None, channel: int | None, *, forwards: bool) -> bool:
     """Whether an axis is that of a linear operator's channels, seen through what may lie between the two."""
     if axis is None or channel is None:
         return channel is not None
-    if turned is not None:
-        order = list(turned.attributes.get_ints("perm", ()))
+    if transpose is not None:
+        order = list(transpose.attributes.get_ints("perm", ()))
         axis = order[axis] if forwards else order.index(axis)
     return axis == channel
 

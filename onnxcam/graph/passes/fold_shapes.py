@@ -57,7 +57,7 @@ def _fold(graph: ir.Graph) -> bool:
 
 
 def _replace(graph: ir.Graph, node: ir.Node, arrays: Sequence[_Array | None]) -> bool:
-    """Put constants in the place of those results that have one; return whether any was read."""
+    """Replace those outputs that have a constant by it; return whether any of them was read."""
     done = False
     for old, array in zip(node.outputs, arrays, strict=False):
         if array is None or not old.uses():
@@ -107,7 +107,7 @@ def _evaluate(node: ir.Node) -> list[_Array | None] | None:
         with np.errstate(all="ignore"):
             outputs: Any = ReferenceEvaluator(ir.to_proto(node)).run(None, feeds)
     except Exception:
-        # What onnx's evaluator cannot compute is left to the runtime, which is where it was.
+        # What onnx's evaluator cannot compute is left to the runtime.
         return None
     arrays = [np.asarray(output) for output in outputs]
     fit = [_fits(array, value) for array, value in zip(arrays, node.outputs, strict=True)]

@@ -1,7 +1,7 @@
-"""Operators that ONNX defines through others, written out by that definition.
+"""Inline operators that ONNX defines through others.
 
-Only single nodes are: each is lent to a model of its own, whose parts are then put in the node's place. The weights of
-the whole model are never copied. ONNX's own inliner is passed by: it fails where an optional input is left out.
+Node by node: each is put into a small model of its own, whose inlined nodes then replace it, so that the weights of
+the whole model are never copied. ONNX's own inliner is not used: it fails where an optional input is left out.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 _INSIDE = "/function/"
-# Of the definition while it is being put in place.
+# Domain of the definition in the small model.
 _DOMAIN = "onnxcam.definition"
-# What the definition may read while it is written out: sizes, axes, pads.
+# Constants up to this size may decide what the definition is: sizes, axes, pads.
 _LARGEST_CONSTANT = 1024
 Prepare = Callable[[ir.Model], ir.Model]
 
@@ -43,7 +43,7 @@ def inline_function(model: ir.Model, node: ir.Node, prepare: Prepare) -> bool:
     Args:
         model: changed in place.
         node: one of its nodes.
-        prepare: brings the small model of the definition into canonical form, shapes included.
+        prepare: brings the inlined small model into canonical form, shapes included.
 
     Returns:
         Whether the operator has a definition for inputs of these types.
@@ -52,7 +52,7 @@ def inline_function(model: ir.Model, node: ir.Node, prepare: Prepare) -> bool:
     definition = _definition(node, graph.opset_imports[node.domain])
     if definition is None or not _is_current(definition, graph.opset_imports):
         return False
-    inlined = passes.InlinePass()(ir.from_proto(_lend(model, node, definition))).model
+    inlined = passes.InlinePass()(ir.from_proto(_small_model(model, node, definition))).model
     inlined.graph.opset_imports.pop(_DOMAIN, None)
     small = prepare(inlined)
     given = {value.name: value for value in node.inputs if value is not None}
@@ -79,7 +79,7 @@ def inline_function(model: ir.Model, node: ir.Node, prepare: Prepare) -> bool:
 
 
 def _definition(node: ir.Node, opset: int) -> onnx.FunctionProto | None:
-    """Return what an operator stands for with these attributes and inputs."""
+    """Return the definition of a node's operator for its attributes and inputs, None if there is none."""
     schema = _schema(node.op_type, opset, node.domain)
     if schema.has_function:
         body: onnx.FunctionProto = schema.function_body
@@ -107,8 +107,8 @@ def _is_current(definition: onnx.FunctionProto, opsets: dict[str, int]) -> bool:
     return True
 
 
-def _lend(model: ir.Model, node: ir.Node, definition: onnx.FunctionProto) -> onnx.ModelProto:
-    """Return a model of this node alone, as a call of its definition."""
+def _small_model(model: ir.Model, node: ir.Node, definition: onnx.FunctionProto) -> onnx.ModelProto:
+    """Return a model of this node alone, as a call of a function: its definition."""
     inputs, weights = [], []
     for value in dict.fromkeys(value for value in node.inputs if value is not None):
         known = value.const_value
@@ -144,6 +144,7 @@ def _lend(model: ir.Model, node: ir.Node, definition: onnx.FunctionProto) -> onn
 
 
 def _move_weights(small: ir.Graph, graph: ir.Graph, prefix: str) -> None:
+    """Move the initializers of the small model to the whole one, under names of their own."""
     for value in list(small.initializers.values()):
         small.initializers.pop(str(value.name))
         value.name = f"{prefix}{value.name}"

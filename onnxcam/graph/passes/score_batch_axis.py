@@ -1,7 +1,7 @@
-"""Scores whose first axis does not count samples, or whose second is missing.
+"""Bring scores into the shape ``[N, classes, ...]``.
 
-One number a sample, ``[N]``; one number alone; classes of one sample, ``[classes]``; and what recurrent layers give for
-each step, ``[steps, N, classes]``.
+Models also give one number a sample, ``[N]``; one number alone, ``[]``; the classes of one sample, ``[classes]``; and,
+from recurrent layers, the classes of each step, ``[steps, N, classes]``.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ def score_of_open_batch(score: Score, graph: ir.Graph) -> Score:
 
 
 def _with_both_axes(graph: ir.Graph, value: ir.Value, batch: int | None, name: str) -> tuple[ir.Node, list[_Dim]]:
+    """Return a Reshape that gives the scores an axis of samples and one of classes, and its output's shape."""
     count = value.shape[0] if value.shape is not None and len(value.shape) else 1
     # A number other than the batch's counts classes, of the one sample that there is.
     of_one_sample = batch == 1 and isinstance(count, int) and count != 1
@@ -70,7 +71,7 @@ def _steps_first(graph: ir.Graph, first: _Dim, second: _Dim, batch: int | None) 
     """Whether the second axis counts samples rather than the first one."""
     firsts = [value.shape[0] for value in data_inputs(graph) if value.shape is not None and len(value.shape)]
     if batch is None:
-        # Of an open axis the name may be lost on the way; a number is none.
+        # Operators may lose the name of an open axis, but do not turn it into a number.
         named = not isinstance(second, int) and second.value is not None and second in firsts
         return first not in firsts and (named or (isinstance(first, int) and not isinstance(second, int)))
     return first != batch and second == batch

@@ -1,6 +1,6 @@
-"""Lists of tensors whose lengths and positions are fixed, written with the tensors themselves.
+"""Unpack sequences of tensors whose lengths and indices are fixed.
 
-What is left has no gradient rule: which tensor stands where is only known while the graph runs.
+A sequence that stays has no gradient rule: which tensor it holds at which index is known only while the graph runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class UnpackSequences(ir.passes.InPlacePass):
     """Replace what is read from sequences by the tensors in them."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Replace what can be; a model that is not modified keeps none of the nodes written on the way."""
+        """Replace what can be; a model that is not modified keeps none of the nodes written meanwhile."""
         graph = model.graph
         lists: _Lists = {}
         found = False
@@ -47,14 +47,14 @@ def _remove_new(graph: ir.Graph, kept: Sequence[ir.Node]) -> None:
 
 
 def _number(value: ir.Value | None) -> int | None:
-    """Return a position that the file fixes."""
+    """Return the one integer that a value holds, None where it is not fixed."""
     if value is None or value.const_value is None or value.const_value.size != 1:
         return None
     return int(value.const_value.numpy().ravel()[0])
 
 
-def _made(op_type: str, inputs: Sequence[ir.Value | None], hint: str, outputs: int = 1, **attributes: int) -> ir.Node:
-    values = [ir.Value(name=f"{hint}/{position}") for position in range(outputs)]
+def _node(op_type: str, inputs: Sequence[ir.Value | None], hint: str, outputs: int = 1, **attributes: int) -> ir.Node:
+    values = [ir.Value(name=f"{hint}/{index}") for index in range(outputs)]
     return ir.node(op_type, inputs, attributes, outputs=values, name=hint)
 
 
@@ -77,49 +77,49 @@ def _same(node: ir.Node, lists: _Lists) -> list[ir.Value] | None:
     return None if source is None else lists.get(source)
 
 
-def _position(node: ir.Node, index: int, length: int, default: int) -> int | None:
-    """Return where a node writes into a list of some length, or None where that is open."""
-    given = node.inputs[index] if index < len(node.inputs) else None
-    place = default if given is None else _number(given)
-    return place if place is None or place >= 0 else place + length
+def _index(node: ir.Node, operand: int, length: int, default: int) -> int | None:
+    """Return the index that an input of a node gives in a sequence of some length, or None where it is not fixed."""
+    given = node.inputs[operand] if operand < len(node.inputs) else None
+    index = default if given is None else _number(given)
+    return index if index is None or index >= 0 else index + length
 
 
 def _inserted(node: ir.Node, lists: _Lists) -> list[ir.Value] | None:
     known, tensor = _same(node, lists), node.inputs[1]
-    place = None if known is None else _position(node, 2, len(known), len(known))
-    if known is None or place is None or tensor is None:
+    index = None if known is None else _index(node, 2, len(known), len(known))
+    if known is None or index is None or tensor is None:
         return None
-    return [*known[:place], tensor, *known[place:]]
+    return [*known[:index], tensor, *known[index:]]
 
 
 def _erased(node: ir.Node, lists: _Lists) -> list[ir.Value] | None:
     known = _same(node, lists)
-    place = None if known is None else _position(node, 1, len(known), len(known) - 1)
-    return None if known is None or place is None else [*known[:place], *known[place + 1 :]]
+    index = None if known is None else _index(node, 1, len(known), len(known) - 1)
+    return None if known is None or index is None else [*known[:index], *known[index + 1 :]]
 
 
 def _split(node: ir.Node, lists: _Lists) -> list[ir.Value] | None:
-    """Put a Split before the node; without a split input each slice is a part, whose axis may be dropped."""
+    """Put a Split before the node and return its parts; without a split input, one for each index of the axis."""
     x, graph = node.inputs[0], node.graph
     sizes = None if x is None or graph is None else _sizes(node, x)
     if graph is None or not sizes:
         return None
     axis = node.attributes.get_int("axis", 0)
-    hint = _free(graph, f"{node.outputs[0].name}/parts")
+    hint = _unused_name(graph, f"{node.outputs[0].name}/parts")
     lengths = _constant(sizes, f"{hint}/sizes")
-    parts = _made("Split", [x, lengths.outputs[0]], hint, len(sizes), axis=axis)
+    parts = _node("Split", [x, lengths.outputs[0]], hint, len(sizes), axis=axis)
     nodes, values = [lengths, parts], list(parts.outputs)
     given = len(node.inputs) > 1 and node.inputs[1] is not None
     if not given and not node.attributes.get_int("keepdims", 1):
         axes = _constant([axis], f"{hint}/axes")
-        slim = [_made("Squeeze", [v, axes.outputs[0]], f"{hint}/slim_{i}") for i, v in enumerate(values)]
+        slim = [_node("Squeeze", [v, axes.outputs[0]], f"{hint}/slim_{i}") for i, v in enumerate(values)]
         nodes, values = [*nodes, axes, *slim], [squeeze.outputs[0] for squeeze in slim]
     graph.insert_before(node, nodes)
     return values
 
 
-def _free(graph: ir.Graph, hint: str) -> str:
-    """Return a name for nodes: a list may be taken apart again, when a later round fixes another position."""
+def _unused_name(graph: ir.Graph, hint: str) -> str:
+    """Return an unused name: a sequence may be unpacked again, when a later round fixes another index."""
     taken = {inner.name for inner in graph}
     while hint in taken:
         hint += "_"
@@ -143,19 +143,19 @@ def _sizes(node: ir.Node, x: ir.Value) -> list[int] | None:
 
 
 def _at(node: ir.Node, known: list[ir.Value]) -> list[ir.Node]:
-    place = _number(node.inputs[1])
-    if place is None or not -len(known) <= place < len(known):
+    index = _number(node.inputs[1])
+    if index is None or not -len(known) <= index < len(known):
         return []
-    return [_made("Identity", [known[place]], f"{node.outputs[0].name}/taken")]
+    return [_node("Identity", [known[index]], f"{node.outputs[0].name}/taken")]
 
 
 def _joined(node: ir.Node, known: list[ir.Value]) -> list[ir.Node]:
     hint, axis = f"{node.outputs[0].name}/joined", node.attributes.get_int("axis", 0)
     if not node.attributes.get_int("new_axis", 0):
-        return [_made("Concat", known, hint, axis=axis)] if known else []
+        return [_node("Concat", known, hint, axis=axis)] if known else []
     axes = _constant([axis], f"{hint}/axes")
-    wide = [_made("Unsqueeze", [v, axes.outputs[0]], f"{hint}/wide_{i}") for i, v in enumerate(known)]
-    return [axes, *wide, _made("Concat", [node.outputs[0] for node in wide], hint, axis=axis)] if known else []
+    wide = [_node("Unsqueeze", [v, axes.outputs[0]], f"{hint}/wide_{i}") for i, v in enumerate(known)]
+    return [axes, *wide, _node("Concat", [node.outputs[0] for node in wide], hint, axis=axis)] if known else []
 
 
 def _length(node: ir.Node, known: list[ir.Value]) -> list[ir.Node]:
@@ -163,6 +163,7 @@ def _length(node: ir.Node, known: list[ir.Value]) -> list[ir.Node]:
     return [ir.node("Constant", [], {"value": tensor}, name=f"{node.outputs[0].name}/length")]
 
 
+# What sequence an operator gives, as the list of its tensors; None where that is not fixed.
 _LISTS: dict[str, Callable[[ir.Node, _Lists], list[ir.Value] | None]] = {
     "SequenceConstruct": _constructed,
     "SequenceEmpty": _empty,
@@ -171,6 +172,7 @@ _LISTS: dict[str, Callable[[ir.Node, _Lists], list[ir.Value] | None]] = {
     "SplitToSequence": _split,
     "Identity": _same,
 }
+# The nodes that give what an operator reads from a sequence, the result last; none where that is not fixed.
 _READERS: dict[str, Callable[[ir.Node, list[ir.Value]], list[ir.Node]]] = {
     "SequenceAt": _at,
     "ConcatFromSequence": _joined,

@@ -34,6 +34,7 @@ class UnrollLoops(ir.passes.InPlacePass):
 
 
 def _unroll(main: ir.Graph, graph: ir.Graph) -> bool:
+    """Write out what is fixed in a graph; constants join the main graph."""
     known: dict[str, Callable[[ir.Graph, ir.Node], bool]] = {"If": _branch, "Loop": _loop, "Scan": _scan}
     done = False
     for node in [node for node in graph if node.domain == "" and node.op_type in known]:
@@ -46,7 +47,7 @@ def _unroll(main: ir.Graph, graph: ir.Graph) -> bool:
 
 
 def _list(node: ir.Node, name: str, count: int) -> list[int]:
-    """Return one number for each of ``count`` values, 0 where the node says nothing."""
+    """Return one number for each of ``count`` values, 0 where the attribute is missing."""
     return list(node.attributes.get_ints(name, [0] * count))
 
 
@@ -62,15 +63,18 @@ def _size(body: ir.Graph) -> int:
 
 
 def _trips(node: ir.Node) -> int:
+    """Return how often the body of a node is written out."""
     trips = _fixed(node.inputs[0]) if node.op_type == "Loop" and node.domain == "" else None
     return 1 if trips is None else int(trips.numpy().ravel()[0])
 
 
 def _fixed(value: ir.Value | None) -> ir.TensorProtocol | None:
+    """Return the constant that a value holds, None where it is not fixed."""
     return None if value is None else value.const_value
 
 
 def _branch(main: ir.Graph, node: ir.Node) -> bool:
+    """Replace an If whose condition is fixed by the branch that is taken."""
     condition = _fixed(node.inputs[0])
     if condition is None:
         return False
@@ -82,13 +86,14 @@ def _branch(main: ir.Graph, node: ir.Node) -> bool:
 
 
 def _loop(main: ir.Graph, node: ir.Node) -> bool:
+    """Write out a Loop whose count is fixed and whose condition stays true."""
     trips, start = _fixed(node.inputs[0]), node.inputs[1]
     body = node.attributes["body"].as_graph()
     entry = _fixed(start)
     if trips is None or (start is not None and (entry is None or not bool(entry.numpy().ravel()[0]))):
         return False
     steps = int(trips.numpy().ravel()[0])
-    if not _has_room(main, body, steps) or not _goes_on(body.outputs[0], body.inputs[1]) or steps < 1:
+    if not _has_room(main, body, steps) or not _stays_true(body.outputs[0], body.inputs[1]) or steps < 1:
         return False
     count = len(node.inputs) - 2
     copier = BodyCopier(main, node, body)
@@ -107,7 +112,7 @@ def _loop(main: ir.Graph, node: ir.Node) -> bool:
     return True
 
 
-def _goes_on(value: ir.Value, entry: ir.Value) -> bool:
+def _stays_true(value: ir.Value, entry: ir.Value) -> bool:
     """Whether a loop's condition stays true."""
     while (maker := value.producer()) is not None and maker.op_type in ("Identity", "Cast") and maker.inputs[0]:
         value = maker.inputs[0]
@@ -119,6 +124,7 @@ def _goes_on(value: ir.Value, entry: ir.Value) -> bool:
 
 
 def _scan(main: ir.Graph, node: ir.Node) -> bool:
+    """Write out a Scan along an axis of known size, slice by slice."""
     body = node.attributes["body"].as_graph()
     scanned = node.attributes.get_int("num_scan_inputs", 0)
     count = len(node.inputs) - scanned
@@ -135,10 +141,10 @@ def _scan(main: ir.Graph, node: ir.Node) -> bool:
     copier = BodyCopier(main, node, body)
     states = inputs[:count]
     rows: list[list[ir.Value]] = [[] for _ in range(kept)]
-    places = [copier.number(step, f"step_{step}") for step in range(steps)]
+    indices = [copier.number(step, f"step_{step}") for step in range(steps)]
     for step in range(steps):
         slices = [
-            copier.emit("Gather", [x, places[steps - 1 - step if back else step]], f"{step}/slice_{i}", axis=axis)
+            copier.emit("Gather", [x, indices[steps - 1 - step if back else step]], f"{step}/slice_{i}", axis=axis)
             for i, (x, axis, back) in enumerate(zip(inputs[count:], axes, backward, strict=True))
         ]
         results = copier.run(dict(zip(body.inputs, [*states, *slices], strict=True)), step)
@@ -155,6 +161,6 @@ def _scan(main: ir.Graph, node: ir.Node) -> bool:
 
 def _stacked(copier: BodyCopier, row: list[ir.Value], axis: int, index: int) -> ir.Value:
     """Join the results of all steps along a new axis."""
-    place = copier.number([axis], f"axis_{index}")
-    apart = [copier.emit("Unsqueeze", [value, place], f"{step}/row_{index}") for step, value in enumerate(row)]
+    axes = copier.number([axis], f"axis_{index}")
+    apart = [copier.emit("Unsqueeze", [value, axes], f"{step}/row_{index}") for step, value in enumerate(row)]
     return copier.emit("Concat", apart, f"rows_{index}", axis=axis)
