@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from onnxcam.cli import commands
 from onnxcam.cli.command import Command, write_examples
 from onnxcam.discovery import module_names
 from onnxcam.errors import did_you_mean
@@ -18,6 +17,7 @@ _EXAMPLES = (
     "onnxcam explain model.onnx photo.jpg --preprocess imagenet --labels names.txt",
 )
 
+_COMMANDS = "onnxcam.cli.commands"
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
@@ -44,13 +44,13 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return module_names(commands.__name__)
+        return module_names(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> Command | None:
         """Return one command, or None if there is none of that name."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        found = importlib.import_module(f"{commands.__name__}.{cmd_name}").command
+        found = importlib.import_module(f"{_COMMANDS}.{cmd_name}").command
         assert isinstance(found, Command), f"onnxcam.cli.commands.{cmd_name} has no command"
         found.name = cmd_name
         return found

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from onnxcam.graph.analysis.score import Score
-    from onnxcam.targets.parse import TargetText
+    from onnxcam.targets.text import TargetText
 
 Tensor: TypeAlias = "npt.NDArray[Any]"
 

@@ -10,7 +10,7 @@ from onnxcam.targets.base import PREDICTED, Target, Tensor, nth_highest, written
 
 if TYPE_CHECKING:
     from onnxcam.graph.analysis.score import Score
-    from onnxcam.targets.parse import TargetText
+    from onnxcam.targets.text import TargetText
 
 
 @dataclass(frozen=True)

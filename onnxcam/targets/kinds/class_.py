@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from onnxcam.graph.analysis.score import Score
-    from onnxcam.targets.parse import TargetText
+    from onnxcam.targets.text import TargetText
 
 
 # More classes than any model has: a larger K would fill the memory with targets before a model could refuse it.
