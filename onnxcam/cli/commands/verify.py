@@ -69,7 +69,6 @@ def command(
     from onnxcam.attribution.image_reader import ImageReader
     from onnxcam.diagnostics.verification import default_layer, verify
     from onnxcam.network.read import read_network
-    from onnxcam.network.run_options import RunOptions
 
     network, name = default_layer(read_network(model, check.score), check.layer)
     reader = ImageReader(network, photographs.preprocess, photographs.resize)
@@ -77,7 +76,7 @@ def command(
         network,
         name,
         _feeds(reader, images),
-        options=RunOptions(running.providers, running.threads, share_weights=running.share_weights),
+        options=running.build(),
         against=check.against,
         seed=check.seed,
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from onnxcam.cli.options.grouping import group
+
+if TYPE_CHECKING:
+    from onnxcam.network.run_options import RunOptions
 
 ENGINES = ("onnx", "torch")
 
@@ -30,10 +33,16 @@ class RunningOptions:
     batch: int | None = None
     engine: Literal["onnx", "torch"] = "onnx"
 
-    @property
-    def providers(self) -> list[str] | None:
-        """The providers to try."""
-        return None if self.provider is None else [self.provider]
+    def build(self) -> RunOptions:
+        """Return how graphs are run."""
+        from onnxcam.network.run_options import RunOptions
+
+        return RunOptions(
+            providers=None if self.provider is None else [self.provider],
+            threads=self.threads,
+            batch_size=self.batch,
+            share_weights=self.share_weights,
+        )
 
 
 _PROVIDER = click.option("--provider", metavar="NAME", help="cuda, cpu, ...  [default: cuda where it works, else cpu]")
