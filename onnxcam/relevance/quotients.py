@@ -51,4 +51,6 @@ def copied_shape(shape: ir.Shape | None) -> ir.Shape | None:
 def refuse(node: NodeView, why: str) -> UnsupportedError:
     """Return the error for an operator that relevance cannot pass as it stands."""
     name = node.node.name or node.node.outputs[0].name
-    return UnsupportedError(f"no rule of relevance for {node.node.op_type} '{name}': {why}; use a gradient method")
+    return UnsupportedError(
+        f"no rule of relevance for {node.node.op_type} '{name}': {why}; use a gradient method such as hires-cam"
+    )

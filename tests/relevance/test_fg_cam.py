@@ -85,7 +85,7 @@ def _safe(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return torch.where(b == 0, torch.zeros_like(a), a / torch.where(b == 0, torch.ones_like(b), b))
 
 
-def _walked(terms: torch.Tensor, x: torch.Tensor, until: int) -> torch.Tensor:
+def _propagated(terms: torch.Tensor, x: torch.Tensor, until: int) -> torch.Tensor:
     """Step 3: down to what the module behind ``until`` reads."""
     values, found = _values(x), terms
     for i in reversed(range(until + 1, len(LAYERS) + 5)):
@@ -133,7 +133,7 @@ def test_a_map_at_every_resolution(base: str, denoise: bool, to: str | int, path
     for i, target in enumerate(TARGETS):
         x = _images()[i : i + 1]
         terms = _terms(x, target, base)
-        wanted = _walked(_denoised(terms) if denoise else terms, x, until).sum(dim=1)[0].numpy()
+        wanted = _propagated(_denoised(terms) if denoise else terms, x, until).sum(dim=1)[0].numpy()
         assert_close(found[i], wanted, 1e-4)
         for wrong in (found[i] * 1.001, -found[i]):
             with pytest.raises(AssertionError):

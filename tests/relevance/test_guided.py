@@ -72,7 +72,7 @@ OTHERS = [
 X, G = 3 * floats(2, 3, 5, seed=1), floats(2, 3, 5, seed=2)
 
 
-def _walk(text: str, cotangent: Any, table: Table | None = None) -> Any:
+def _gradient(text: str, cotangent: Any, table: Table | None = None) -> Any:
     used = {name: np.asarray(value) for name, value in NUMBERS.items() if name in text}
     weights = {k: v if isinstance(NUMBERS[k], np.integer) else v.astype(np.float32) for k, v in used.items()}
     graph = canonicalize(load(model(f"g (float[n, 3, 5] x) => (float[n, 3, 5] y) {{ {text} }}", weights, 20)).ir)
@@ -86,30 +86,30 @@ def _close(found: Any, wanted: Any) -> bool:
 
 @pytest.mark.parametrize("text", ACTIVATIONS)
 def test_at_an_activation_what_speaks_against_the_score_stops(text: str) -> None:
-    found, wanted = _walk(text, G, guided_table()), _walk(text, np.maximum(G, 0))
+    found, wanted = _gradient(text, G, guided_table()), _gradient(text, np.maximum(G, 0))
     assert _close(found, wanted)
     assert not _close(1.001 * found, wanted)
-    assert not _close(_walk(text, G), wanted)
+    assert not _close(_gradient(text, G), wanted)
 
 
 @pytest.mark.parametrize("text", OTHERS)
 def test_everything_else_keeps_its_gradient(text: str) -> None:
-    found, wanted = _walk(text, G, guided_table()), _walk(text, G)
+    found, wanted = _gradient(text, G, guided_table()), _gradient(text, G)
     assert _close(found, wanted)
     assert not _close(1.001 * found, wanted)
 
 
 def test_the_formula_of_the_paper() -> None:
-    assert _close(_walk("y = Relu(x)", G, guided_table()), G * (X > 0) * (G > 0))
+    assert _close(_gradient("y = Relu(x)", G, guided_table()), G * (X > 0) * (G > 0))
 
 
 def test_what_arrives_from_two_sides_is_added_first() -> None:
-    found = _walk("a = Relu(x) b = Mul(a, channels) y = Sub(b, a)", G, guided_table())
+    found = _gradient("a = Relu(x) b = Mul(a, channels) y = Sub(b, a)", G, guided_table())
     arrives = G * (NUMBERS["channels"] - 1)
     assert _close(found, arrives * (X > 0) * (arrives > 0))
 
 
-def test_the_walk_is_the_gradients_and_a_relu_for_each_activation() -> None:
+def test_the_backward_pass_is_the_gradients_and_a_relu_for_each_activation() -> None:
     graph = canonicalize(load(classifier()).ir)
     plain, guided = (
         Counter(node.op_type for node in add_gradients(graph, "logits", ["x"], table=table).graph)
@@ -122,9 +122,9 @@ def test_the_walk_is_the_gradients_and_a_relu_for_each_activation() -> None:
 def test_a_quantised_networks_relus_are_found() -> None:
     """ShuffleNet v2 has a ReLU behind 37 of its 56 convolutions; the file has kernels of integers and no ReLU."""
     graph = read_network(shared_path("models", "shufflenet_v2_qlinear_int8.onnx")).model.graph
-    walk = Guided()
+    guided = Guided()
     convolutions = [node for node in graph if node.op_type == "QLinearConv"]
-    assert [len(convolutions), sum(walk.cuts_off(graph, node) for node in convolutions)] == [56, 37]
+    assert [len(convolutions), sum(guided.cuts_off(graph, node) for node in convolutions)] == [56, 37]
 
 
 def _written(activation: str) -> onnx.ModelProto:

@@ -1,4 +1,4 @@
-"""Where the walk saves a division: at shortcuts that a ReLU follows, and at units to which nothing contributes."""
+"""Where relevance saves a division: at shortcuts that a ReLU follows, and at units to which nothing contributes."""
 
 from __future__ import annotations
 

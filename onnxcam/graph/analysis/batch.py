@@ -57,4 +57,4 @@ def _is_computed(value: ir.Value | None, shared: set[ir.Value]) -> bool:
 def _depends_on_numbers(value: ir.Value) -> bool:
     """Whether a value is more than the sizes of another."""
     producer = value.producer()
-    return producer is not None and producer.op_type not in ("Shape", "Size")
+    return producer is not None and producer.op_type not in _SIZES
