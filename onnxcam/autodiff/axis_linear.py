@@ -1,7 +1,7 @@
-"""Linear operators that act on one axis at a time, undone through their matrices.
+"""Adjoints of linear operators that act on one axis at a time, as products with their matrices.
 
-Applied to an identity matrix such an operator gives its own matrix, whatever its options: the adjoint is the product
-with the transposed one.
+Applied to an identity matrix such an operator gives its own matrix, whatever its attributes: the adjoint is the product
+with the transposed matrix.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def identity_matrix(op: Builder, size: int | Var, like: Var) -> Var:
 
 
 def along_axis(op: Builder, dy: Var, x: Var, axis: int, rank: int, apply: Callable[[Var], Var]) -> Var:
-    """Undo an operator along one axis.
+    """Apply the adjoint of an operator along one axis.
 
     Args:
         op: where to write.

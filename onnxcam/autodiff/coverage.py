@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnxcam.autodiff.functions import undefined, write_out_functions
+from onnxcam.autodiff.functions import definable, write_out_functions
 from onnxcam.autodiff.paths import between, paths
 from onnxcam.autodiff.registry import Table, gradient_table, zero_gradients
 from onnxcam.autodiff.rule_search import without_rules
@@ -16,13 +16,13 @@ _COUNTS = (ir.DataType.INT32, ir.DataType.INT64, ir.DataType.BOOL)
 
 
 class Coverage:
-    """Which gradients of one score there are: asked of the rules in the way that differentiation asks them."""
+    """Which gradients of one score exist, by the same search for rules that differentiation makes."""
 
     def __init__(self, model: ir.Model, score: str, table: Table | None = None) -> None:
-        """Write out what has no rule and a definition, in a copy of a canonical model."""
+        """Write out operators that have a definition in place of a rule, in a copy of a canonical model."""
         self._table = table or gradient_table()
         self._score = score
-        if undefined(model.graph, self._nodes(model.graph), self._table):
+        if definable(model.graph, self._nodes(model.graph), self._table):
             model = model.clone()
             write_out_functions(model, self._nodes, self._table)
         self._graph = model.graph
@@ -37,7 +37,7 @@ class Coverage:
         graph = self._graph
         inputs = data_inputs(graph)
         _, smooth = paths(graph, inputs, [find_value(graph, self._score)])
-        # Words and positions lie on these paths, and nothing is differentiated with respect to them.
+        # Integer inputs, as words and positions, are on the way; nothing is differentiated with respect to them.
         smooth.difference_update(value for value in inputs if value.dtype in _COUNTS)
         return without_rules(graph.opset_imports, self._nodes(graph), smooth, self._table)
 

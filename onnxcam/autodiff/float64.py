@@ -27,7 +27,7 @@ Writing: TypeAlias = Callable[[Builder, NodeView], Var]
 _ERF_END, _ERF_DEGREE = 26.0, 30
 
 
-def written_for_doubles(model: ir.Model) -> ir.Model:
+def rewrite_for_float64(model: ir.Model) -> ir.Model:
     """Return a copy of a model in float64 and of known sizes that onnxruntime has more kernels for."""
     model = model.clone()
     graph = model.graph

@@ -30,12 +30,12 @@ def write_out_functions(model: ir.Model, choose: Callable[[ir.Graph], Iterable[i
     """
     graph = model.graph
     for _ in range(_DEPTH):
-        missing = undefined(graph, choose(graph), table)
+        missing = definable(graph, choose(graph), table)
         written = [inline_function(model, node, canonicalize_part) for node in missing]
         if not any(written):
             return
 
 
-def undefined(graph: ir.Graph, nodes: Iterable[ir.Node], table: Table) -> list[ir.Node]:
-    """Return the nodes that have no rule and may have a definition; whether they have depends on their inputs."""
+def definable(graph: ir.Graph, nodes: Iterable[ir.Node], table: Table) -> list[ir.Node]:
+    """Return the nodes that have no rule and whose operator ONNX may define; whether it does depends on the inputs."""
     return [n for n in nodes if rule_of(graph.opset_imports, n, table) is None and is_defined(graph, n)]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxcam.autodiff.differentiate import add_gradients, gradient_name
-from onnxcam.autodiff.float64 import written_for_doubles
+from onnxcam.autodiff.float64 import rewrite_for_float64
 from onnxcam.autodiff.paths import between, kinds
 from onnxcam.autodiff.registry import Table
 from onnxcam.autodiff.seed import COTANGENT
@@ -176,7 +176,7 @@ def _scores(session: Session, given: Mapping[str, Tensor], score: str) -> Tensor
 def _double_head(parts: Cut, given: Mapping[str, Tensor], network: Network) -> Session | None:
     """Return the head in float64, or None where onnxruntime has not all kernels for it."""
     try:
-        model = written_for_doubles(ToFloat64()(FixInputs(given)(parts.head)).model)
+        model = rewrite_for_float64(ToFloat64()(FixInputs(given)(parts.head)).model)
         return open_session(model, [CPU], folder=network.folder)
     except ModelError:
         return None

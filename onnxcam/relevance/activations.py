@@ -8,8 +8,8 @@ from onnxcam.graph.operators import Trait, operators_with
 
 # Rectifiers, and what one that is written out ends with.
 ACTIVATIONS = operators_with(Trait.RECTIFIER) | {"Clip", "Max", "Mul"}
-# What activations are written out with; each of those that bend makes one of a product with its own argument.
-_BENDING = operators_with(Trait.SQUASHES) & operators_with(Trait.IN_ACTIVATIONS)
+# What activations are written out with; times its own argument, one that squashes makes an activation.
+_SQUASHING = operators_with(Trait.SQUASHES) & operators_with(Trait.IN_ACTIVATIONS)
 _INSIDE = operators_with(Trait.IN_ACTIVATIONS | Trait.COPIES) | {"Cast", "CastLike"}
 # Written-out activations are short.
 _STEPS = 16
@@ -19,8 +19,8 @@ def is_activation(node: ir.Node) -> bool:
     """Whether a node is an activation, or the end of one that is written out."""
     match node.op_type:
         case "Clip":
-            # From 0 on; of a value that was moved before, it is the middle of a hard sigmoid.
-            return _number(node.inputs[1] if len(node.inputs) > 1 else None) == 0 and not _is_moved(node.inputs[0])
+            # From 0 on; after a number was added, it is the middle of a hard sigmoid.
+            return _number(node.inputs[1] if len(node.inputs) > 1 else None) == 0 and not _is_shifted(node.inputs[0])
         case "Max":
             return len(node.inputs) == 2 and (any(map(_is_zero, node.inputs)) or _is_leaky(*node.inputs))
         case "Mul":
@@ -39,7 +39,7 @@ def _is_zero(value: ir.Value | None) -> bool:
     return tensor is not None and not tensor.numpy().any()
 
 
-def _is_moved(value: ir.Value | None) -> bool:
+def _is_shifted(value: ir.Value | None) -> bool:
     """Whether one number has just been added to a value."""
     node = None if value is None else value.producer()
     return node is not None and node.op_type in ("Add", "Sub") and any(_number(v) is not None for v in node.inputs)
@@ -51,19 +51,19 @@ def _is_leaky(one: ir.Value | None, other: ir.Value | None) -> bool:
 
 
 def _is_gated(value: ir.Value | None, gate: ir.Value | None) -> bool:
-    """Whether a factor is a bent function of the other one, number by number."""
+    """Whether a factor is a squashing function of the other one, number by number."""
     source = _unscaled(value)
-    waiting, bent = [gate], False
+    waiting, squashed = [gate], False
     for _ in range(_STEPS):
         if not waiting:
-            return bent
+            return squashed
         entry = waiting.pop()
         if entry is None or entry is source or entry.const_value is not None:
             continue
         node = entry.producer()
         if node is None or node.op_type not in _INSIDE:
             return False
-        bent = bent or node.op_type in _BENDING
+        squashed = squashed or node.op_type in _SQUASHING
         waiting += node.inputs
     return False
 

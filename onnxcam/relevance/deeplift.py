@@ -67,7 +67,7 @@ def _rescaled(op_type: str) -> RuleFunction:
         plain = find_rule(gradient_table(), "", op_type, _NEWEST)
         assert plain is not None
         gradient = list(plain.function(op, node, dy))
-        x0, y0 = _twin(op, node.raw(0)), _twin(op, op.var(node.node.outputs[0]))
+        x0, y0 = _at_baseline(op, node.raw(0)), _at_baseline(op, op.var(node.node.outputs[0]))
         if x0 is None or y0 is None or gradient[0] is None:
             return gradient
         change, moved = node.y - y0, node.x - x0
@@ -87,12 +87,12 @@ def _product(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """Share a product of two values that both change evenly."""
     means = []
     for index in (0, 1):
-        here, there = node.input(index), _twin(op, node.raw(index))
+        here, there = node.input(index), _at_baseline(op, node.raw(index))
         means.append(here if there is None else (here + there) * 0.5)
     return dy * means[1], dy * means[0]
 
 
-def _twin(op: Builder, var: Var) -> Var | None:
+def _at_baseline(op: Builder, var: Var) -> Var | None:
     """Return a value as it is at the baseline, or None if it is the same there."""
     name = f"{_PREFIX}{var.value.name}"
     value = next((out for node in op.graph for out in node.outputs if out.name == name), None)

@@ -4,7 +4,7 @@ Source: Springenberg et al. 2015, sec. 3.4: ``g_in = g_out [x > 0] [g_out > 0]``
 activation. Here those that replaced it are treated likewise, ``g_in = relu(g_out) f'(x)``: Clip from 0 on (ReLU6),
 the leaky, exponential and smooth ones, the same written out, such as ``max(x, 0)``, ``x sigmoid(x)`` and
 ``x (1 + erf(x / sqrt 2)) / 2``, and rounding to numbers of which 0 is the smallest, which is how quantised networks
-have their ReLUs. Functions that bound what they are given, such as Sigmoid and Tanh, alone or as a gate, keep their
+have their ReLUs. Functions of bounded range, such as Sigmoid and Tanh, alone or as a gate, keep their
 gradient.
 """
 
