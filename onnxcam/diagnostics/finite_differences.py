@@ -104,7 +104,7 @@ class FiniteDifferences:
 
     def _run_trunk(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Run the trunk and return what the head reads."""
-        names = (*self.parts.at, *self.parts.beside)
+        names = (*self.parts.at, *self.parts.others)
         made = {} if self.parts.trunk is None else self._open(self.parts.trunk).run(_needed(self.parts.trunk, feeds))
         return {name: made[name] if name in made else feeds[name] for name in names}
 

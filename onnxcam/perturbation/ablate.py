@@ -37,7 +37,7 @@ def ablate_layer(network: Cut, shared: Collection[str] = ()) -> ir.Model:
     changed.value.shape = shape
     replace_input(op, layer, changed)
     layer.shape = ir.Shape([None, *shape.dims[1:]])
-    for name in network.beside:
+    for name in network.others:
         if name in shared:
             continue
         broadcast_rows(op, inputs[name], keep)

@@ -44,7 +44,7 @@ class HeadSessions:
         self.score = network.score.name
         self.pool = pool
         self.cut: Cut = cut(expose(network.model, [self.score]), [layer])
-        self.names = (*self.cut.at, *self.cut.beside)
+        self.names = (*self.cut.at, *self.cut.others)
 
     def get(self, name: str, build: Callable[[], Model]) -> LoadedGraph:
         """Return a graph made of trunk or head, loaded when it is first asked for."""

@@ -22,14 +22,14 @@ class Cut:
         trunk: from the model's inputs to the values of the cut, its outputs; None where those are inputs themselves.
         head: from there to those of the model's outputs that depend on them, under their own names.
         at: the values that were asked for: the head's first inputs.
-        beside: further values that the head reads, its other inputs: shortcuts past the cut, sizes, the model's own
+        others: further values that the head reads, its other inputs: shortcuts past the cut, sizes, the model's own
             inputs. Weights are none of them; each part has its own.
     """
 
     trunk: ir.Model | None
     head: ir.Model
     at: tuple[str, ...]
-    beside: tuple[str, ...]
+    others: tuple[str, ...]
 
 
 def cut(model: ir.Model, at: Sequence[str]) -> Cut:
@@ -52,7 +52,7 @@ def cut(model: ir.Model, at: Sequence[str]) -> Cut:
         if value not in graph.outputs and not any(value is entry for entry in _read(nodes)):
             raise DependencyError(f"no output of the model depends on '{value.name}'; cut at a value before one")
     names = tuple(str(value.name) for value in values)
-    beside = tuple(str(value.name) for value in crossing)
+    others = tuple(str(value.name) for value in crossing)
     outputs = [value for value in graph.outputs if value in reached]
     graph.outputs.clear()
     graph.outputs.extend(outputs)
@@ -61,8 +61,8 @@ def cut(model: ir.Model, at: Sequence[str]) -> Cut:
     graph.inputs.extend(ends)
     head = passes.RemoveUnusedNodesPass()(head).model
     given = {str(value.name) for value in data_inputs(model.graph)}
-    made = [name for name in (*names, *beside) if name not in given]
-    return Cut(expose(model, made) if made else None, head, names, beside)
+    made = [name for name in (*names, *others) if name not in given]
+    return Cut(expose(model, made) if made else None, head, names, others)
 
 
 def _after(graph: ir.Graph, values: Sequence[ir.Value]) -> tuple[list[ir.Node], set[ir.Value]]:

@@ -43,15 +43,15 @@ def feeds() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("at", "beside"),
+    ("at", "others"),
     [(["b"], {"a", "extra"}), (["a"], {"extra"}), (["d"], {"extra"}), (["x"], {"extra"}), (["c", "a"], {"extra"})],
 )
-def test_both_parts_together_are_the_model(at: list[str], beside: set[str]) -> None:
+def test_both_parts_together_are_the_model(at: list[str], others: set[str]) -> None:
     whole = expose(shortcut(), ["y"])
     parts = cut(whole, at)
     assert parts.at == tuple(at)
-    assert set(parts.beside) == beside
-    assert [value.name for value in parts.head.graph.inputs] == [*at, *parts.beside]
+    assert set(parts.others) == others
+    assert [value.name for value in parts.head.graph.inputs] == [*at, *parts.others]
     trunk = {} if parts.trunk is None else run(parts.trunk, feeds())
     assert (parts.trunk is None) == (at == ["x"])
     np.testing.assert_array_equal(run(parts.head, feeds() | trunk)["y"], run(whole, feeds())["y"])
@@ -68,7 +68,7 @@ def test_outputs_before_the_cut_are_left_out() -> None:
 
 def test_a_dequantised_kernel_is_a_weight_of_the_head() -> None:
     parts = cut(expose(shortcut(), ["y"]), ["x"])
-    assert "r" not in parts.beside
+    assert "r" not in parts.others
     assert any(node.op_type == "DequantizeLinear" for node in parts.head.graph)
 
 
@@ -97,7 +97,7 @@ def test_the_branches_of_an_if_are_read_too() -> None:
     }"""
     whole = canonicalize(ir.from_proto(model(text)))
     parts = cut(whole, ["a"])
-    assert set(parts.beside) == {"b", "which"}
+    assert set(parts.others) == {"b", "which"}
     given = {"x": floats(2, 3), "which": np.array(False)}
     assert parts.trunk is not None
     made = run(parts.trunk, given)
@@ -112,7 +112,7 @@ def test_what_the_body_of_a_loop_is_given_is_not_of_the_graph() -> None:
     }"""
     whole = canonicalize(ir.from_proto(model(text)))
     parts = cut(whole, ["a"])
-    assert set(parts.beside) == {"b", "trips"}
+    assert set(parts.others) == {"b", "trips"}
     given = {"x": floats(2, 3), "trips": np.array(3)}
     assert parts.trunk is not None
     made = run(parts.trunk, given)
