@@ -109,8 +109,8 @@ def test_masked(name: str, rescale: bool, size: str, folder: Path) -> None:
     shape = {"layer": real.a.shape[2:], "image": real.x.shape[2:], "larger": [2 * s for s in real.x.shape[2:]]}[size]
     masks = draw.uniform(-1, 2, (4, *shape)).astype(np.float32)
     masks[1] = 0.3  # constant: nothing to rescale
-    image, behind = (draw.normal(size=real.x.shape[1:]).astype(np.float32) for _ in range(2))
-    for own, back in ((None, None), (image, None), (None, behind), (image, behind)):
+    image, backdrop = (draw.normal(size=real.x.shape[1:]).astype(np.float32) for _ in range(2))
+    for own, back in ((None, None), (image, None), (None, backdrop), (image, backdrop)):
         found = real.masked_image(1, masks, own, back, rescale)
         _assert_close(found, torch_view.masked_image(1, masks, own, back, rescale), 1e-3)
     _assert_close(

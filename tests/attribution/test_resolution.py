@@ -33,7 +33,7 @@ def test_a_method_of_layers_explains_at_the_layer_of_that_size(size: Any) -> Non
 
 
 @pytest.mark.parametrize("method", ["fg-cam", "lrp", "clrp", "sglrp"])
-def test_a_method_that_walks_down_ends_there(method: str) -> None:
+def test_a_method_that_propagates_ends_at_its_layer(method: str) -> None:
     for size, layer in ((4, "a2"), (8, "input")):
         found, wanted = _raw(method, resolution=size), _raw(onnxcam.method(method, to=layer))
         assert found.shape == (2, size, size)
@@ -60,7 +60,7 @@ def test_a_method_inside_another_is_given_its_end() -> None:
     assert made(floats(1, 3, 8, 8)).raw.shape == (1, 8, 8)
 
 
-def test_the_end_of_a_walk_is_only_named() -> None:
+def test_the_layer_where_propagation_ends_is_only_named() -> None:
     """No gradient goes down to a layer that relevance alone is wanted of."""
     made = onnxcam.Explainer(method=onnxcam.method("fg-cam", to="a1"), **CLASSIFIER)
     assert made.engine.names == ("a2",)
@@ -68,7 +68,7 @@ def test_the_end_of_a_walk_is_only_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "options", "error", "told"),
+    ("method", "options", "error", "said"),
     [
         ("grad-cam", {"resolution": 5}, NameNotFoundError, "grad-cam makes no map of 5x5 .* there are 4x4, 8x8"),
         ("lrp", {"resolution": (4, 8)}, NameNotFoundError, "lrp makes no map of 4x8 .* there are 4x4, 8x8"),
@@ -79,8 +79,8 @@ def test_the_end_of_a_walk_is_only_named() -> None:
         ("fg-cam", {"resolution": 8, "layer": "a3"}, NameNotFoundError, "did you mean"),
     ],
 )
-def test_refusals(method: Any, options: Any, error: type[OnnxcamError], told: str) -> None:
-    with pytest.raises(error, match=told):
+def test_refusals(method: Any, options: Any, error: type[OnnxcamError], said: str) -> None:
+    with pytest.raises(error, match=said):
         onnxcam.Explainer(method=method, **CLASSIFIER, **options)
 
 
@@ -130,7 +130,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert np.load(next((tmp_path / "out").glob("*.npy"))).shape == (24, 24)
     ran = run(capsys, "explain", model, photo, "-m", "lrp", "--to", "-1", "-o", out, "-q")
     assert ran.code == 0
-    for arguments, told in (
+    for arguments, said in (
         (
             ["-m", "grad-cam", "--to", "0"],
             "--to is for methods that propagate to a chosen layer (clrp, fg-cam, lrp, sglrp), not for grad-cam",
@@ -140,7 +140,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     ):
         ran = run(capsys, "explain", model, photo, *arguments, "-o", out)
         assert ran.code != 0
-        assert told in ran.err
+        assert said in ran.err
 
 
 def test_methods_that_end_somewhere_say_so() -> None:

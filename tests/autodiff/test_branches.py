@@ -64,7 +64,7 @@ _TWO_RESULTS = """main (float[n,3] x, bool which) => (float[n,3] y) {
   y = Mul(r, total)
 }"""
 (_RULE,) = gradient_table()["", "If"]
-# What both branches of the first case read; behind it comes a weight, then what only one of them reads.
+# What both branches of the first case read; after it comes a weight, then what only one of them reads.
 _TOO_LONG = {"a": scaled(_RULE, 1), "b": scaled(_RULE, 3)}
 _CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "both": (_BOTH, ("which",)),

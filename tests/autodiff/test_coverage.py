@@ -20,7 +20,7 @@ from tests.helpers.models import floats, model
 _TEXTS = {
     "rules": "a = Exp(x) y = Sin(a)",
     "a definition": "a = Exp(x) y = CenterCropPad <axes = [2, 3]> (a, size)",
-    "behind a definition": "a = CenterCropPad <axes = [2, 3]> (x, size) y = my.own.Turn(a)",
+    "after a definition": "a = CenterCropPad <axes = [2, 3]> (x, size) y = my.own.Turn(a)",
     "an input that a rule leaves out": "s = ReduceMean <keepdims = 0> (x) r = Expand(s, four) y = Resize(x, , r)",
     "such an input, computed in steps": "s = ReduceMean <keepdims = 0> (x) f = Floor(s) r = Expand(f, four) "
     "y = Resize(x, , r)",
@@ -72,7 +72,7 @@ def test_the_model_is_left_alone() -> None:
     assert [node.op_type for node in canonical.graph] == ["Exp", "CenterCropPad"]
 
 
-def test_layers_behind_what_is_missing_have_gradients() -> None:
+def test_layers_after_what_is_missing_have_gradients() -> None:
     text = "a = my.own.Twist(x) b = Conv(a, w) r = Relu(b) y = Sin(r)"
     proto = model(f"g (float[n,3,8,8] x) => (float[a,b,c,d] y) {{ {text} }}", {"w": floats(4, 3, 3, 3)})
     proto.opset_import.append(onnx.helper.make_opsetid("my.own", 1))

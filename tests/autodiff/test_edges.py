@@ -97,7 +97,7 @@ def test_reductions_of_no_axes_keep_their_elementwise_part(op: str, slope: Any) 
 @pytest.mark.parametrize("include", [0, 1])
 @pytest.mark.parametrize("sizes", ["symbolic", "unknown"])
 def test_a_window_that_starts_past_the_input_is_dropped(include: int, sizes: Sizes) -> None:
-    """Ceil mode over 5 places by 2, stride 3, padding 1: onnx infers three windows, engines make two."""
+    """Ceil mode over 5 positions by 2, stride 3, padding 1: onnx infers three windows, engines make two."""
     attributes: dict[str, Any] = {
         "kernel_shape": [2],
         "strides": [3],

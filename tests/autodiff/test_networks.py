@@ -23,7 +23,7 @@ from tests.helpers.sample import Array
 from tests.networks.torch_files import FLOOR, NOISES, neighbours, write
 
 _PIXELS = 96
-# Its adaptive pooling to 7 x 7 places is exported only where it does nothing.
+# Its adaptive pooling to 7 x 7 positions is exported only where it does nothing.
 _WIDE = {"vgg11_bn": 224, "vit_b_16": 224, "swin_v2_t": 128}
 _CLASS = 7
 

@@ -73,7 +73,7 @@ def test_an_if_off_the_way_is_left_alone() -> None:
 
 
 def test_an_if_on_the_way_is_not_overlooked() -> None:
-    """Its branches read x from outside: a walk that looks at a node's inputs alone would miss that."""
+    """Its branches read x from outside: a search that looks at a node's inputs alone would miss that."""
     for which, slope in ((True, np.cos(X)), (False, -np.sin(X))):
         feeds = {"x": X.astype(np.float32), "c": np.array(which), "cotangent": np.ones((2, 3), np.float32)}
         np.testing.assert_allclose(gradients(_with_if(), "z", ["x"], feeds)["grad/x"], slope, rtol=1e-5)

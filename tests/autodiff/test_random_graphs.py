@@ -54,7 +54,7 @@ _unbroadcast = shapes.unbroadcast
 
 
 @pytest.mark.parametrize(
-    ("place", "name", "bug"),
+    ("owner", "name", "bug"),
     [
         (BackwardPass, "cotangent", only_the_first),
         (BackwardPass, "cotangent", only_the_last),
@@ -63,7 +63,7 @@ _unbroadcast = shapes.unbroadcast
     ],
     ids=["only the first", "only the last", "not undone", "undone by a mean"],
 )
-def test_planted_bugs_are_caught(place: object, name: str, bug: object) -> None:
+def test_planted_bugs_are_caught(owner: object, name: str, bug: object) -> None:
     # The same examples as above, without the search for a smaller one.
     @settings(_COMMON, max_examples=_FAST, phases=[Phase.generate], report_multiple_bugs=False)
     @given(models())
@@ -71,6 +71,6 @@ def test_planted_bugs_are_caught(place: object, name: str, bug: object) -> None:
         check(model)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(place, name, bug)
+        patch.setattr(owner, name, bug)
         with pytest.raises((AssertionError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError)):
             property_of_all()

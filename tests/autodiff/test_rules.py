@@ -42,7 +42,7 @@ def test_every_float_input_has_a_sample_or_is_left_out_by_its_rule() -> None:
                 assert (rule, index) in sampled or (rule.op_type, index) in _CONSTANT, f"{rule.op_type} {given.name}"
 
 
-def test_what_a_rule_leaves_out_is_told_with_what_to_do() -> None:
+def test_what_a_rule_leaves_out_is_reported_with_what_to_do() -> None:
     sample = Sample("Resize", (var([1.0, 2.0]), None, var([2.0])))
     with pytest.raises(
         NoRuleError, match=r"Resize \(at node\): it has one for its input 0 alone; choose a later layer"

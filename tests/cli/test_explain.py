@@ -22,7 +22,7 @@ NOTE = "onnxcam: note: hires-cam at 'a' of the score 'pooled' on CPUExecutionPro
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in: a model, two images and one file that is none."""
     monkeypatch.chdir(tmp_path)
     save(colour_model(), Path("m.onnx"))
@@ -32,7 +32,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_one_line_an_image(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_line_an_image(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran = run(capsys, "explain", "m.onnx", "photos")
     # Half of the pixels are red: the score is 4 / 2, and softmax(2, 0, 0) begins with 78.7%.
     assert ran.out == (
@@ -49,7 +49,7 @@ def test_one_line_an_image(place: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert picture.size >= (8, 8)
 
 
-def test_another_target_is_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_target_is_named(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for target in ("blue", "2"):
         ran = run(capsys, "explain", "m.onnx", "photos/a.png", "--target", target, "-q", "--out", "maps/deep")
         assert ran.out == "photos/a.png: red 78.7%, explained: blue 10.7% -> maps/deep/a-hires-cam-blue.png\n"
@@ -59,13 +59,13 @@ def test_another_target_is_named(place: Path, capsys: pytest.CaptureFixture[str]
         assert ran.err.count("\n") == 1
 
 
-def test_scores_where_no_probability_is_known(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_scores_where_no_probability_is_known(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(colour_model(metadata=False, ending="y = Identity (logits)"), Path("m.onnx"))
     ran = run(capsys, "explain", "m.onnx", "photos/a.png", "--preprocess", "unit", "-q")
     assert ran.out == "photos/a.png: class 0 score 2 -> onnxcam-out/a-hires-cam-0.png\n"
 
 
-def test_assumed_preprocessing_is_noted_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_assumed_preprocessing_is_noted_once(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(colour_model(metadata=False), Path("m.onnx"))
     ran = run(capsys, "explain", "m.onnx", "photos")
     assert ran.code == 0
@@ -74,7 +74,7 @@ def test_assumed_preprocessing_is_noted_once(place: Path, capsys: pytest.Capture
     assert "assumed" not in run(capsys, "explain", "m.onnx", "photos", "--quiet").err
 
 
-def test_one_bad_image_among_others(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_bad_image_among_others(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("photos/aa.png").write_text("no image")
     ran = run(capsys, "explain", "m.onnx", "photos", "missing.jpg", "-q")
     assert [line.split(":")[0] for line in ran.out.splitlines()] == ["photos/a.png", "photos/b.png"]
@@ -85,7 +85,7 @@ def test_one_bad_image_among_others(place: Path, capsys: pytest.CaptureFixture[s
     ]
 
 
-def test_one_json_document(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_json_document(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("photos/c.png").write_text("no image")
     ran = run(capsys, "explain", "m.onnx", "photos", "--json", "-q")
     found = json.loads(ran.out)
@@ -100,13 +100,13 @@ def test_one_json_document(place: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert (error["image"], error["exit_code"]) == ("photos/c.png", 8)
 
 
-def test_patterns_and_repetitions(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_patterns_and_repetitions(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran = run(capsys, "explain", "m.onnx", "photos/*.png", "photos/a.png", "photos", "-q")
     assert len(ran.out.splitlines()) == 2
 
 
 @pytest.mark.parametrize("name", list(methods()))
-def test_every_method_runs(name: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_method_runs(name: str, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fields = ["--set", "layers=-1"] if name == "refine-cam" else []
     ran = run(capsys, "explain", "m.onnx", "photos/a.png", "--method", name, *fields, "-q")
     if methods()[name]().needs.reads == "attentions":
@@ -116,7 +116,7 @@ def test_every_method_runs(name: str, place: Path, capsys: pytest.CaptureFixture
         assert (ran.code, ran.out.partition(" ->")[0]) == (0, "photos/a.png: red 78.7%")
 
 
-def test_options_reach_the_explainer(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_reach_the_explainer(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("names.txt").write_text("rot\ngruen\nblau\n")
     options = ["--labels", "names.txt", "--resize", "letterbox", "--preprocess", "unit", "--layer", "c", "--score", "y"]
     more = ["--method", "random-cam", "--set", "seed=7", "--provider", "cpu", "--batch", "1", "--threads", "1"]
@@ -145,7 +145,7 @@ def test_the_demo_runs_anywhere(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pseudo terminals of POSIX")
-def test_on_a_terminal(place: Path) -> None:
+def test_on_a_terminal(workdir: Path) -> None:
     """Lines do not tear the progress bar, and the last one says where to look."""
     import pty
 
@@ -173,9 +173,9 @@ def test_fields_take_the_type_that_is_declared() -> None:
             build_method("random-cam", [wrong])
 
 
-def test_batches_keep_order_and_size(place: Path) -> None:
+def test_batches_keep_order_and_size(workdir: Path) -> None:
     """Photographs are read a batch at a time, and never two sizes together."""
-    files = [draw(place / f"{i}.png", "red", (64, 64 if i < 5 else 128)) for i in range(7)]
+    files = [draw(workdir / f"{i}.png", "red", (64, 64 if i < 5 else 128)) for i in range(7)]
     read: list[str] = []
 
     class Counting(Explainer):

@@ -118,7 +118,7 @@ def test_without_the_extra_the_error_says_how_to_install_it(monkeypatch: pytest.
         onnxcam.Explainer(old(), engine="torch")(floats(1, 3, 8, 8))
 
 
-def test_a_torch_that_does_not_fit_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_torch_that_does_not_fit_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def broken(name: str, *arguments: Any, **options: Any) -> Any:

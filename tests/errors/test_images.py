@@ -15,19 +15,19 @@ from tests.helpers.models import floats, model
 
 
 @pytest.mark.parametrize("content", [b"", b"no image\n", b"\x89PNG\r\n\x1a\n"], ids=["empty", "text", "signature"])
-def test_a_file_that_is_no_image(content: bytes, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_no_image(content: bytes, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("a.png").write_bytes(content)
     check(explain(capsys), ImageError, "a.png")
 
 
-def test_a_truncated_image(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_truncated_image(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a.png", "a.jpg", "a.bmp"):
         whole = draw(Path(name), size=(64, 64)).read_bytes()
         Path(name).write_bytes(whole[: len(whole) * 2 // 3])
         check(explain(capsys, image=name), ImageError, name)
 
 
-def test_bad_images_among_good_ones(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_images_among_good_ones(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In one batch one file is cut, one is text, one is missing: the others are explained."""
     for name in ("b.png", "c.png", "d.png"):
         draw(Path(name), "blue")
@@ -39,7 +39,7 @@ def test_bad_images_among_good_ones(place: Path, capsys: pytest.CaptureFixture[s
     assert ran.code == ImageError.exit_code
 
 
-def test_an_image_too_small_for_an_open_model(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_image_too_small_for_an_open_model(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = """g (float[n, 3, h, w] x) => (float[n, 4] y) {
         c = Conv (x, k) p = GlobalAveragePool (c) y = Flatten (p)
     }"""
@@ -52,12 +52,12 @@ def test_an_image_too_small_for_an_open_model(place: Path, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize("images", [["nothing/"], ["*.jpg"], ["gone.png"]])
-def test_nothing_to_explain(images: list[str], place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_to_explain(images: list[str], workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("nothing").mkdir()
     check(run(capsys, "explain", "m.onnx", *images), ImageError, images[0].rstrip("/"))
 
 
-def test_no_images_given(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_images_given(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran = run(capsys, "explain", "m.onnx")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == (
@@ -65,13 +65,13 @@ def test_no_images_given(place: Path, capsys: pytest.CaptureFixture[str]) -> Non
     )
 
 
-def test_a_model_of_four_channels(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_of_four_channels(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = "g (float[n, 4, 8, 8] x) => (float[n, 3] y) { c = Conv (x, w) p = GlobalAveragePool (c) y = Flatten (p) }"
     save(model(text, {"w": floats(3, 4, 3, 3)}), Path("m.onnx"))
     check(explain(capsys), ImageError, "4 channels", "a photograph has 1 or 3")
 
 
-def test_a_model_that_takes_no_photograph(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_that_takes_no_photograph(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = "g (float[n, 3, 8] x) => (float[n, 3] y) { c = Conv (x, w) p = GlobalAveragePool (c) y = Flatten (p) }"
     save(model(text, {"w": floats(3, 3, 3)}), Path("m.onnx"))
     check(explain(capsys), UnsupportedError, "takes no photograph")

@@ -32,21 +32,21 @@ def test_every_error_has_an_exit_code_of_its_own() -> None:
 # Layers, scores, targets
 
 
-def test_a_layer_with_a_typo(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_layer_with_a_typo(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran = explain(capsys, "--layer", "polled")
     check(ran, NameNotFoundError, "'polled'; did you mean pooled", "onnxcam inspect")
 
 
 @pytest.mark.parametrize("layer", ["-2", "1", "99999999999999999999", "--2", "²"])
-def test_a_layer_that_is_no_index(layer: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_layer_that_is_no_index(layer: str, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check(explain(capsys, f"--layer={layer}"), NameNotFoundError, "onnxcam inspect")
 
 
-def test_a_score_with_a_typo(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_score_with_a_typo(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check(explain(capsys, "--score", "logit"), NameNotFoundError, "did you mean logits")
 
 
-def test_a_layer_that_the_score_does_not_depend_on(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_layer_that_the_score_does_not_depend_on(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = """g (float[n, 3, 8, 8] x) => (float[n, 4] y, float[n, 4, 8, 8] z) {
         c = Conv <pads = [1, 1, 1, 1]> (x, w) p = GlobalAveragePool (c) y = Flatten (p) z = Relu (c)
     }"""
@@ -59,7 +59,7 @@ def test_a_layer_that_the_score_does_not_depend_on(place: Path, capsys: pytest.C
     )
 
 
-def test_a_layer_behind_which_no_gradient_flows(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_layer_after_which_no_gradient_flows(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = """g (float[n, 3, 8, 8] x) => (float[n, 4] y) {
         c = Conv (x, w) r = Round (c) p = GlobalAveragePool (r) y = Flatten (p)
     }"""
@@ -68,14 +68,14 @@ def test_a_layer_behind_which_no_gradient_flows(place: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("target", ["3", "-1", "9223372036854775808"])
-def test_a_target_out_of_range(target: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_target_out_of_range(target: str, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check(
         explain(capsys, f"--target={target}"), TargetError, f"class {target} does not exist" if len(target) < 3 else ""
     )
 
 
 def test_a_target_out_of_range_where_the_file_does_not_tell_the_classes(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     proto = colour_model(metadata=False)
     proto.graph.input[0].type.tensor_type.shape.dim[1].dim_param = "channels"
@@ -83,23 +83,23 @@ def test_a_target_out_of_range_where_the_file_does_not_tell_the_classes(
     check(explain(capsys, "--target=7", "-p", "unit"), TargetError, "the model has 3 classes")
 
 
-def test_a_label_that_does_not_exist(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_label_that_does_not_exist(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check(explain(capsys, "--target", "blu"), NameNotFoundError, "did you mean blue")
 
 
-def test_a_label_where_there_are_none(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_label_where_there_are_none(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(colour_model(metadata=False), Path("m.onnx"))
     check(explain(capsys, "--target", "blue", "-p", "unit"), TargetError, "give --labels or an index")
 
 
-def test_a_map_of_one_place(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_map_of_one_position(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check(explain(capsys, "--layer", "pooled"), UnsupportedError, "one position only", "choose an earlier layer")
     text = """g (float[n, 3, 8, 8] x) => (float[n, 4] y) { c = Conv (x, w) y = Flatten (c) }"""
     save(model(text, {"w": floats(4, 3, 8, 8)}), Path("m.onnx"))
     check(explain(capsys), UnsupportedError, "no layer with spatial extent")
 
 
-def test_a_score_of_unknown_axes(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_score_of_unknown_axes(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = "g (float[n, 3, 8, 8] x) => (float[n, 4, 6, 5] y) { c = Conv (x, w) y = MatMul (c, v) }"
     save(model(text, {"w": floats(4, 3, 3, 3), "v": floats(6, 5)}), Path("m.onnx"))
     check(explain(capsys, "-p", "unit"), TargetError, "unknown axes")
@@ -108,7 +108,7 @@ def test_a_score_of_unknown_axes(place: Path, capsys: pytest.CaptureFixture[str]
 # Options
 
 
-def test_an_unknown_method(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_method(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check(explain(capsys, "--method", "hirescam"), NameNotFoundError, "did you mean hires-cam", "onnxcam methods")
 
 
@@ -122,16 +122,16 @@ def test_an_unknown_method(place: Path, capsys: pytest.CaptureFixture[str]) -> N
     ],
 )
 def test_a_field_that_does_not_fit(
-    method: str, field: str, said: str, place: Path, capsys: pytest.CaptureFixture[str]
+    method: str, field: str, said: str, workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check(explain(capsys, "--method", method, "--set", field), InputError, said)
 
 
-def test_an_unknown_provider(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_provider(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check(explain(capsys, "--provider", "cpuu"), ProviderError, "did you mean cpu")
 
 
-def test_an_unknown_preprocessing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_preprocessing(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check(explain(capsys, "-p", "imagnet"), NameNotFoundError, "did you mean imagenet?")
     check(explain(capsys, "-p", "{"), InputError, "not valid JSON")
     check(explain(capsys, "-p", "gone.json"), InputError, "gone.json cannot be read")
@@ -140,24 +140,24 @@ def test_an_unknown_preprocessing(place: Path, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("names", "said"), [("a\nb\nc\nd", "4 labels for a model of 3"), ("a\nb", "2 labels for"), ("", "holds no names")]
 )
-def test_labels_of_another_length(names: str, said: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_labels_of_another_length(names: str, said: str, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("names.txt").write_text(names)
     check(explain(capsys, "--labels", "names.txt"), InputError, said)
 
 
-def test_an_out_folder_that_is_a_file(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_out_folder_that_is_a_file(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("out").write_text("")
     check(explain(capsys, "--out", "out"), InputError, "folder out cannot be made", "choose another")
     check(explain(capsys, "--out", "out/deeper"), InputError, "choose another")
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind this user")
-def test_an_out_folder_that_is_not_writable(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_out_folder_that_is_not_writable(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("out").mkdir(mode=0o500)
     check(explain(capsys, "--out", "out", "-q"), InputError, "cannot be written")
 
 
-def test_metadata_that_is_nonsense(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_metadata_that_is_nonsense(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     proto = colour_model(metadata=False)
     for key, error in (("onnxcam.labels", ModelError), ("onnxcam.preprocess", InputError)):
         helper.set_model_props(proto, {key: "/etc/passwd"})
@@ -165,8 +165,8 @@ def test_metadata_that_is_nonsense(place: Path, capsys: pytest.CaptureFixture[st
         check(explain(capsys), error, key)
 
 
-def test_a_batch_that_is_open_at_the_input_only(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exporters leave a Reshape to [1, -1] behind: such images run one by one, and none of them fails."""
+def test_a_batch_that_is_open_at_the_input_only(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exporters leave a Reshape to [1, -1] in the graph: such images run one by one, and none of them fails."""
     text = """g (float[n, 3, 8, 8] x) => (float[1, 3] y) {
         c = Conv (x, w) p = GlobalAveragePool (c) y = Reshape (p, s)
     }"""

@@ -43,7 +43,7 @@ NO_GRADIENT = {
 }
 
 
-def behind(body: str, batch: str = "1") -> onnx.ModelProto:
+def network_with(body: str, batch: str = "1") -> onnx.ModelProto:
     """Return a classifier of 4 classes whose layer "a" is followed by ``body``."""
     text = f"g (float[{batch}, 3, 8, 8] x) => (float[{batch}, 4] y) {{ c = Conv (x, w) a = Relu (c) {body} }}"
     proto = model(text, {name: array for name, array in WEIGHTS.items() if name in f"w {body}"})
@@ -58,7 +58,7 @@ def small(name: str) -> Any:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     draw(Path("a.png"))
     return tmp_path
@@ -86,22 +86,22 @@ ERRORS = [(kind, NO_RULE[kind], UnsupportedError) for kind in NO_RULE] + [
 
 @pytest.mark.parametrize(("kind", "body", "error"), ERRORS, ids=[kind for kind, *_ in ERRORS])
 def test_what_cannot_be_differentiated_names_methods_that_need_not(
-    kind: str, body: str, error: type[OnnxcamError], place: Path, capsys: pytest.CaptureFixture[str]
+    kind: str, body: str, error: type[OnnxcamError], workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     advice = "choose a later layer" if kind in NO_RULE else "choose a layer that the score depends on"
     named = ("ablation-cam", "score-cam", "rise", "eigen-cam", advice)
-    check(explain(capsys, behind(body), "--layer", "a"), error, kind, *named)
+    check(explain(capsys, network_with(body), "--layer", "a"), error, kind, *named)
     for name, layer in (("relevance-cam", "a"), ("guided-backprop", None)):
-        found = raised(behind(body), name, layer=layer)
+        found = raised(network_with(body), name, layer=layer)
         assert isinstance(found, error)
         assert all(word in str(found) for word in (kind, *named))
     for name in ("ablation-cam", "score-cam", "eigen-cam"):
-        assert raised(behind(body), name, layer="a") is None
+        assert raised(network_with(body), name, layer="a") is None
 
 
-def test_methods_that_need_no_gradient_are_told_by_the_registry() -> None:
+def test_methods_that_need_no_gradient_are_known_to_the_registry() -> None:
     """Each is run where nothing leads back: those that are named do, all others do not."""
-    failed = {name: raised(behind(NO_RULE["Det"], "n"), name) for name in methods()}
+    failed = {name: raised(network_with(NO_RULE["Det"], "n"), name) for name in methods()}
     refused = {name for name, error in failed.items() if isinstance(error, NoRuleError)}
     unfit = {name for name, error in failed.items() if error is not None} - refused
     assert unfit == {"cam", "rollout", "le-grad"}
@@ -111,14 +111,16 @@ def test_methods_that_need_no_gradient_are_told_by_the_registry() -> None:
     assert "random-cam" in blind[1:]
 
 
-def test_a_wrapper_needs_what_the_method_inside_needs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    proto = behind(NO_RULE["Det"])
+def test_a_wrapper_needs_what_the_method_inside_needs(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    proto = network_with(NO_RULE["Det"])
     check(explain(capsys, proto, "--method", "relevance-cam", "--wrap", "augment"), UnsupportedError, "Det", "rise")
     assert explain(capsys, proto, "--method", "score-cam", "--wrap", "augment").code == 0
 
 
-def test_where_the_model_does_not_run_no_other_method_is_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    proto = behind(f"b = my.own.Twist (a) {_POOLED}")
+def test_where_the_model_does_not_run_no_other_method_is_named(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proto = network_with(f"b = my.own.Twist (a) {_POOLED}")
     proto.opset_import.append(helper.make_opsetid("my.own", 1))
     ran = explain(capsys, proto, "--layer", "a")
     check(ran, UnsupportedError, "my.own:Twist", "the model does not run", "not a registered function")
@@ -130,7 +132,7 @@ def test_where_the_model_does_not_run_no_other_method_is_named(place: Path, caps
     [("cam", "use hires-cam or grad-cam"), ("rollout", "use hires-cam"), ("le-grad", "use hires-cam or layer-cam")],
 )
 def test_a_network_that_a_method_is_not_for(
-    name: str, said: str, place: Path, capsys: pytest.CaptureFixture[str]
+    name: str, said: str, workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check(explain(capsys, classifier(), "--method", name), UnsupportedError, said)
     assert explain(capsys, classifier(), "--method", "hires-cam").code == 0
@@ -149,7 +151,7 @@ def beside() -> onnx.ModelProto:
 
 @pytest.mark.parametrize("name", [name for name, cls in methods().items() if cls().needs.at == "layer"])
 def test_a_layer_that_the_score_does_not_depend_on(name: str) -> None:
-    """Whether it would be differentiated, ablated, masked or walked through; what explains no score may look there."""
+    """Whether a method would differentiate, ablate, mask or propagate there; what explains no score may look anyway."""
     error = raised(beside(), name, layer="z")
     if name in without_backward_pass()[1]:
         assert error is None
@@ -162,13 +164,13 @@ def test_a_layer_that_the_score_does_not_depend_on(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["hires-cam", "ablation-cam", "score-cam"])
 def test_a_layer_beside_the_way_from_the_command_line(
-    name: str, place: Path, capsys: pytest.CaptureFixture[str]
+    name: str, workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check(explain(capsys, beside(), "--method", name, "--layer", "z"), DependencyError, "'z'", "inspect", "--score")
 
 
 @pytest.mark.parametrize("name", ["lrp", "fg-cam"])
-def test_an_end_that_the_score_does_not_depend_on(name: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_end_that_the_score_does_not_depend_on(name: str, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check(
         explain(capsys, beside(), "--method", name, "--to", "z"),
         DependencyError,
@@ -177,7 +179,7 @@ def test_an_end_that_the_score_does_not_depend_on(name: str, place: Path, capsys
     )
 
 
-def test_an_end_later_than_the_start(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_end_later_than_the_start(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran = explain(capsys, classifier(), "--method", "fg-cam", "--layer", "a1", "--to", "a2")
     check(ran, DependencyError, "'a1' does not depend on 'a2'", "end at the layer itself or at an earlier one")
 

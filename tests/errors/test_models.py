@@ -29,13 +29,15 @@ from tests.helpers.shared import shared_path
     [b"", b"This is no model.\n" * 20, b"\x00" * 100, b"\xff\xfe\xfd", b"\x08\x09"],
     ids=["empty", "text", "zeros", "noise", "a version and no more"],
 )
-def test_a_file_that_is_no_model(command: str, content: bytes, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_no_model(
+    command: str, content: bytes, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("m.onnx").write_bytes(content)
     images = ["a.png"] if command == "explain" else []
     check(run(capsys, command, "m.onnx", *images), ModelError, "m.onnx", "not an ONNX model")
 
 
-def test_a_truncated_model_at_every_length(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_truncated_model_at_every_length(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole = colour_model(metadata=False).SerializeToString()
     for length in range(1, len(whole), 7):
         Path("m.onnx").write_bytes(whole[:length])
@@ -48,7 +50,7 @@ def test_a_truncated_model_at_every_length(place: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("name", ["missing.onnx", "."])
-def test_no_file(name: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_file(name: str, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check(explain(capsys, model=name), ModelError, "give the path of a .onnx file")
 
 
@@ -68,7 +70,7 @@ def external(location: str, offset: int = 0) -> onnx.ModelProto:
 WEIGHTS = colour_model().graph.initializer[0].raw_data
 
 
-def test_external_data_beside_the_model(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_external_data_beside_the_model(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("w.bin").write_bytes(WEIGHTS)
     save(external("w.bin"), Path("m.onnx"))
     ran = explain(capsys, "-q")
@@ -76,12 +78,12 @@ def test_external_data_beside_the_model(place: Path, capsys: pytest.CaptureFixtu
     assert ran.out.startswith("a.png: red 78.7%")
 
 
-def test_external_data_that_is_missing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_external_data_that_is_missing(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(external("w.bin"), Path("m.onnx"))
     check(explain(capsys), ModelError, "weight 'w'", "'w.bin', which is missing")
 
 
-def test_external_data_that_is_too_short(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_external_data_that_is_too_short(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("w.bin").write_bytes(WEIGHTS[:-1])
     save(external("w.bin"), Path("m.onnx"))
     check(explain(capsys), ModelError, "reaches past the end of 'w.bin'")
@@ -90,11 +92,11 @@ def test_external_data_that_is_too_short(place: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize("way", ["parent", "absolute", "symlink", "folder symlink", "hidden in a path"])
 @pytest.mark.parametrize("command", ["inspect", "explain"])
 def test_external_data_outside_the_folder(
-    way: str, command: str, place: Path, capsys: pytest.CaptureFixture[str]
+    way: str, command: str, workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    secret = place.parent / "secret.bin"
+    secret = workdir.parent / "secret.bin"
     secret.write_bytes(WEIGHTS)
-    (place / "sub").mkdir()
+    (workdir / "sub").mkdir()
     locations = {
         "parent": "../secret.bin",
         "absolute": str(secret),
@@ -103,9 +105,9 @@ def test_external_data_outside_the_folder(
         "hidden in a path": "sub/../../secret.bin",
     }
     if way == "symlink":
-        (place / "link.bin").symlink_to(secret)
+        (workdir / "link.bin").symlink_to(secret)
     if way == "folder symlink":
-        (place / "link").symlink_to(place.parent)
+        (workdir / "link").symlink_to(workdir.parent)
     save(external(locations[way]), Path("m.onnx"))
     ran = run(capsys, command, "m.onnx", *(["a.png"] if command == "explain" else []))
     check(ran, ModelError, "outside the model's folder")
@@ -114,7 +116,7 @@ def test_external_data_outside_the_folder(
 @pytest.mark.parametrize("batch", ["n", "1"])
 @pytest.mark.parametrize("kinds", [("Twist",), ("Twist", "Turn")])
 def test_operators_without_a_rule_are_listed_all_at_once(
-    batch: str, kinds: Sequence[str], place: Path, capsys: pytest.CaptureFixture[str]
+    batch: str, kinds: Sequence[str], workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chain = " ".join(f"v{i + 1} = my.own.{kind} (v{i})" for i, kind in enumerate(kinds))
     text = f"""g (float[{batch}, 3, 8, 8] x) => (float[{batch}, 4] y) {{
@@ -132,7 +134,7 @@ def test_operators_without_a_rule_are_listed_all_at_once(
     )
 
 
-def test_a_standard_operator_without_a_rule(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_standard_operator_without_a_rule(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = """g (float[n, 3, 8, 8] x) => (float[n, 4] y) {
         c = Conv (x, w) a = Relu (c) d = Det (a) y = Identity (d)
     }"""
@@ -143,7 +145,7 @@ def test_a_standard_operator_without_a_rule(place: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize("name", ["customvision_plankton", "winml_squeezenet_dao_fp16"])
 @pytest.mark.parametrize("command", ["inspect", "explain"])
 def test_models_that_onnxruntime_refuses(
-    name: str, command: str, place: Path, capsys: pytest.CaptureFixture[str]
+    name: str, command: str, workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = shared_path("models", "refused", f"{name}.onnx")
     ran = run(capsys, command, path, *(["a.png"] if command == "explain" else []))
@@ -160,7 +162,7 @@ def outside(*arguments: object) -> Ran:
 
 
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt", "rocm"])
-def test_a_provider_that_does_not_load(provider: str, place: Path) -> None:
+def test_a_provider_that_does_not_load(provider: str, workdir: Path) -> None:
     """The build may list it: that it cannot load here is an error, never a run on the CPU."""
     if provider == "cuda" and has_cuda_driver():
         pytest.skip("CUDA may load on this machine")
@@ -170,7 +172,7 @@ def test_a_provider_that_does_not_load(provider: str, place: Path) -> None:
     assert not Path("onnxcam-out").exists()
 
 
-def test_a_model_that_onnxruntime_rejects(place: Path) -> None:
+def test_a_model_that_onnxruntime_rejects(workdir: Path) -> None:
     text = """g (float[n, 3, 8, 8] x) => (float[n, 3] y) {
         d = Add (x, double) c = Conv (d, w) p = GlobalAveragePool (c) y = Flatten (p)
     }"""
@@ -178,7 +180,7 @@ def test_a_model_that_onnxruntime_rejects(place: Path) -> None:
     check(outside("explain", "m.onnx", "a.png", "-p", "unit"), ModelError, "onnxruntime rejects the model")
 
 
-def test_an_operator_that_fails_while_it_runs(place: Path) -> None:
+def test_an_operator_that_fails_while_it_runs(workdir: Path) -> None:
     text = """g (float[n, 3, 8, 8] x) => (float[n, 3] y) {
         c = Conv (x, w) p = GlobalAveragePool (c) f = Reshape (p, s) y = Identity (f)
     }"""
@@ -186,6 +188,6 @@ def test_an_operator_that_fails_while_it_runs(place: Path) -> None:
     check(outside("explain", "m.onnx", "a.png", "-p", "unit"), ProviderError)
 
 
-def test_refused_models_from_outside(place: Path) -> None:
+def test_refused_models_from_outside(workdir: Path) -> None:
     for path in sorted(shared_path("models", "refused").glob("*.onnx")):
         check(outside("explain", path, "a.png"), ModelError)

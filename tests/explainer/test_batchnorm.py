@@ -42,7 +42,7 @@ def normalisation(kind: Any, channels: int) -> Any:
 
 
 def layers(before: bool) -> list[Any]:
-    """Return a classifier with normalisations behind its convolutions; with ``before``, before linear layers too."""
+    """Return a classifier with normalisations after its convolutions; with ``before``, before linear layers too."""
     torch.manual_seed(0)
     found = [
         *(nn.Conv2d(3, 6, 3, padding=1), normalisation(nn.BatchNorm2d, 6), nn.ReLU()),

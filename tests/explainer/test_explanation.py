@@ -98,7 +98,7 @@ def test_overlay_has_the_size_of_the_photograph() -> None:
     assert explanation(photos=None, frames=None).overlay(1, captioned=False).size == (256, 256)
 
 
-def test_overlay_shows_the_bright_place_and_dims_what_was_cropped() -> None:
+def test_overlay_shows_the_bright_position_and_dims_what_was_cropped() -> None:
     maps = np.zeros((1, 8, 8), np.float32)
     maps[0, :, 6:] = 1
     frame = Frame((400, 400), (8, 8), (100.0, 100.0, 300.0, 300.0))

@@ -20,7 +20,7 @@ COLOURS = ("red", "green", "blue")
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command left behind."""
+    """What a command returned and wrote."""
 
     code: int
     out: str

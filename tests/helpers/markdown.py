@@ -25,7 +25,7 @@ class Block:
     Attributes:
         file: where it stands.
         number: which of the file's blocks it is, from 0.
-        language: the word behind the fence.
+        language: the word after the fence.
         code: its lines.
         reason: why tests do not run it; empty where they do.
     """

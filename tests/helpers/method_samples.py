@@ -73,12 +73,12 @@ def assume_one_component(sample: Method, a: Floats, g: Floats) -> None:
         assume(scale[0] < 1e-12 or (scale[0] > 1.1 * second and abs(direction[:, 0].sum()) > 1e-3))
 
 
-def _assume_one_eigenvector(sample: KPCACAM, places: Floats) -> None:
-    products, gamma = places.T @ places, sample.gamma or 1 / len(places)
+def _assume_one_eigenvector(sample: KPCACAM, positions: Floats) -> None:
+    products, gamma = positions.T @ positions, sample.gamma or 1 / len(positions)
     squares = np.diag(products)[:, None] + np.diag(products) - 2 * products
     kernel = {"linear": products, "sigmoid": np.tanh(gamma * products + 1), "rbf": np.exp(-gamma * squares)}
     centred = kernel[sample.kernel] - kernel[sample.kernel].mean(axis=0)
     centred = centred - centred.mean(axis=1, keepdims=True)
     values, vectors = np.linalg.eigh((centred + centred.T) / 2)
     second = values[-2] if len(values) > 1 else 0
-    assume(values[-1] > 1e-6 and values[-1] > 1.1 * second and abs(vectors[:, -1] @ places.sum(axis=0)) > 1e-3)
+    assume(values[-1] > 1e-6 and values[-1] > 1.1 * second and abs(vectors[:, -1] @ positions.sum(axis=0)) > 1e-3)

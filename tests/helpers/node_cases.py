@@ -31,7 +31,7 @@ _RTOL = 1e-4
 _STEP32 = 1e-2
 _RTOL32 = 1e-2
 _JITTER = 0.02
-# Inputs that stay float32 in a model of float64, and are no place to differentiate at.
+# Inputs that stay float32 in a model of float64, and are not differentiated.
 # Functions of numbers between -1 and 1, which jitter must not leave.
 _BOUNDED = {"Acos", "Asin", "Atanh"}
 _FIXED = {("Resize", 1), ("Resize", 2), ("Dropout", 1), ("Upsample", 1), ("RoiAlign", 1)}

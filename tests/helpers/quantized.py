@@ -151,7 +151,7 @@ CASES = [
 
 
 def inputs_of(shapes: tuple[tuple[int, ...], ...]) -> list[Array]:
-    """Return real numbers of which some lie beyond the range, and none at a place where rounding tips over."""
+    """Return real numbers of which some lie beyond the range, and none where rounding tips over."""
     rng = np.random.default_rng(5)
     return [rng.uniform(-1.9, 1.9, shape).astype(np.float32) for shape in shapes]
 

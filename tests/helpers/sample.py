@@ -16,7 +16,7 @@ from onnxcam.graph.passes.raise_opset import MINIMUM_OPSET
 
 Array: TypeAlias = npt.NDArray[Any]
 Role: TypeAlias = Literal["variable", "constant", "fed", "sized"]
-# How much of the inputs' shapes the file tells: all, all but the batch, symbols only, or nothing but ranks.
+# How much of the inputs' shapes the file says: all, all but the batch, symbols only, or nothing but ranks.
 Sizes: TypeAlias = Literal["static", "batch", "symbolic", "unknown"]
 Oracle: TypeAlias = Literal["reference", "linear", "float32"]
 Attribute: TypeAlias = Any  # a number, a string or a list of integers
@@ -50,7 +50,7 @@ def fed(array: npt.ArrayLike) -> Arg:
 
 
 def sized(array: npt.ArrayLike) -> Arg:
-    """Return the same with a length that the file always tells: a shape, starts, axes."""
+    """Return the same with a length that the file always says: a shape, starts, axes."""
     return Arg(np.asarray(array), "sized")
 
 
@@ -67,7 +67,7 @@ class Sample:
         uses: outputs that the score reads, flattened one after the other; None for the first output as it is.
         oracle: ``reference`` takes differences in float64 through onnx's reference evaluator. Where that is no use
             onnxruntime does in float32: ``linear`` with a wide step, exact for linear operators, ``float32`` else.
-        static_only: the rule asks for sizes that the file tells, and says so where it does not.
+        static_only: the rule asks for sizes that the file says, and says so where it does not.
         rtol: how far float32 may be from float64.
         captured: how many of the last arguments are no inputs of the node: only its branches read them.
         note: what is special, for the test's name.

@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers.source import ROOT, Source, sources
 
-# Folders of tests that no folder of the package stands behind, and what they are about.
+# Folders of tests that mirror no folder of the package, and what they are about.
 OTHERS = {
     "docs": "README and manual",
     "errors": "what users read when something is wrong, and the exit code",

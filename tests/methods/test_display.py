@@ -124,7 +124,7 @@ def test_a_constant_to_rounding_is_constant() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_place_that_is_not_finite_is_zero_and_the_rest_is_shown(bad: float) -> None:
+def test_a_position_that_is_not_finite_is_zero_and_the_rest_is_shown(bad: float) -> None:
     raw = np.abs(maps(3, 3, 4))
     raw[1, 0, 2] = bad
     found, warnings = display(raw, (3, 4))

@@ -56,7 +56,7 @@ def test_keeps_float32(sample: Method) -> None:
 
 @pytest.mark.parametrize(("scale", "eps", "power"), [(1e-5, 0.0, 1), (1e-16, 0.0, 1), (1e-5, 1e-6, 3)])
 def test_grad_cam_plus_plus_of_a_flat_score(scale: float, eps: float, power: int) -> None:
-    """The paper's alpha tends to 1/2 as the gradient goes to 0; behind pytorch-grad-cam's eps it goes to 0 as well."""
+    """The paper's alpha tends to 1/2 as the gradient goes to 0; with pytorch-grad-cam's eps it goes to 0 as well."""
     a, g = (x.astype(np.float32) for x in fixed_pair())
     found = raw_map(method("grad-cam++", eps=eps), a, g * np.float32(scale))  # at 1e-16 cubes are 0 in float32
     limit = (np.maximum(g, 0) ** power).sum(axis=(2, 3), keepdims=True) * a

@@ -225,7 +225,7 @@ def test_augment_is_aug_smooth_of_raw_maps() -> None:
 
 
 def test_mean_of_layers_subtracts_no_minimum() -> None:
-    """Pytorch-grad-cam averages maps of several layers as it shows them; in ours a place that is 0 everywhere is 0."""
+    """Pytorch-grad-cam averages maps of several layers as it shows them; in ours 0 everywhere stays 0."""
     whole = network()
     with pytorch_grad_cam.GradCAM(whole, [whole[2], whole[1], whole[0]]) as cam:
         wanted = cam(images(), targets())

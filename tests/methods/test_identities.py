@@ -14,7 +14,7 @@ from onnxcam.methods.formulas.hires_cam import HiResCAM
 from onnxcam.methods.formulas.layer_cam import LayerCAM
 from onnxcam.methods.formulas.xgrad_cam import XGradCAM
 from tests.helpers.method_samples import assert_agree
-from tests.networks.heads import PLACES, SHAPE, Head, activations, flattened, pooled, relu_mlp
+from tests.networks.heads import POSITIONS, SHAPE, Head, activations, flattened, pooled, relu_mlp
 
 if TYPE_CHECKING:
     from tests.oracles.registry import Floats
@@ -52,7 +52,7 @@ def test_before_pooling_and_a_linear_layer_the_cam_family_is_one_map(seed: int) 
     by_hand = (w * a).sum(axis=1)
     assert_agree(CAM()(a, g), by_hand, TOLERANCE)
     for method in (GradCAM(), HiResCAM(), XGRAD):
-        assert_agree(PLACES * method(a, g), by_hand, TOLERANCE)
+        assert_agree(POSITIONS * method(a, g), by_hand, TOLERANCE)
 
 
 @every_seed

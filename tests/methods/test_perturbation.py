@@ -26,15 +26,15 @@ every_sample = pytest.mark.parametrize("sample", SAMPLES, ids=repr)
 
 
 class Watched(TorchView):
-    """Keeps the progress that it is told of, and has no gradient unless it is given one."""
+    """Keeps the progress that is reported, and has no gradient unless it is given one."""
 
     differentiable = True
 
     def steps(self, total: int) -> Iterator[int]:
-        self.told: list[int] = []
+        self.reported: list[int] = []
         for step in range(total):
             yield step
-            self.told.append(total)
+            self.reported.append(total)
 
     @property
     def g(self) -> Any:
@@ -88,14 +88,14 @@ def test_another_seed_is_another_map(name: str) -> None:
         ("ss-cam", {}, 3, 18 * 35),
         ("is-cam", {}, 3, 18 * 10),
         ("gscore-cam", {"count": 2}, 3, 6),
-        ("group-cam", {"groups": 3, "percentile": 0.0}, 3, 9),  # in each image one group has no positive place
+        ("group-cam", {"groups": 3, "percentile": 0.0}, 3, 9),  # in each image one group has no positive position
         ("rise", {"count": 70}, 9, 210),
     ],
 )
-def test_progress_is_told_and_no_run_wasted(name: str, options: dict[str, Any], units: int, runs: int) -> None:
+def test_progress_is_reported_and_no_run_wasted(name: str, options: dict[str, Any], units: int, runs: int) -> None:
     view = watched(NETWORKS["curved"]())
     method(name, **options).explain(view)
-    assert view.told == [units] * units
+    assert view.reported == [units] * units
     assert view.runs == runs
 
 

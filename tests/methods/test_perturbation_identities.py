@@ -95,7 +95,7 @@ def test_lift_cam_weights_sum_to_the_change_of_the_score() -> None:
     network = NETWORKS["curved"]()
     trunk = torch.nn.Sequential(network.trunk, Alike())
     view = TorchView(trunk, network.head, network.x, network.targets)
-    blank = np.array([network.behind(i, np.zeros_like(a)) for i, a in enumerate(view.a)])
+    blank = np.array([network.of_layer(i, np.zeros_like(a)) for i, a in enumerate(view.a)])
     found = method("lift-cam").explain(view)
     assert_agree(found, (view.score - blank)[:, None, None] * view.a[:, 0], 1e-10)
 
@@ -135,7 +135,7 @@ def test_rise_with_everything_shown_is_the_probability_everywhere(view: TorchVie
     assert abs(method("rise", count=5, keep=1.0).explain(view)).max() < TOLERANCE
 
 
-def test_masks_of_rise_show_each_place_as_often() -> None:
+def test_masks_of_rise_show_each_position_as_often() -> None:
     """Of a network that answers 1 whatever it sees, the map is the mean mask over ``keep``: 1 everywhere."""
 
     class Sure(TorchView):

@@ -32,7 +32,7 @@ def total(maps: Any) -> Any:
 def test_shapley_cam_on_a_linear_head_is_grad_cam() -> None:
     """Where the score is linear in the layer its second derivative is 0, and Cai's 2025 weight is the mean gradient."""
     view = view_of("pooled")
-    for affine in (True, False):  # told so, and found out
+    for affine in (True, False):  # given, and found out
         view.affine = affine
         assert_agree(method("shapley-cam").explain(view), GradCAM()(view.a, view.g), 1e-12)
     view = view_of("curved")
@@ -78,7 +78,7 @@ def test_full_grad_is_complete() -> None:
         assert abs(total(shares[k])).min() > 1e-4
 
 
-def test_full_grad_as_signed_map_holds_every_share_with_places() -> None:
+def test_full_grad_as_signed_map_holds_every_share_with_positions() -> None:
     view = view_of("biased")
     signed = FullGrad("signed").explain(view)
     assert_agree(total(signed) + total(contributions(view)[-1]), view.score, 1e-12)
@@ -89,7 +89,7 @@ def test_kernel_pca_with_a_linear_kernel_is_eigen_cam() -> None:
     assert_agree(KPCACAM("linear")(a), EigenCAM()(a), 1e-9)
 
 
-def test_kernel_pca_refuses_more_places_than_it_can_compare() -> None:
+def test_kernel_pca_refuses_more_positions_than_it_can_compare() -> None:
     with pytest.raises(UnsupportedError, match=r"of which this layer has 4225; .* or eigen-cam$"):
         KPCACAM()(np.zeros((1, 2, 65, 65)))
 

@@ -94,7 +94,7 @@ def test_a_drawing_is_explained(name: str) -> None:
     assert result.labels is not None
     assert [result.labels[label] for label in result.targets] == ["star", "cross"]
     assert result.raw.shape == (2, shared.PLACES, shared.PLACES)
-    # HiResCAM adds up to the logit without the bias: behind this layer the network is linear.
+    # HiResCAM adds up to the logit without the bias: after this layer the network is linear.
     logits = result.scores[np.arange(2), result.targets] - shared.shapes().bias[result.targets]
     np.testing.assert_allclose(result.raw.sum(axis=(1, 2)), logits, rtol=1e-4)
 

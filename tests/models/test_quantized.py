@@ -32,7 +32,7 @@ ALIKE = {
 }
 
 # Cosine with torch's gradient in float64. In float32 a few numbers halfway between two integers are rounded to the
-# other one, and each of them moves ReLUs in all the layers behind: 28 of them in the last network.
+# other one, and each of them moves ReLUs in all later layers: 28 of them in the last network.
 FAKE_QUANTISED = {
     "resnet8_cifar10_tflite_int8": 0.9999,
     "person_tflite_int8": 0.999,

@@ -28,7 +28,7 @@ MODELS = [
     "geometric_shapes",
     "mnist_burn",
 ]
-# CAM is defined behind global average pooling; these two end in two linear layers.
+# CAM is defined before global average pooling; these two end in two linear layers.
 WITHOUT_CAM = {"geometric_shapes", "mnist_burn"}
 # Where predictions are certain, nothing that is shown changes them, and what weighs by the change finds nothing.
 BLANK = {

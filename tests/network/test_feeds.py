@@ -94,7 +94,7 @@ def test_a_shared_input_is_as_good_as_a_weight(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ablation-cam", "shapley-cam", "lift-cam", "recipro-cam", "grad-cam"])
-def test_what_is_made_of_shared_inputs_crosses_into_the_part_behind(name: str) -> None:
+def test_what_is_made_of_shared_inputs_crosses_into_the_head(name: str) -> None:
     several = [[0, 1], [2, 1], [0, 2]]
     wanted = onnxcam.Explainer(_network(fixed=list(SHARED)), name, "a")(ROWS, targets=several)
     found = onnxcam.Explainer(_network(), name, "a", batch_size=2)({**SHARED, **ROWS}, targets=several)
@@ -118,7 +118,7 @@ def test_a_branch_chosen_by_a_shared_input_mixes_no_samples() -> None:
     assert not mixes_samples(load(model(text.format("flag"))).ir.graph)
 
 
-def test_what_is_missing_or_unknown_is_told_in_one_line() -> None:
+def test_what_is_missing_or_unknown_is_reported_in_one_line() -> None:
     explainer = onnxcam.Explainer(_network())
     with pytest.raises(
         InputError, match=r"inputs 'factor' \(float32, a single number\) and 'share'.*--input"
@@ -134,7 +134,7 @@ def test_what_is_missing_or_unknown_is_told_in_one_line() -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     save(_network(), Path("m.onnx"))
     for name, colour in (("0", "red"), ("1", "green"), ("2", "blue")):
@@ -149,7 +149,7 @@ def _given(**files: str) -> list[str]:
     return [f"--input={name}={file}" for name, file in files.items()]
 
 
-def test_files_of_numbers_stand_beside_images(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_of_numbers_go_with_images(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     explainer = onnxcam.Explainer("m.onnx", preprocess="unit")
     photos = [explainer.read(f"{row}.png") for row in range(COUNT)]
     whole = {**SHARED, "x": np.concatenate([photo.array for photo in photos])}
@@ -165,7 +165,7 @@ def test_files_of_numbers_stand_beside_images(place: Path, capsys: pytest.Captur
             path.unlink()
 
 
-def test_bad_files_of_numbers_are_told_in_one_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_files_of_numbers_are_reported_in_one_line(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("text.npy").write_text("no numbers")
     np.save("objects.npy", np.array([{}], object), allow_pickle=True)
     np.save("two.npy", ROWS["bias"][:2])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.oracles.registry import Floats
 
 SHAPE = (3, 6, 5, 4)  # N, K, H, W
-PLACES = SHAPE[2] * SHAPE[3]
+POSITIONS = SHAPE[2] * SHAPE[3]
 
 
 class Head(Protocol):
@@ -23,7 +23,7 @@ class Head(Protocol):
 
 @dataclass(frozen=True)
 class Linear:
-    """``S = sum w A + bias``, with a weight for every channel and place."""
+    """``S = sum w A + bias``, with a weight for every channel and position."""
 
     weight: Floats
     bias: float
@@ -74,7 +74,7 @@ def pooled(seed: int) -> tuple[Linear, Floats]:
     """Return global average pooling with a linear layer, and its weights ``[K, 1, 1]``."""
     draw = np.random.default_rng(seed)
     channel = draw.normal(size=(SHAPE[1], 1, 1))
-    return Linear(np.broadcast_to(channel / PLACES, SHAPE[1:]), float(draw.normal())), channel
+    return Linear(np.broadcast_to(channel / POSITIONS, SHAPE[1:]), float(draw.normal())), channel
 
 
 def flattened(seed: int) -> Linear:
@@ -84,6 +84,6 @@ def flattened(seed: int) -> Linear:
 
 def relu_mlp(seed: int) -> ReluMLP:
     draw = np.random.default_rng(seed)
-    widths = (SHAPE[1] * PLACES, 16, 8, 1)
+    widths = (SHAPE[1] * POSITIONS, 16, 8, 1)
     weights = tuple(draw.normal(0, rows**-0.5, (rows, columns)) for rows, columns in itertools.pairwise(widths))
     return ReluMLP(weights, tuple(draw.normal(size=columns) for columns in widths[1:]))

@@ -226,7 +226,7 @@ def models(draw: st.DrawFn) -> onnx.ModelProto:
 
 
 def _described(name: str, shape: Shape, is_open: bool) -> onnx.ValueInfoProto:
-    """Describe an input; with ``is_open`` the file tells its rank only, and broadcasting shows when it runs."""
+    """Describe an input; with ``is_open`` the file says its rank only, and broadcasting shows when it runs."""
     sizes = [f"{name}_{axis}" for axis in range(len(shape))] if is_open else list(shape)
     value = helper.make_tensor_value_info(name, TensorProto.DOUBLE, sizes)
     value.doc_string = json.dumps(shape)

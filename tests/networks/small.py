@@ -41,7 +41,7 @@ class Network:
         """Return the layer's value ``[K, *spatial]``."""
         return np.asarray(self.trunk(torch.tensor(self.x[image])[None]).detach().numpy()[0])
 
-    def behind(self, image: int, a: Floats, probability: bool = False) -> float:
+    def of_layer(self, image: int, a: Floats, probability: bool = False) -> float:
         """Return the score that the head gives to a value of the layer, for the image's class."""
         return self._pick(self.head, image, a, probability)
 

@@ -50,7 +50,7 @@ class SpecialView(TorchView):
 
 @dataclass(frozen=True, eq=False)
 class Special(Network):
-    """A network with several layers, or with biases or attention that ``body`` tells."""
+    """A network with several layers, or with biases or attention that ``body`` gives."""
 
     stages: tuple[Stage, ...] = ()
     body: Any = None
@@ -63,7 +63,7 @@ class Special(Network):
 
 
 class Biased(nn.Module):  # type: ignore[misc]
-    """Convolution, BatchNorm, ReLU, convolution, ReLU, pooling, linear: four places where a constant is added."""
+    """Convolution, BatchNorm, ReLU, convolution, ReLU, pooling, linear: four positions where a constant is added."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Biased(nn.Module):  # type: ignore[misc]
             nn.init.normal_(tensor)
 
     def sites(self, x: Any, zeros: Sequence[Any] = (0, 0, 0, 0)) -> list[Any]:
-        """Return the value behind each constant."""
+        """Return the value after each constant is added."""
         first = self.first(x) + zeros[0]
         norm = self.norm(first) + zeros[1]
         second = self.second(norm.relu()) + zeros[2]
@@ -133,7 +133,7 @@ def _transformer(token: bool) -> Special:
 
 
 def _layered() -> Special:
-    torch.manual_seed(8)  # at each layer some place speaks for each target
+    torch.manual_seed(8)  # at each layer some position speaks for each target
     parts = [
         nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.SiLU()),
         nn.Sequential(nn.Conv2d(4, 5, 3, stride=2, padding=1), nn.SiLU()),

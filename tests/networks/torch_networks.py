@@ -70,7 +70,7 @@ class Context(nn.Module):
 
 
 class Faces(nn.Module):
-    """RetinaFace in small: pyramid of three levels, two anchors a place; class, box and landmarks of each anchor."""
+    """RetinaFace in small: pyramid of three levels, two anchors a position; class, box and landmarks of each anchor."""
 
     values = (2, 4, 10)
 
@@ -116,7 +116,7 @@ class Squeeze(nn.Module):
 
 
 class LayerNorm2d(nn.LayerNorm):
-    """Normalisation over the channels of each place."""
+    """Normalisation over the channels of each position."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

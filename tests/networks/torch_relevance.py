@@ -22,7 +22,7 @@ def chain(module: Any) -> list[Any]:
     return [module]
 
 
-def walk(modules: list[Any], x: Any, r: Any, composite: Composite, first: bool) -> Any:
+def propagate(modules: list[Any], x: Any, r: Any, composite: Composite, first: bool) -> Any:
     """Return the relevance of what a chain is applied to, given that of its result.
 
     Args:

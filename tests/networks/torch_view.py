@@ -13,7 +13,7 @@ from torch import nn
 from onnxcam.arrays import upsample
 from onnxcam.methods.view import Attention, Bias, NetworkView
 from onnxcam.relevance.composite import Composite
-from tests.networks.torch_relevance import chain, walk
+from tests.networks.torch_relevance import chain, propagate
 
 Array = npt.NDArray[Any]
 
@@ -78,12 +78,12 @@ class TorchView:
     ) -> Array:
         """One run of the whole network a mask."""
         x = self.x[sample] if image is None else image
-        behind = np.zeros_like(x) if background is None else background
+        shown = np.zeros_like(x) if background is None else background
         seen = []
         for mask in upsample(np.asarray(masks, self.x.dtype), x.shape[1:]):
             low, high = mask.min(), mask.max()
             m = mask if not rescale else (mask - low) / (high - low) if high > low else np.zeros_like(mask)
-            seen.append(x * m + behind * (1 - m))
+            seen.append(x * m + shown * (1 - m))
         return self._each(lambda images: self.after(self.trunk(images)), np.stack(seen), sample, probability)
 
     def with_images(self, x: Array) -> TorchView:
@@ -151,7 +151,7 @@ class TorchView:
         r, a, x = (torch.tensor(array) for array in (start, self.a, self.x))
         at_input = all(isinstance(module, torch.nn.Identity) for module in trunk)
         if of == "score":
-            r = walk(head, a, r, composite, first=at_input)
+            r = propagate(head, a, r, composite, first=at_input)
         if to == "layer":
             return np.asarray(r.numpy())
         depth = 0
@@ -159,7 +159,7 @@ class TorchView:
             other: Any = self.layers()[to]
             depth = len(chain(other.trunk))
             x = torch.tensor(other.a)
-        return np.asarray(walk(trunk[depth:], x, r, composite, first=depth == 0).numpy())
+        return np.asarray(propagate(trunk[depth:], x, r, composite, first=depth == 0).numpy())
 
     def biases(self) -> Sequence[Bias]:
         """None unless a test gives some."""
@@ -170,7 +170,7 @@ class TorchView:
         return []
 
     def to_positions(self, tokens: Array) -> Array:
-        """A square grid behind the leading tokens."""
+        """A square grid after the leading tokens."""
         kept = tokens[..., self.leading_tokens :]
         side = int(kept.shape[-1] ** 0.5)
         return np.asarray(kept.reshape(*kept.shape[:2], side, side))

@@ -55,36 +55,36 @@ class Geometry:
             self.out.append(count - 1 if ceil_mode and (count - 1) * s >= n + b else count)
 
     def windows(self) -> Iterator[tuple[tuple[int, ...], list[tuple[int, ...]], list[bool]]]:
-        """Yield each window's place, the places that it covers, and whether each lies within the padded input."""
-        for place in product(*map(range, self.out)):
-            start = [p * s - b for p, s, b in zip(place, self.strides, self.begin, strict=True)]
+        """Yield each window's position, the positions that it covers, and whether each lies within the padded input."""
+        for position in product(*map(range, self.out)):
+            start = [p * s - b for p, s, b in zip(position, self.strides, self.begin, strict=True)]
             steps = product(*map(range, self.kernel))
             cells = [tuple(a + i * d for a, i, d in zip(start, k, self.dilations, strict=True)) for k in steps]
             padded = [all(c < n + f for c, n, f in zip(cell, self.sizes, self.end, strict=True)) for cell in cells]
-            yield place, cells, padded
+            yield position, cells, padded
 
     def inside(self, cell: tuple[int, ...]) -> bool:
-        """Whether a place lies in the input itself."""
+        """Whether a position lies in the input itself."""
         return all(0 <= c < n for c, n in zip(cell, self.sizes, strict=True))
 
 
-def _key(place: tuple[int, ...]) -> Any:
-    """Return the index of one place in every channel of every sample."""
-    return (..., *place)
+def _key(position: tuple[int, ...]) -> Any:
+    """Return the index of one position in every channel of every sample."""
+    return (..., *position)
 
 
-def _at(x: Floats, place: tuple[int, ...]) -> Floats:
-    """Return the numbers at one place."""
-    numbers: Floats = x[_key(place)]
+def _at(x: Floats, position: tuple[int, ...]) -> Floats:
+    """Return the numbers at one position."""
+    numbers: Floats = x[_key(position)]
     return numbers
 
 
 def _pool(x: Floats, geometry: Geometry, reduce: Callable[[Floats, int], Floats]) -> Floats:
-    """Apply ``reduce(values inside, count of padded places)`` to every window."""
+    """Apply ``reduce(values inside, count of padded positions)`` to every window."""
     y = np.zeros((*x.shape[:2], *geometry.out), x.dtype)
-    for place, cells, padded in geometry.windows():
+    for position, cells, padded in geometry.windows():
         values = np.stack([_at(x, cell) for cell in cells if geometry.inside(cell)], axis=-1)
-        y[_key(place)] = reduce(values, sum(padded))
+        y[_key(position)] = reduce(values, sum(padded))
     return y
 
 
@@ -144,10 +144,10 @@ class MaxPool(OpRun):
         order: Literal["C", "F"] = "F" if storage_order else "C"
         plane = np.arange(math.prod(x.shape[2:])).reshape(x.shape[2:], order=order)
         offset = np.arange(x.shape[0] * x.shape[1]).reshape(x.shape[:2]) * plane.size
-        for place, cells, _ in geometry.windows():
+        for position, cells, _ in geometry.windows():
             cells = [cell for cell in cells if geometry.inside(cell)]
             first = np.stack([_at(x, cell) for cell in cells], axis=-1).argmax(axis=-1)
-            where[_key(place)] = offset + np.array([plane[cell] for cell in cells])[first]
+            where[_key(position)] = offset + np.array([plane[cell] for cell in cells])[first]
         return (y, where) if self.n_outputs == 2 else (y,)
 
     @property
@@ -290,7 +290,7 @@ class Mean(OpRun):
 
 
 class LRN(OpRun):
-    """The evaluator's own walks over the batch where it should walk over the channels."""
+    """The evaluator's own loops over the batch where it should loop over the channels."""
 
     def _run(self, x: Floats, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Result:
         channels = x.shape[1]

@@ -1,4 +1,4 @@
-"""Composites: names, files, places; and what they refuse."""
+"""Composites: names, files, selectors; and what they refuse."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_description_builds_the_same_composite(name: str) -> None:
     assert Composite.parse(made) is made
 
 
-def test_the_first_place_that_holds_decides() -> None:
+def test_the_first_selector_that_holds_decides() -> None:
     made = Composite.parse(MINE)
     assert made.rule("Conv", True) == Box(low=-2.0)
     assert made.rule("Conv", False) == made.rule("Gemm", True) == Gamma(gamma=0.1)
@@ -46,7 +46,7 @@ def test_the_first_place_that_holds_decides() -> None:
     ]
 
 
-def test_a_file_makes_a_method_that_tells_all_about_itself(tmp_path: Path) -> None:
+def test_a_file_makes_a_method_that_describes_itself_wholly(tmp_path: Path) -> None:
     file = tmp_path / "mine.json"
     file.write_text(json.dumps(MINE))
     made = onnxcam.method("lrp", composite=str(file))

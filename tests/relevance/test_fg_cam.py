@@ -57,7 +57,7 @@ def _values(x: torch.Tensor) -> list[torch.Tensor]:
 
 
 def _terms(x: torch.Tensor, target: int, base: str) -> torch.Tensor:
-    """Step 1: the base's terms, neither summed nor rectified."""
+    """The base's terms, neither summed nor rectified."""
     features, classifier = _network()
     a = features(x).detach().requires_grad_()
     (g,) = torch.autograd.grad(classifier(a)[0, target], a)
@@ -74,7 +74,7 @@ def _terms(x: torch.Tensor, target: int, base: str) -> torch.Tensor:
 
 
 def _denoised(terms: torch.Tensor) -> torch.Tensor:
-    """Step 2: the channels without their means, the largest tenth of the singular values."""
+    """The channels without their means, the largest tenth of the singular values."""
     flat = terms[0].flatten(1).double()
     u, s, v = torch.linalg.svd(flat - flat.mean(dim=1, keepdim=True), full_matrices=False)
     kept = max(1, int(0.1 * min(flat.shape)))
@@ -86,7 +86,7 @@ def _safe(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def _propagated(terms: torch.Tensor, x: torch.Tensor, until: int) -> torch.Tensor:
-    """Step 3: down to what the module behind ``until`` reads."""
+    """Down to what the module after ``until`` reads."""
     values, found = _values(x), terms
     for i in reversed(range(until + 1, len(LAYERS) + 5)):
         module, value = _network()[0][i], values[i]

@@ -1,4 +1,4 @@
-"""Relevance that goes along with the forward pass, against the same walk in a run of its own."""
+"""Relevance in the graph of the forward pass, against the same propagation in a run of its own."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_call_runs_one_graph_once(name: str, path: Path, x: Any, monkeypatch: 
     assert len(runs) == 1
 
 
-def test_another_beginning_is_another_walk(path: Path, x: Any) -> None:
+def test_another_beginning_is_another_propagation(path: Path, x: Any) -> None:
     asked = onnxcam.Explainer(path, "fg-cam").view(x, TARGETS)
     rules = Composite.parse("fine-grained")
     terms = asked.g.mean(axis=(2, 3), keepdims=True) * asked.a
@@ -82,7 +82,7 @@ def test_another_beginning_is_another_walk(path: Path, x: Any) -> None:
 
 
 @pytest.mark.parametrize("method", [onnxcam.method("fg-cam", denoise=True), onnxcam.method("fg-cam", to=-1), "clrp"])
-def test_what_the_graph_cannot_begin_is_walked_apart(method: Any, path: Path, x: Any) -> None:
+def test_what_the_graph_cannot_begin_is_propagated_apart(method: Any, path: Path, x: Any) -> None:
     asked = onnxcam.Explainer(path, method).view(x, TARGETS)
     assert asked.result.relevance is None
     assert asked.result.gradients or method == "clrp"

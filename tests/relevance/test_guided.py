@@ -120,7 +120,7 @@ def test_the_backward_pass_is_the_gradients_and_a_relu_for_each_activation() -> 
 
 
 def test_a_quantised_networks_relus_are_found() -> None:
-    """ShuffleNet v2 has a ReLU behind 37 of its 56 convolutions; the file has kernels of integers and no ReLU."""
+    """ShuffleNet v2 has a ReLU after 37 of its 56 convolutions; the file has kernels of integers and no ReLU."""
     graph = read_network(shared_path("models", "shufflenet_v2_qlinear_int8.onnx")).model.graph
     guided = Guided()
     convolutions = [node for node in graph if node.op_type == "QLinearConv"]

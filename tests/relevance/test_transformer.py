@@ -31,7 +31,7 @@ def half(a: Any, b: Any) -> Any:
 
 
 class Vision(nn.Module):  # type: ignore[misc]
-    """Patches, places, a class token, two blocks of attention and two dense layers, as ViT has them."""
+    """Patches, positions, a class token, two blocks of attention and two dense layers, as ViT has them."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -53,12 +53,12 @@ def _network(name: str) -> Any:
             torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             torch.nn.init.normal_(module.bias, 0, 0.1)
-            module.eps = 0.0  # zennit leaves it behind where it merges: half of it is lost at each normalisation
+            module.eps = 0.0  # zennit leaves it out where it merges: half of it is lost at each normalisation
     if name == "vgg11_bn":
-        # 7 x 7 places from 2 x 2 is what the exporter cannot write; three dense layers are enough at a smaller size.
+        # 7 x 7 positions from 2 x 2 is what the exporter cannot write; three dense layers are enough at a smaller size.
         network.avgpool = torch.nn.AdaptiveAvgPool2d(1)
-        for place, sizes in ((0, (512, 64)), (3, (64, 32)), (6, (32, 10))):
-            network.classifier[place] = torch.nn.Linear(*sizes)
+        for index, sizes in ((0, (512, 64)), (3, (64, 32)), (6, (32, 10))):
+            network.classifier[index] = torch.nn.Linear(*sizes)
     return network.eval()
 
 

@@ -21,7 +21,7 @@ from tests.helpers.models import floats, model
 
 limits = pytest.mark.skipif(
     importlib.util.find_spec("resource") is None or not Path("/proc/self/statm").exists(),
-    reason="needs limits of address space, and to be told how much of it is taken, as Linux has them",
+    reason="needs limits of address space, and to know how much of it is taken, as Linux has them",
 )
 
 MIB = 2**20
@@ -87,7 +87,7 @@ def test_one_image_that_is_too_large(tmp_path: Path) -> None:
 
 
 def test_arrays_of_numpy_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As NumPy itself says it: an array of more places than there are addresses."""
+    """As NumPy itself says it: an array of more numbers than there are addresses."""
     explainer = onnxcam.Explainer(network(8), "eigen-cam", providers=["cpu"])
     monkeypatch.setattr(type(explainer.method), "explain", lambda *_: np.zeros(2**55))
     with pytest.raises(OutOfMemoryError, match=r"too little memory .*Unable to allocate .*--batch") as caught:
@@ -95,7 +95,7 @@ def test_arrays_of_numpy_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(caught.value.__cause__, MemoryError)
 
 
-def test_the_command_line_tells_of_any_want_of_memory(
+def test_the_command_line_reports_any_want_of_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save(network(8), tmp_path / "m.onnx")

@@ -19,7 +19,7 @@ def _session(**options: object) -> Session:
     return Session(classifier().SerializeToString(), ["cpu"], **options)  # type: ignore[arg-type]
 
 
-def test_inputs_and_outputs_are_told() -> None:
+def test_inputs_and_outputs_are_reported() -> None:
     session = _session(threads=1)
     assert session.provider == "CPUExecutionProvider"
     assert session.inputs["x"].shape == (None, 3, 8, 8)

@@ -1,4 +1,4 @@
-"""Maps do not depend on the number of threads, and an interrupt leaves nothing broken behind."""
+"""Maps do not depend on the number of threads, and an interrupt leaves nothing broken."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Interrupting:
         self.seen: list[int] = []
 
     def __call__(self, steps: Iterable[int], total: int) -> Iterator[int]:
-        """Count as told; what is asked for after the interrupt goes through."""
+        """Count; what is asked for after the interrupt goes through."""
         for step in steps:
             self.seen.append(step)
             if step == 1 and self.left:

@@ -20,9 +20,11 @@ def network(images: Images) -> Numbers:
 
 
 def loop_curve(start: Images, stop: Images, map: Images, steps: int) -> float:
-    """Return the area under a curve, pixel by pixel; no two places of the map are equal."""
+    """Return the area under a curve, pixel by pixel; no two positions of the map are equal."""
     height, width = map.shape
-    order = sorted(((y, x) for y in range(height) for x in range(width)), key=lambda place: map[place], reverse=True)
+    order = sorted(
+        ((y, x) for y in range(height) for x in range(width)), key=lambda position: map[position], reverse=True
+    )
     points = []
     for step in range(steps + 1):
         changed = round(step * height * width / steps)
@@ -84,7 +86,7 @@ def test_a_perfect_map_beats_a_reversed_one() -> None:
     assert bad == pytest.approx((1 / 12, 11 / 12))
 
 
-def test_equal_places_come_in_one_drawn_order() -> None:
+def test_equal_positions_come_in_one_drawn_order() -> None:
     flat = ranked(np.zeros((8, 8)))
     assert sorted(flat) == list(range(64))
     assert list(flat) != sorted(flat)
@@ -96,7 +98,7 @@ def test_equal_places_come_in_one_drawn_order() -> None:
     assert list(steps.ravel()[order]) == sorted(steps.ravel(), reverse=True)
     for value in range(3):
         equal = order[steps.ravel()[order] == value]
-        assert list(equal) == [place for place in flat if steps.ravel()[place] == value]
+        assert list(equal) == [position for position in flat if steps.ravel()[position] == value]
 
 
 def test_steps_are_equal_parts() -> None:

@@ -115,7 +115,7 @@ def test_the_model_knows_every_sample() -> None:
 
 
 def test_the_deciding_pixels_decide() -> None:
-    """Drawing another class in the same place turns the answer for most seeds."""
+    """Drawing another class at the same position turns the answer for most seeds."""
     seeds = range(3_000_000, 3_000_012)
     drawn = [draw(seed, label) for seed in seeds for label in LABELS]
     found = logits(np.stack([one.image for one in drawn])).argmax(axis=1)

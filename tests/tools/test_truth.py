@@ -31,13 +31,13 @@ def test_share_inside() -> None:
     assert share_inside(MAP, ~TRUTH) == pytest.approx(0.75 / 2)
 
 
-def test_the_highest_place_hits_or_misses() -> None:
+def test_the_highest_position_hits_or_misses() -> None:
     assert hit(MAP, TRUTH) == 1.0
     assert hit(MAP, ~TRUTH) == 0.0
     assert hit(MAP * 0, np.ones_like(TRUTH)) == 0.0
 
 
-def test_places_that_are_equally_high_share_a_hit() -> None:
+def test_positions_that_are_equally_high_share_a_hit() -> None:
     assert hit(np.ones((3, 3), np.float32), TRUTH) == pytest.approx(4 / 9)
 
 
@@ -75,7 +75,7 @@ def test_a_box_is_met_where_the_photograph_was_squeezed() -> None:
 
 
 def test_a_near_miss_is_a_hit_within_the_tolerance() -> None:
-    """The highest place is the photograph's column 44 or 45, the truth begins at column 60."""
+    """The highest position is the photograph's column 44 or 45, the truth begins at column 60."""
     map = np.zeros((1, 10), np.float32)
     map[0, 4] = 1
     frame, truth = Frame.whole((100, 10), (10, 1)), boxes_mask([[60.0, 0.0, 70.0, 10.0]], (100, 10))

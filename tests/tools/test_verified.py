@@ -22,15 +22,15 @@ def test_the_table_has_every_file() -> None:
     assert all(verdict.startswith("agrees") for verdict in found.values())
 
 
-def test_a_row_tells_the_worst() -> None:
+def test_a_row_shows_the_worst() -> None:
     found = {"agrees": True, "checks": [_check(1e-6), _check(4e-3)]}
     assert row("m", found) == "| m | 2 | 4e-03 | 40% | agrees |"
     skipped = _check(
         None, "skipped", "the score is piecewise constant (ConvInteger, Add), so finite differences do not apply"
     )
-    told = row("m", {"agrees": True, "checks": [_check(0.0), skipped]})
+    shown = row("m", {"agrees": True, "checks": [_check(0.0), skipped]})
     assert (
-        told
+        shown
         == "| m | 1 | 0e+00 | 0% | agrees; finite differences skipped at 1 values: the score is piecewise constant |"
     )
 
@@ -41,6 +41,6 @@ def test_a_failure_shows_also_where_it_is_infinite() -> None:
     )
 
 
-def test_a_readme_without_a_place_is_told() -> None:
+def test_a_readme_without_markers_for_a_table_is_reported() -> None:
     with pytest.raises(click.ClickException, match="no place"):
         put("# Title", "verified", "| a |")

@@ -96,7 +96,7 @@ def conv_transpose(rng: np.random.Generator) -> Sample:
 
 
 def _with_computed_weight(sample: Sample) -> Sample:
-    """Return it with a weight that the file does not fix; the node tells the kernel's sizes."""
+    """Return it with a weight that the file does not fix; the node says the kernel's sizes."""
     x, weight, *bias = (arg for arg in sample.args if arg is not None)
     attributes = {**sample.attributes, "kernel_shape": list(weight.array.shape[2:])}
     return replace(sample, args=(x, var(weight.array), *bias), attributes=attributes, note="weight")
@@ -131,7 +131,7 @@ listed(
         (var(smooth(_RNG, 1, 1, 11, 11)), const(smooth(_RNG, 2, 1, 5, 5))),
         {"strides": [4, 4], "pads": [2, 2, 2, 2]},
     ),
-    # A stride larger than the kernel leaves places unread.
+    # A stride larger than the kernel leaves positions unread.
     Sample("Conv", (var(smooth(_RNG, 2, 2, 9)), const(smooth(_RNG, 2, 2, 1))), {"strides": [4]}),
     # The 7x7 stem of a ResNet.
     Sample(
@@ -139,16 +139,16 @@ listed(
         (var(smooth(_RNG, 1, 3, 10, 12)), const(smooth(_RNG, 2, 3, 7, 7))),
         {"strides": [2, 2], "pads": [3, 3, 3, 3]},
     ),
-    # Depthwise with a stride is differentiated through zeros between the places of dy.
+    # Depthwise with a stride is differentiated through zeros between the positions of dy.
     *(
         Sample("Conv", (var(smooth(_RNG, 2, 3, *sizes)), const(smooth(_RNG, 3, 1, k, k))), given)
         for sizes, k, given in [
             ((6, 7), 3, {"group": 3, "strides": [2, 2], "pads": [1, 1, 1, 1]}),
             ((8, 9), 5, {"group": 3, "strides": [2, 3], "pads": [2, 1, 0, 2]}),
             ((9, 8), 2, {"group": 3, "strides": [3, 2], "dilations": [2, 3]}),
-            # A stride larger than the kernel, whose windows leave places unread.
+            # A stride larger than the kernel, whose windows leave positions unread.
             ((9, 7), 1, {"group": 3, "strides": [3, 2]}),
-            # Enough places that a ConvTranspose puts the zeros between them.
+            # Enough positions that a ConvTranspose puts the zeros between them.
             ((56, 83), 3, {"group": 3, "strides": [2, 3], "pads": [1, 0, 1, 1]}),
         ]
     ),

@@ -1,4 +1,4 @@
-"""Patches of an image, and reading between its places."""
+"""Patches of an image, and reading between its positions."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def grid_sample(rng: np.random.Generator) -> Sample:
 
 @samples(12)
 def grid_of_points(rng: np.random.Generator) -> Sample:
-    """The points too, each well between two places."""
+    """The points too, each well between two positions."""
     shape, points = (1, 2, 4, 5), (1, 3, 2, 2)
     aligned = int(rng.integers(2))
     sizes = np.array(shape[:1:-1])
-    place = rng.integers(-2, 6, points) + rng.uniform(0.25, 0.75, points)
+    position = rng.integers(-2, 6, points) + rng.uniform(0.25, 0.75, points)
     if not aligned:
-        # Halfway between two places lie the ends that reflection turns at.
-        place = np.where(abs(place % 1 - 0.5) < 0.1, place + 0.17, place)
-    grid = 2 * place / (sizes - 1) - 1 if aligned else (2 * place + 1) / sizes - 1
+        # Halfway between two positions lie the ends that reflection turns at.
+        position = np.where(abs(position % 1 - 0.5) < 0.1, position + 0.17, position)
+    grid = 2 * position / (sizes - 1) - 1 if aligned else (2 * position + 1) / sizes - 1
     attributes = {
         "mode": pick(rng, "linear", "cubic"),
         "padding_mode": pick(rng, "zeros", "border", "reflection"),

@@ -1,4 +1,4 @@
-"""Pooling over windows and over all places."""
+"""Pooling over windows and over all positions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.helpers.sample import Attribute, Sample, coin, distinct, listed, pick
 
 
 def _geometry(rng: np.random.Generator, sizes: list[int]) -> tuple[dict[str, Attribute], bool]:
-    """Return window attributes, and whether they need sizes that the file tells."""
+    """Return window attributes, and whether they need sizes that the file says."""
     rank = len(sizes)
     kernel = [int(n) for n in rng.integers(2, 4, rank)]
     strides = [int(n) for n in rng.integers(1, 4, rank)]

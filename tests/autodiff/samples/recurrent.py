@@ -11,7 +11,7 @@ _STEPS, _SAMPLES, _INPUTS, _HIDDEN = 4, 2, 3, 2
 
 
 def _layer(rng: np.random.Generator, op: str, **more: object) -> Sample:
-    """Draw a layer. The evaluator knows one direction only, and onnxruntime's CPU no samples in front of steps."""
+    """Draw a layer. The evaluator knows one direction only, and onnxruntime's CPU no samples before steps."""
     direction = pick(rng, "forward", "reverse", "bidirectional")
     ways, rows = 2 if direction == "bidirectional" else 1, _GATES[op] * _HIDDEN
     states: list[Arg | None] = [var(rng.uniform(-1, 1, (ways, _SAMPLES, _HIDDEN))) for _ in range(1 + (op == "LSTM"))]

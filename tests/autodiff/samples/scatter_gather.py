@@ -1,4 +1,4 @@
-"""Operators that read or write single places by index."""
+"""Operators that read or write single positions by index."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def scatter_elements(rng: np.random.Generator) -> Sample:
     reduction = pick(rng, "none", "add")
     count = list(shape)
     count[axis] = 3
-    # Every place is written at most once, as ONNX asks for where nothing is added.
+    # Every position is written at most once, as ONNX asks for where nothing is added.
     index = np.take(rng.random(shape).argsort(axis=axis), range(3), axis=axis)
     if reduction == "add":
         index = rng.integers(0, shape[axis], count)
@@ -49,8 +49,8 @@ def scatter_elements(rng: np.random.Generator) -> Sample:
 @samples(6)
 def scatter_nd(rng: np.random.Generator) -> Sample:
     reduction = pick(rng, "none", "add")
-    places = rng.permutation(12)[:5]
-    index = np.stack(np.unravel_index(places, (3, 4)), axis=-1).astype(np.int64)
+    positions = rng.permutation(12)[:5]
+    index = np.stack(np.unravel_index(positions, (3, 4)), axis=-1).astype(np.int64)
     if reduction == "add":
         index[1] = index[0]
     given = (var(smooth(rng, 3, 4, 2)), fed(index), var(smooth(rng, 5, 2)))

@@ -65,7 +65,7 @@ def gather(rng: np.random.Generator) -> Sample:
     dtype = np.int64 if coin(rng) else np.int32
     index = np.asarray(rng.integers(-size, size, count), dtype)
     if coin(rng) and len(count) == 1:
-        index = np.asarray(rng.permutation(size)[: max(1, size - 1)], dtype)  # every place at most once
+        index = np.asarray(rng.permutation(size)[: max(1, size - 1)], dtype)  # every position at most once
     wrap = const if coin(rng) else fed
     note = f"{np.array2string(index, separator=',').replace(chr(10), '')}{wrap.__name__}"
     return Sample("Gather", (var(smooth(rng, *shape)), wrap(index)), {"axis": axis}, note=note)

@@ -15,7 +15,7 @@ from onnxcam.methods.formulas.gradient import Gradient
 from onnxcam.targets import Box
 from tests.helpers.models import floats, model
 
-# A head of seven values at each of 4 x 4 and 2 x 2 places: two scales joined, coordinates computed from offsets.
+# A head of seven values at each of 4 x 4 and 2 x 2 positions: two scales joined, coordinates computed from offsets.
 HEAD = """
     c = Conv (x, w)
     d = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (c)
@@ -49,13 +49,13 @@ def axis_of(proto: onnx.ModelProto) -> int:
     return score.box_axis
 
 
-def test_places_of_feature_maps_are_what_is_counted() -> None:
+def test_positions_of_feature_maps_are_what_is_counted() -> None:
     assert axis_of(VALUES_FIRST) == 2
     assert axis_of(BOXES_FIRST) == 1
 
 
 def test_it_is_no_matter_of_sizes() -> None:
-    """Fewer places than values: a reshaped map of features says which is which."""
+    """Fewer positions than values: a reshaped map of features says which is which."""
     text = "g (float[n, 3, 2, 2] x) => (float[n, {}] y) {{ c = Conv (x, w) r = Reshape (c, joined) {} }}"
     assert axis_of(model(text.format("7, 4", "y = Sigmoid (r)"), WEIGHTS)) == 2
     assert axis_of(model(text.format("4, 7", "y = Transpose <perm = [0, 2, 1]> (r)"), WEIGHTS)) == 1
@@ -82,7 +82,7 @@ def test_weights_multiply_the_values_of_queries(sizes: str, result: str, ending:
 
 
 @pytest.mark.parametrize(("shape", "axis"), [("84, 8400", 2), ("8400, 84", 1), ("84, a", 2), ("a, 84", 1), ("a, b", 1)])
-def test_where_nothing_else_tells_sizes_do(shape: str, axis: int) -> None:
+def test_where_nothing_else_says_sizes_do(shape: str, axis: int) -> None:
     assert axis_of(model(f"g (float[n, {shape}] x) => (float[n, {shape}] y) {{ y = Mul (x, x) }}")) == axis
 
 
@@ -112,7 +112,7 @@ def test_a_box_is_explained_where_it_comes_from(proto: onnx.ModelProto, axis: in
         ("float[n, 7, 20] y, float[n, 20] b", "y = Identity (all) b = ReduceMax <keepdims = 0> (all, one)", 4),
     ],
 )
-def test_coordinates_stand_in_front_unless_the_model_says_otherwise(outputs: str, ending: str, count: int) -> None:
+def test_coordinates_come_first_unless_the_model_says_otherwise(outputs: str, ending: str, count: int) -> None:
     proto = model(f"g (float[n, 3, 4, 4] x) => ({outputs}) {{ {HEAD} {ending} }}", WEIGHTS | {"one": np.array([1])})
     assert find_score(canonicalize(load(proto).ir).graph).coordinates == count
 

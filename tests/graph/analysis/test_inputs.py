@@ -22,7 +22,7 @@ def _image(text: str) -> tuple[str, tuple[int | None, ...], str]:
     return entry.axes, entry.shape, entry.value
 
 
-def test_channels_first_and_last_are_told_by_the_first_convolution() -> None:
+def test_channels_first_and_last_follow_from_the_first_convolution() -> None:
     first = "g (float[n, 3, 8, 8] x) => (float[n, 4, 6, 6] y) { y = Conv(x, w) }"
     last = (
         "g (float[1, 8, 8, 3] x) => (float[1, 4, 6, 6] y) { t = Transpose <perm = [0, 3, 1, 2]> (x)  y = Conv(t, w) }"
@@ -31,7 +31,7 @@ def test_channels_first_and_last_are_told_by_the_first_convolution() -> None:
     assert _image(last) == ("NHWC", (1, 8, 8, 3), "x")
 
 
-def test_elementwise_preprocessing_in_front_is_passed() -> None:
+def test_elementwise_preprocessing_before_the_network_is_passed() -> None:
     text = """g (float[n, 8, 8, 3] x) => (float[n, 4, 6, 6] y) {
         s = Mul(x, x)  t = Transpose <perm = [0, 3, 1, 2]> (s)  y = Conv(t, w)
     }"""

@@ -175,7 +175,7 @@ def test_a_layer_that_does_not_count_samples_first_is_none() -> None:
         find_layer(graph, "y", "t")
 
 
-def test_the_class_token_of_a_signal_is_no_place() -> None:
+def test_the_class_token_of_a_signal_is_no_position() -> None:
     text = """g (float[n, 2, 24] x) => (float[n, 5] y) {
         c = Conv <strides = [4]> (x, w) t = Transpose <perm = [0, 2, 1]> (c)
         first = Expand (zero, one_token) j = Concat <axis = 1> (first, t) e = MatMul (j, v)

@@ -63,7 +63,7 @@ ANY = [
     "t = QuantizeLinear(a, step, unine) y = DequantizeLinear(t, step, unine)",
     "t = QuantizeLinear(a, step, izero) y = DequantizeLinear(t, step, izero)",
 ]
-# If the two are not negative, what is behind a "+" is not either.
+# If the two are not negative, what follows a "+" is not either.
 KEPT = [
     *("+y = Add(a, b)", "+y = Mul(a, b)", "+y = Sum(a, b, up)", "+y = Mean(a, b)", "+y = Min(a, b)", "+y = Max(a, b)"),
     *("+y = LeakyRelu(a)", "+y = Elu(a)", "+y = HardSwish(a)", "+y = Tanh(a)", "+y = Erf(a)", "+y = Floor(a)"),

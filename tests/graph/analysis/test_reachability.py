@@ -53,7 +53,7 @@ def test_ancestors_of_a_branch_are_what_it_reads(graph: ir.Graph) -> None:
     assert _names(ancestors(find_value(graph, "y"))) == {"y", "d", "flag", "b", "c", "a", "x"}
 
 
-def test_ancestors_end_where_they_are_told(graph: ir.Graph) -> None:
+def test_ancestors_end_where_they_should(graph: ir.Graph) -> None:
     size = find_value(graph, "size")
     assert _names(ancestors(size, lambda value: value.name != "s")) == {"size", "r", "s"}
 

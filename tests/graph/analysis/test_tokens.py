@@ -63,7 +63,7 @@ _VIT = f"""
 """
 
 
-def test_behind_the_last_attention_only_the_class_token_is_read() -> None:
+def test_after_the_last_attention_only_the_class_token_is_read() -> None:
     layers = candidates(_graph(_VIT), "y")
     last = layers[-1]
     assert (last.name, last.axes, last.grid, last.before, last.after) == ("b1", "NTC", (2, 3), 1, 0)
@@ -86,7 +86,7 @@ def test_cutting_off_the_class_token_is_followed() -> None:
     assert (last.name, last.grid, last.before) == ("cut", (2, 3), 0)
 
 
-def test_tokens_behind_the_others_are_counted() -> None:
+def test_tokens_after_the_others_are_counted() -> None:
     body = f"""tokens = Concat <axis = 1> (patches, cls)
     {_block("a", "tokens", "b1")}
     pooled = ReduceMean <keepdims = 0> (b1, middle)"""
@@ -150,7 +150,7 @@ def test_no_square_and_no_room_are_refused(count: int, wanted: tuple[int, int] |
 def test_tokens_are_patches_of_the_image(
     count: int, extent: tuple[int, int], shape: tuple[int, int], first: int
 ) -> None:
-    """Of an open size the graph tells no grid. A square that fits the number is none of an oblong image."""
+    """Of an open size the graph fixes no grid. A square that fits the number is none of an oblong image."""
     found = to_grid(np.arange(count, dtype=np.float32)[None, None], (), 0, 0, None, extent)
     assert found.shape == (1, 1, *shape)
     assert found.ravel()[0] == first

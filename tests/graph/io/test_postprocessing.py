@@ -16,7 +16,7 @@ NAMES = ["ant", "bee", "cat", "dog", "eel"]
 
 
 def _ending(kind: str) -> onnx.ModelProto:
-    """Return the small classifier with what tools for classical models put behind it."""
+    """Return the small classifier with what tools for classical models put after it."""
     model = classifier(ending="y = Softmax(logits)")
     graph = model.graph
     model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))

@@ -13,13 +13,13 @@ import numpy as np
 from tests.oracles.registry import Floats, oracle
 
 
-def places(a: Floats) -> Iterator[tuple[int, ...]]:
+def positions(a: Floats) -> Iterator[tuple[int, ...]]:
     return itertools.product(*(range(length) for length in a.shape[1:]))
 
 
 def weighted(weights: list[float], a: Floats) -> Floats:
     cam = np.zeros(a.shape[1:])
-    for xy in places(a):
+    for xy in positions(a):
         for k, weight in enumerate(weights):
             cam[xy] += weight * a[k][xy]
     return cam
@@ -27,7 +27,7 @@ def weighted(weights: list[float], a: Floats) -> Floats:
 
 def each_product(a: Floats, g: Floats, combine: Callable[[float, float], float]) -> Floats:
     cam = np.zeros(a.shape[1:])
-    for xy in places(a):
+    for xy in positions(a):
         for k in range(len(a)):
             cam[xy] += combine(float(a[k][xy]), float(g[k][xy]))
     return cam
@@ -35,22 +35,22 @@ def each_product(a: Floats, g: Floats, combine: Callable[[float, float], float])
 
 @oracle("cam")
 def cam(_: Any, a: Floats, g: Floats) -> Floats:
-    return weighted([sum(float(g[k][xy]) for xy in places(a)) for k in range(len(a))], a)
+    return weighted([sum(float(g[k][xy]) for xy in positions(a)) for k in range(len(a))], a)
 
 
 @oracle("grad-cam")
 def grad_cam(_: Any, a: Floats, g: Floats) -> Floats:
-    count = len(list(places(a)))
-    return weighted([sum(float(g[k][xy]) for xy in places(a)) / count for k in range(len(a))], a)
+    count = len(list(positions(a)))
+    return weighted([sum(float(g[k][xy]) for xy in positions(a)) / count for k in range(len(a))], a)
 
 
 @oracle("grad-cam++", {"eps": 1e-6})
 def grad_cam_plus_plus(method: Any, a: Floats, g: Floats) -> Floats:
     weights = []
     for k in range(len(a)):
-        total = sum(float(a[k][xy]) for xy in places(a))
+        total = sum(float(a[k][xy]) for xy in positions(a))
         weight = 0.0
-        for xy in places(a):
+        for xy in positions(a):
             slope = float(g[k][xy])
             denominator = 2 * slope**2 + total * slope**3 + method.eps
             if slope > 0 and denominator != 0:
@@ -83,9 +83,9 @@ def gradient_x_input(_: Any, a: Floats, g: Floats) -> Floats:
 def xgrad_cam(method: Any, a: Floats, g: Floats) -> Floats:
     weights = []
     for k in range(len(a)):
-        denominator = sum(float(a[k][xy]) for xy in places(a)) + method.eps
-        # The paper's form: each gradient counts by its place's share of the channel's activation.
-        shares = (float(a[k][xy]) / denominator * float(g[k][xy]) for xy in places(a)) if denominator else ()
+        denominator = sum(float(a[k][xy]) for xy in positions(a)) + method.eps
+        # The paper's form: each gradient counts by its position's share of the channel's activation.
+        shares = (float(a[k][xy]) / denominator * float(g[k][xy]) for xy in positions(a)) if denominator else ()
         weights.append(sum(shares))
     return weighted(weights, a)
 
@@ -99,7 +99,7 @@ def random_cam(method: Any, a: Floats, _: Floats) -> Floats:
 @oracle("gradient", {"reduce": "sum"})
 def gradient(method: Any, a: Floats, g: Floats) -> Floats:
     saliency = np.zeros(a.shape[1:])
-    for xy in places(a):
+    for xy in positions(a):
         slopes = [float(channel[xy]) for channel in g]
         saliency[xy] = sum(slopes) if method.reduce == "sum" else max(abs(slope) for slope in slopes)
     return saliency
@@ -117,7 +117,7 @@ def eigen_grad_cam(_: Any, a: Floats, g: Floats) -> Floats:
 
 def principal_component(x: Floats) -> Floats:
     """Project on the leading eigenvector of the covariance of channels, found by squaring that matrix."""
-    spots = list(places(x))
+    spots = list(positions(x))
     centred = [
         [float(channel[xy]) - sum(float(channel[q]) for q in spots) / len(spots) for xy in spots] for channel in x
     ]

@@ -1,4 +1,4 @@
-"""Oracles of principal components and rare places."""
+"""Oracles of principal components and rare positions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.oracles.methods.arrays import places, principal_component, weighted
+from tests.oracles.methods.arrays import positions, principal_component, weighted
 from tests.oracles.registry import Floats, oracle
 
 
@@ -31,7 +31,7 @@ def seg_eigen_cam(_: Any, a: Floats, g: Floats) -> Floats:
 
 @oracle("kpca-cam", {"kernel": "rbf"}, {"kernel": "linear"}, {"gamma": 0.7})
 def kpca_cam(method: Any, a: Floats, _: Floats) -> Floats:
-    spots, gamma = list(places(a)), method.gamma or 1 / len(a)
+    spots, gamma = list(positions(a)), method.gamma or 1 / len(a)
     means = [math.fsum(float(channel[xy]) for xy in spots) / len(spots) for channel in a]
     vectors = [[float(channel[xy]) - mean for channel, mean in zip(a, means, strict=True)] for xy in spots]
     kernel = np.array([[likeness(method.kernel, gamma, p, q) for q in vectors] for p in vectors])

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tests.networks.small import Network
-from tests.oracles.methods.arrays import places
+from tests.oracles.methods.arrays import positions
 from tests.oracles.methods.wholes import enlarged
 from tests.oracles.registry import Floats, oracles, view_oracle
 
@@ -35,7 +35,7 @@ def guided(network: Network, image: int) -> Floats:
 def guided_backprop(method: Any, network: Network, image: int) -> Floats:
     found = guided(network, image)
     cam = np.zeros(found.shape[1:])
-    for xy in places(found):
+    for xy in positions(found):
         numbers = [float(channel[xy]) for channel in found]
         cam[xy] = sum(numbers) if method.reduce == "sum" else max(abs(number) for number in numbers)
     return cam
@@ -47,7 +47,7 @@ def guided_by(name: str, network: Network, image: int) -> Floats:
     found = guided(network, image)
     wide = enlarged(np.maximum(cam, 0), found.shape[1:])
     product = np.zeros(found.shape[1:])
-    for xy in places(found):
+    for xy in positions(found):
         product[xy] = sum(float(channel[xy]) for channel in found) * float(wide[xy])
     return product
 

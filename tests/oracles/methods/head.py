@@ -1,4 +1,4 @@
-"""Oracles of the methods that run what follows the layer: each channel or place hidden or kept by hand."""
+"""Oracles of the methods that run what follows the layer: each channel or position hidden or kept by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.networks.small import Network
-from tests.oracles.methods.arrays import places, weighted
+from tests.oracles.methods.arrays import positions, weighted
 from tests.oracles.registry import Floats, view_oracle
 
 NETWORKS = ("pooled", "curved", "line")
@@ -17,12 +17,12 @@ NETWORKS = ("pooled", "curved", "line")
 @view_oracle("ablation-cam", {"normalise": True}, {"closed_form": False}, networks=NETWORKS)
 def ablation_cam(method: Any, network: Network, image: int) -> Floats:
     a = network.activations(image)
-    score = network.behind(image, a)
+    score = network.of_layer(image, a)
     weights = []
     for k in range(len(a)):
         without = a.copy()
         without[k] = 0
-        drop = score - network.behind(image, without)
+        drop = score - network.of_layer(image, without)
         weights.append(drop / score if method.normalise else drop)
     return weighted(weights, a)
 
@@ -38,15 +38,15 @@ def ablation_cam(method: Any, network: Network, image: int) -> Floats:
 def recipro_cam(method: Any, network: Network, image: int) -> Floats:
     a = network.activations(image)
     cam = np.zeros(a.shape[1:])
-    for xy in places(a):
+    for xy in positions(a):
         kept = np.zeros_like(a)
-        for at in places(a):
+        for at in positions(a):
             share = float(xy == at)
             if method.mask == "gaussian":
                 share = math.prod({0: 1 / 2, 1: 1 / 4}.get(abs(p - q), 0) for p, q in zip(xy, at, strict=True))
             for k in range(len(a)):
                 kept[k][at] = a[k][at] * share
-        cam[xy] = network.behind(image, kept, method.score == "probability")
+        cam[xy] = network.of_layer(image, kept, method.score == "probability")
     return cam
 
 
@@ -59,7 +59,7 @@ def lift_cam(_: Any, network: Network, image: int) -> Floats:
 
 def affine_shares(network: Network, image: int, a: Floats) -> list[float]:
     nothing = np.zeros_like(a)
-    return [network.behind(image, only(a, k)) - network.behind(image, nothing) for k in range(len(a))]
+    return [network.of_layer(image, only(a, k)) - network.of_layer(image, nothing) for k in range(len(a))]
 
 
 def rescaled_shares(network: Network, image: int, a: Floats) -> list[float]:
@@ -73,7 +73,7 @@ def rescaled_shares(network: Network, image: int, a: Floats) -> list[float]:
         share = 0.0
         for unit in range(len(arriving)):
             weight = float(last.weight.detach()[network.targets[image], unit]) / arriving[unit].size
-            for xy in places(arriving):
+            for xy in positions(arriving):
                 slope = (after[unit][xy] - before[unit][xy]) / (outer[unit][xy] - inner[unit][xy])
                 share += weight * slope * arriving[unit][xy]
         shares.append(share)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tests.networks.small import Network
-from tests.oracles.methods.arrays import places, weighted
+from tests.oracles.methods.arrays import positions, weighted
 from tests.oracles.registry import Floats, view_oracle
 
 NETWORKS = ("pooled", "curved", "line")
@@ -131,13 +131,13 @@ def group_cam(method: Any, network: Network, image: int) -> Floats:
     together = math.ceil(len(a) / method.groups)
     for first in range(0, len(a), together):
         mask = np.zeros(a.shape[1:])
-        for xy in places(a):
+        for xy in positions(a):
             mask[xy] = max(0.0, sum(means[k] * a[k][xy] for k in range(first, min(first + together, len(a)))))
         ordered = sorted(mask.ravel())
         position = method.percentile / 100 * (len(ordered) - 1)
         low = math.floor(position)
         threshold = ordered[low] + (position - low) * (ordered[min(low + 1, len(ordered) - 1)] - ordered[low])
-        for xy in places(a):
+        for xy in positions(a):
             mask[xy] = mask[xy] if mask[xy] > threshold else 0.0
         shown = stretched(wide := enlarged(mask, x.shape[1:]))
         if shown is not None:
@@ -149,7 +149,7 @@ def group_cam(method: Any, network: Network, image: int) -> Floats:
 
 def mean_slopes(network: Network, image: int) -> list[float]:
     slopes = network.slopes(image)
-    return [sum(float(channel[xy]) for xy in places(slopes)) / channel.size for channel in slopes]
+    return [sum(float(channel[xy]) for xy in positions(slopes)) / channel.size for channel in slopes]
 
 
 def blur(x: Floats, kernel: int, sigma: float) -> Floats:

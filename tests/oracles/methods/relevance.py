@@ -67,17 +67,17 @@ def down(modules: list[Any], x: Floats, r: Floats, composite: Composite, first: 
 def to_largest(x: Floats, r: Floats, size: int, rectified: bool) -> Floats:
     """Give each window's relevance to the first of its largest numbers; rectified, only if that is positive."""
     found = np.zeros_like(x)
-    for place in np.ndindex(r.shape):
-        corners = [range(at * size, at * size + size) for at in place[1:]]
-        window = [(place[0], *spot) for spot in product(*corners)]
+    for position in np.ndindex(r.shape):
+        corners = [range(at * size, at * size + size) for at in position[1:]]
+        window = [(position[0], *spot) for spot in product(*corners)]
         best = max(window, key=lambda spot: x[spot])
         if x[best] > 0 or not rectified:
-            found[best] += r[place]
+            found[best] += r[position]
     return found
 
 
 def ending(method: Any, network: Special, image: int) -> tuple[int, Floats]:
-    """Return how many modules lie before the place where a method ends, and the value there."""
+    """Return how many modules lie before the position where a method ends, and the value there."""
     depth = 0 if method.to == "input" else len(modules_of(network.stages[0][0]))
     x = network.x[image]
     for module in modules_of(network.trunk)[:depth]:

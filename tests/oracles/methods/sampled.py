@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tests.networks.small import Network
-from tests.oracles.methods.arrays import places, weighted
+from tests.oracles.methods.arrays import positions, weighted
 from tests.oracles.registry import Floats, oracles, view_oracle
 
 
@@ -24,7 +24,7 @@ def hires_at(network: Network, image: int, x: Floats) -> Floats:
     return oracles()["hires-cam"].run(None, *layer_at(network, image, x))
 
 
-def mean_over_places(channel: Floats) -> float:
+def mean_over_positions(channel: Floats) -> float:
     return sum(float(value) for value in channel.ravel()) / channel.size
 
 
@@ -40,7 +40,7 @@ def smooth_grad_cam_plus_plus(method: Any, network: Network, image: int) -> Floa
     a, weights = network.activations(image), []
     for k in range(len(a)):
         total, weight = sum(float(value) for value in a[k].ravel()), 0.0
-        for xy in places(a):
+        for xy in positions(a):
             first, second, third = (sum(float(g[k][xy]) ** power for g in slopes) / method.n for power in (1, 2, 3))
             denominator = 2 * second + total * third
             if first > 0 and denominator != 0:
@@ -58,7 +58,7 @@ def integrated_grad_cam(method: Any, network: Network, image: int) -> Floats:
         t = (step + 0.5) / method.steps
         g = layer_at(network, image, method.baseline + t * (x - method.baseline))[1]
         for k in range(len(a)):
-            weights[k] += mean_over_places(g[k]) / method.steps
+            weights[k] += mean_over_positions(g[k]) / method.steps
     return weighted(weights, a - empty)
 
 
@@ -72,13 +72,13 @@ def integrated_grad_cam(method: Any, network: Network, image: int) -> Floats:
 )
 def integrated_gradients(method: Any, network: Network, image: int) -> Floats:
     x, cam = network.x[image], np.zeros(network.x.shape[2:])
-    positions, weights = np.polynomial.legendre.leggauss(method.steps)  # of the interval from -1 to 1
+    nodes, weights = np.polynomial.legendre.leggauss(method.steps)  # of the interval from -1 to 1
     for step in range(method.steps):
-        t, weight = (positions[step] + 1) / 2, weights[step] / 2
+        t, weight = (nodes[step] + 1) / 2, weights[step] / 2
         if method.rule == "midpoint":
             t, weight = (step + 0.5) / method.steps, 1 / method.steps
         g = layer_at(network, image, method.baseline + t * (x - method.baseline))[1]
-        for xy in places(x):
+        for xy in positions(x):
             for k in range(len(x)):
                 cam[xy] += weight * (x[k][xy] - method.baseline) * g[k][xy]
     return cam
@@ -91,7 +91,7 @@ def smooth_grad(method: Any, network: Network, image: int) -> Floats:
     x, cam = network.x[image], np.zeros(network.x.shape[2:])
     spread = method.sigma * (max(x.ravel()) - min(x.ravel()))
     slopes = [layer_at(network, image, x + spread * noise)[1] for noise in noises(method, x.shape)]
-    for xy in places(x):
+    for xy in positions(x):
         means = [sum(float(g[k][xy]) for g in slopes) / method.n for k in range(len(x))]
         cam[xy] = sum(means) if method.reduce == "sum" else max(abs(mean) for mean in means)
     return cam
@@ -105,4 +105,4 @@ def shapley_cam(_: Any, network: Network, image: int) -> Floats:
     hessian = torch.autograd.functional.hessian(lambda value: network.head(value[None])[0, target], torch.tensor(a))
     curved = np.tensordot(hessian.numpy(), a, axes=a.ndim)
     g = layer_at(network, image, network.x[image])[1]
-    return weighted([mean_over_places(g[k] - curved[k] / 2) for k in range(len(a))], a)
+    return weighted([mean_over_positions(g[k] - curved[k] / 2) for k in range(len(a))], a)

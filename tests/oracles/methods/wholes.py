@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 
 from tests.networks.small import Network
 from tests.networks.special import Special
-from tests.oracles.methods.arrays import places
+from tests.oracles.methods.arrays import positions
 from tests.oracles.methods.sampled import layer_at
 from tests.oracles.registry import Floats, oracles, view_oracle
 
@@ -110,9 +110,9 @@ def le_grad(_: Any, network: Special, image: int) -> Floats:
     cam = np.zeros(network.grid)
     for slopes in torch.autograd.grad(logits[0, network.targets[image]], layers):
         heads, queries, _ = slopes[0].shape
-        for place, xy in enumerate(places(cam[None])):
+        for position, xy in enumerate(positions(cam[None])):
             total = sum(
-                max(float(slopes[0, head, query, network.leading + place]), 0.0)
+                max(float(slopes[0, head, query, network.leading + position]), 0.0)
                 for head in range(heads)
                 for query in range(queries)
             )
