@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from functools import cache
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ import pytest
 import onnxcam
 from onnxcam.cli import application
 from onnxcam.methods.registry import methods, wrappers
-from tests.helpers.markdown import FILES, blocks, inline
+from tests.helpers.markdown import FILES, blocks, inline, prose
 from tools.docs import ROOT
 
 _CONTEXT = click.Context(application)
@@ -100,6 +101,21 @@ def test_methods_and_topics_exist(file: Path) -> None:
     for name in inline(file):
         if re.fullmatch(r"[a-z-]+-(cam|grad)(\+\+)?", name) and file.stem != "add-a-method":
             assert name in known, f"{file.name}: {name}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_quoted_messages_exist(file: Path) -> None:
+    """What stands in double quotes in the text of a page is said by the program."""
+    source = _source()
+    for message in re.findall(r'"([^"\n]{12,})"', re.sub(r"`[^`]*`", "", prose(file))):
+        assert message in source, f"{file.name} quotes: {message}"
+
+
+@cache
+def _source() -> str:
+    """Return the strings of the package, those that are written in pieces put together."""
+    texts = [path.read_text() for path in sorted((ROOT / "onnxcam").rglob("*.py"))]
+    return re.sub(r'"\s*f?"', "", " ".join(texts))
 
 
 def test_names_that_do_not_exist_are_noticed() -> None:
