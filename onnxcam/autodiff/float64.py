@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
 from itertools import product
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from onnxcam.autodiff.builder import Builder, UnknownShapeError, Var
+from onnxcam.autodiff.erf import erf
 from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.rules.resize import resized_axes, resizer
 from onnxcam.autodiff.windows import Window, spatial_sizes, window
 
 Writing: TypeAlias = Callable[[Builder, NodeView], Var]
-
-# Where exp(-x * x) is zero in float64, and a degree that leaves an error of 1e-12.
-_ERF_END, _ERF_DEGREE = 26.0, 30
 
 
 def rewrite_for_float64(model: ir.Model) -> ir.Model:
@@ -176,28 +172,6 @@ def _mish(op: Builder, node: NodeView) -> Var:
 
 def _mean(op: Builder, node: NodeView) -> Var:
     return op.Sum(*[node.raw(i) for i in range(node.count)]) / node.count
-
-
-@cache
-def _erf_coefficients() -> npt.NDArray[np.float64]:
-    """Powers of t = 2 / (2 + x), moved to [-1, 1], for ``erfc(x) exp(x * x)``, which is smooth and without end."""
-    points = np.cos(np.pi * (np.arange(_ERF_DEGREE + 1) + 0.5) / (_ERF_DEGREE + 1))
-    first = 2 / (2 + _ERF_END)
-    ends = [2 / (first + (u + 1) / 2 * (1 - first)) - 2 for u in points.tolist()]
-    values = np.array([math.erfc(x) * math.exp(x * x) for x in ends])
-    chebyshev = np.polynomial.chebyshev
-    return np.asarray(chebyshev.cheb2poly(chebyshev.chebfit(points, values, _ERF_DEGREE)), np.float64)
-
-
-def erf(op: Builder, x: Var) -> Var:
-    """Write erf by a polynomial."""
-    size, first = op.Abs(x), 2 / (2 + _ERF_END)
-    u = (2 / (size + 2) - first) * (2 / (1 - first)) - 1
-    *lower, top = (float(c) for c in _erf_coefficients())
-    value = u * top
-    for coefficient in reversed(lower[1:]):
-        value = (value + coefficient) * u
-    return op.Sign(x) * (1 - op.Exp(-(x * x)) * (value + lower[0]))
 
 
 def _gelu(op: Builder, node: NodeView) -> Var:
