@@ -11,6 +11,7 @@ from tests.helpers.source import ROOT, Source, sources
 
 # Folders of tests that mirror no folder of the package, and what they are about.
 OTHERS = {
+    "arrays": "array functions, which every folder calls",
     "docs": "README and manual",
     "errors": "what users read when something is wrong, and the exit code",
     "explainer": "the public object and its result",
