@@ -22,7 +22,7 @@ from onnxcam.graph.analysis.axes import channels_first
 from onnxcam.graph.analysis.inputs import ModelInput
 from onnxcam.graph.analysis.values import expose
 from onnxcam.graph.passes.infer_shapes import InferShapes
-from onnxcam.methods.support.sampling import noisy
+from onnxcam.methods.support.noise import noisy_views
 from onnxcam.methods.view import NetworkView
 from onnxcam.network.open_session import open_session
 
@@ -90,7 +90,7 @@ class Images:
 def steadied(explainer: onnxcam.Explainer, images: Array, classes: Array, n: int, sigma: float) -> Array:
     """Return the gradient averaged over noisy copies, as ``smooth-grad`` does before it makes a map of it."""
     gradient, seen = gradients(explainer), Images.read(images, explainer.image)
-    copies: Iterator[Any] = noisy(cast(NetworkView, seen), n, sigma, seed=0)
+    copies: Iterator[Any] = noisy_views(cast(NetworkView, seen), n, sigma, seed=0)
     mean: Array = np.mean([gradient(copy.fed, classes) for copy in copies], axis=0)
     return mean
 

@@ -103,16 +103,16 @@ def plan_for(method: Method, network: Network, wanted: str | int | None) -> Plan
 def _fused_relevance(method: Method, network: Network, layers: Sequence[Layer]) -> FusedRelevance | None:
     """Return what a method, or the one inside it, propagates, if a graph can start that by itself."""
     inner = propagating_method(method)
-    if inner is None or inner.begins is None or inner.rules is None:
+    if inner is None or inner.initial_relevance is None or inner.rules is None:
         return None
     if method.needs.layers or method.needs.gradient != inner.needs.gradient:
         return None  # a wrapper around it reads more
     layer, graph = layers[0], network.model.graph
-    of = network.score.name if inner.begins == "score" else layer.name
+    of = network.score.name if inner.initial_relevance == "score" else layer.name
     to = image_input(graph).value if inner.end == "input" else layers[inner.end + 1].name
-    if of == to or (inner.begins == "terms" and "T" in layer.axes):
+    if of == to or (inner.initial_relevance == "terms" and "T" in layer.axes):
         return None
-    return FusedRelevance(inner.rules, inner.begins, of, to, tuple(spatial_axes(layer.axes)))
+    return FusedRelevance(inner.rules, inner.initial_relevance, of, to, tuple(spatial_axes(layer.axes)))
 
 
 def _layer(method: Method, network: Network, wanted: str | int | None) -> Layer:

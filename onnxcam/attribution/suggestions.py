@@ -49,4 +49,4 @@ def _instead(network: Network, pool: SessionPool) -> str:
     except OnnxcamError as error:
         return f"; no other method helps, since the model does not run: {error}"
     of_score, blind = without_backward_pass()
-    return f", or a method that needs no gradient: {', '.join(of_score)}, or for no class in particular {blind[0]}"
+    return f", or a method that needs no gradient: {', '.join(of_score)}, or {blind[0]}, which is class-agnostic"

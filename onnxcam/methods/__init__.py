@@ -1,1 +1,1 @@
-"""The CAM family: one formula of arrays per paper, found by name in a registry."""
+"""Explanation methods: one formula of arrays per paper, and wrappers around them, found by name in a registry."""

@@ -1,9 +1,9 @@
-"""What a method is: a frozen set of fields and one formula of arrays.
+"""Base classes of methods: a frozen dataclass of options and one formula of arrays.
 
 A formula of activations and gradients is written against the Python array API (``xp = a.__array_namespace__()``), so
 that the same function computes with NumPy and can be traced into a graph. ``a`` holds activations ``[N, K, *spatial]``,
-``g`` the gradient ``dS/da`` of the explained score, of the same shape. A method that needs more asks a view.
-The result is the *raw* map: signed, ``[N, *spatial]``, not normalised.
+``g`` the gradient ``dS/da`` of the explained score, of the same shape. A method that needs more asks a view
+(``onnxcam/methods/view.py``). The result is the *raw* map: signed, ``[N, *spatial]``, not normalised.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Literal
 
 from onnxcam.arrays import Array
 from onnxcam.discovery import check_fields
-from onnxcam.errors import InputError
 from onnxcam.methods.needs import Needs
 from onnxcam.methods.view import NetworkView
 
@@ -24,9 +23,9 @@ class Method(ABC):
     """One way of turning activations and gradients into a map; its fields are its options.
 
     Attributes:
-        name: what users type.
-        kind: ``method``, or ``wrapper`` for a way of using any method.
-        paper: key in ``papers.bib`` of the definition that is followed.
+        name: what users type, unique among methods and wrappers.
+        kind: ``method``, or ``wrapper`` for one that uses the maps of any method.
+        paper: key in ``papers.bib`` for the definition that is followed.
     """
 
     name: ClassVar[str]
@@ -44,12 +43,12 @@ class Method(ABC):
 
     @property
     def needs(self) -> Needs:
-        """What it needs of the network: by default the layer's activations alone."""
+        """What the method needs of the network: by default the layer's activations alone."""
         return Needs()
 
     @abstractmethod
     def explain(self, view: NetworkView) -> Array:
-        """Return the raw map ``[N, *spatial]`` of what a view tells."""
+        """Return the raw map ``[N, *spatial]`` of the samples of a view."""
 
     def describe(self) -> dict[str, Any]:
         """Return the name and all fields, enough to build the same method again."""
@@ -62,7 +61,7 @@ class Method(ABC):
 
 
 class ActivationMethod(Method):
-    """A method that looks at activations alone: it explains no class in particular."""
+    """A method that uses activations alone: its map is class-agnostic."""
 
     def explain(self, view: NetworkView) -> Array:
         """Return the formula's result for the layer's value."""
@@ -88,20 +87,13 @@ class GradientMethod(Method):
 
 
 class WeightedMethod(GradientMethod):
-    """A method whose map is a sum over channels, of terms that a wrapper may also want one by one."""
+    """A method whose map is a sum over channels, of terms that a wrapper may use one by one."""
 
     @abstractmethod
     def components(self, a: Array, g: Array) -> Array:
-        """Return each channel's share of the map, ``[N, K, *spatial]``."""
+        """Return each channel's term of the map, ``[N, K, *spatial]``."""
 
     def __call__(self, a: Array, g: Array) -> Array:
         """Return the sum of the components over channels."""
         terms = self.components(a, g)
         return terms.__array_namespace__().sum(terms, axis=1)
-
-
-def check_counts(method: Method, *names: str) -> None:
-    """Raise InputError unless each of these fields is at least 1."""
-    for name in names:
-        if (value := getattr(method, name)) < 1:
-            raise InputError(f"field {name} of {method.name} is {value}; it must be at least 1")

@@ -1,4 +1,4 @@
-"""Methods around a method: those that ask another one, and wrappers, which take any."""
+"""Methods that use another method: those with a base method, and wrappers, which take any method."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from onnxcam.methods.registry import method
 
 
 class NestedMethod(Method):
-    """A method that needs of the network what the method inside it needs, unless it says otherwise."""
+    """A method that uses another one; what it needs of the network is what that one needs, unless it says otherwise."""
 
     def __post_init__(self) -> None:
-        """Build methods that are described by dictionaries, as a record describes them."""
+        """Build methods that are given as dictionaries, as ``describe`` returns them."""
         for field in fields(self):
             if isinstance(value := getattr(self, field.name), Mapping):
                 object.__setattr__(self, field.name, _find(value))
@@ -26,53 +26,53 @@ class NestedMethod(Method):
     @property
     @abstractmethod
     def inner(self) -> Method:
-        """The method inside."""
+        """The method that this one uses."""
 
     @property
     def signed(self) -> bool:
-        """Whether the raw map can be negative, as that of the method inside."""
+        """Whether the raw map can be negative: if that of the method inside can."""
         return self.inner.signed
 
     @property
     def needs(self) -> Needs:
-        """What the method inside needs."""
+        """What the method needs of the network: what the method inside needs."""
         return self.inner.needs
 
     def describe(self) -> dict[str, Any]:
-        """Return the name and all fields, that of a method being its own description."""
+        """Return the name and all fields, methods among them as their own descriptions."""
         found = super().describe()
         return {name: value.describe() if isinstance(value, Method) else value for name, value in found.items()}
 
     def refuse(self, wrong: bool, why: str) -> None:
-        """Raise InputError if something is wrong with the method inside."""
+        """Raise InputError if the method inside does not suit; ``why`` completes "<this> cannot take <that>, which"."""
         if wrong:
             raise InputError(f"{self.name} cannot take {self.inner.name}, which {why}")
 
 
 class BasedMethod(NestedMethod):
-    """A method that asks another one, its field ``base``: a name, or the method itself."""
+    """A method that uses another one, given by its field ``base``: a name, or the method itself."""
 
     base: str | Method
 
     @property
     def inner(self) -> Method:
-        """The base."""
+        """The base method."""
         return _find(self.base)
 
 
 @dataclass(frozen=True)
 class Wrapper(NestedMethod):
-    """A way of using any method; its fields after the first are its options.
+    """Base of wrappers, which use the maps of any method; fields after ``method`` are their options.
 
     Attributes:
-        method: what is wrapped.
+        method: the method that is wrapped.
     """
 
     kind: ClassVar[Literal["method", "wrapper"]] = "wrapper"
     method: Method
 
     def __post_init__(self) -> None:
-        """Refuse anything but a method inside."""
+        """Refuse anything but a method as the field ``method``."""
         if not isinstance(self.method, (Method, Mapping)):
             raise InputError(f"{self.name} wraps a method, not {self.method!r}; onnxcam.method(name) makes one")
         super().__post_init__()

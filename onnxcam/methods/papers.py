@@ -21,7 +21,7 @@ def papers() -> MappingProxyType[str, str]:
     found: dict[str, str] = {}
     for entry in _ENTRY.finditer(text):
         if entry["key"] in found:
-            raise RuntimeError(f"papers.bib has two entries {entry['key']}")
+            raise RuntimeError(f"papers.bib has two entries {entry['key']}; remove one")
         found[entry["key"]] = entry[0]
     return MappingProxyType(found)
 

@@ -46,7 +46,8 @@ def method(name: str | Method, **options: Any) -> Method:
     """
     if isinstance(name, Method):
         if options:
-            raise InputError(f"options {sorted(options)} given beside a finished method; set them where it is made")
+            given = ", ".join(sorted(options))
+            raise InputError(f"options {given} given with a method that is built already; set them where it is built")
         return name
     known = methods()
     if name in wrappers() and "method" in options:
@@ -73,7 +74,7 @@ def wrap(name: str, inner: Method, /, **options: Any) -> Method:
     if name not in known:
         raise NameNotFoundError(f"no wrapper is named '{name}'{did_you_mean(name, known)} (onnxcam methods lists all)")
     if "method" in options:
-        raise InputError(f"wrapper {name} takes what it wraps by itself, not as its field method")
+        raise InputError(f"wrapper {name} takes the wrapped method as the argument inner; leave out the option method")
     return _make(known[name], {"method": inner, **options})
 
 

@@ -1,7 +1,7 @@
-"""What a method may ask of the network: one batch of samples, what is explained of each, and one layer.
+"""What a method may ask of the network: one batch of samples, the explained score of each, and one layer.
 
 The formulas of this package know arrays only. What they cannot compute from arrays, such as the score of an image with
-a part of it hidden, they ask of a view; tests answer with a few lines of NumPy, the explainer with a graph.
+a part of it masked, they ask of a view; the explainer answers with a graph, tests with a few lines of torch.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from onnxcam.relevance.composite import Composite
 
 @dataclass(frozen=True, eq=False)
 class Bias:
-    """A place of the network where a constant is added for each channel.
+    """A point in the network where a constant is added to each channel.
 
     Attributes:
         bias: the constant, ``[K]``.
-        g: gradient of the explained number where it is added, ``[N, K, *spatial]``; ``[N, K]`` behind the last layer
-            with spatial extent.
+        g: gradient of the score with respect to the sum, ``[N, K, *spatial]``; ``[N, K]`` after the last layer with
+            spatial axes.
     """
 
     bias: Array
@@ -33,8 +33,9 @@ class Attention:
     """The attention of one layer of a transformer.
 
     Attributes:
-        a: softmax of queries with keys, ``[N, heads, T, T]``: how much the token of a row reads of that of a column.
-        g: gradient of the explained number with respect to it, of the same shape.
+        a: softmax of queries with keys, ``[N, heads, T, T]``: how much the
+            token of a row attends to that of a column.
+        g: gradient of the score with respect to it, of the same shape.
     """
 
     a: Array
@@ -50,11 +51,11 @@ class NetworkView(Protocol):
 
     @property
     def x(self) -> Array:
-        """The image input as the model takes it, ``[N, C, *space]``."""
+        """The images as the network receives them, ``[N, C, *space]``."""
 
     @property
     def a(self) -> Array:
-        """The layer's value, ``[N, K, *spatial]``; tokens as the places that they stand for."""
+        """The layer's value, ``[N, K, *spatial]``; tokens as the positions that they stand for."""
 
     @property
     def g(self) -> Array:
@@ -70,23 +71,23 @@ class NetworkView(Protocol):
 
     @property
     def weights(self) -> Array:
-        """How much each of them weighs in the score, of the same shape: 1 for the class and 0 elsewhere, as a rule."""
+        """Weight of each of ``scores`` in the score, of the same shape: for a class 1 there and 0 elsewhere."""
 
     @property
     def affine(self) -> bool:
-        """Whether the score is an affine function of ``a``: then its gradient tells every difference exactly."""
+        """Whether the score is an affine function of ``a``: then its gradient gives every difference exactly."""
 
     @property
     def leading_tokens(self) -> int:
-        """Tokens in front of those that stand for places: class, register, distillation."""
+        """Number of extra tokens (class, register, distillation) before those that stand for positions."""
 
     def probability(self) -> Array:
-        """Return the model's probability of the target, ``[N]``; the score where the target has none."""
+        """Return the probability of the target, ``[N]``; the score where the target has no probability."""
 
     def ablated(self, sample: int, keep: Array, probability: bool = False) -> Array:
         """Return the score of one sample with the layer's value multiplied by masks.
 
-        Only what follows the layer runs. Tokens that stand for no place stay as they are.
+        Only the part of the network after the layer runs. Extra tokens stay as they are.
 
         Args:
             sample: which of the ``N``.
@@ -106,14 +107,14 @@ class NetworkView(Protocol):
         rescale: bool = True,
         probability: bool = False,
     ) -> Array:
-        """Return the score of one sample's image seen through masks: ``image * m + background * (1 - m)``.
+        """Return the score of one sample's image under masks: ``image * m + background * (1 - m)``.
 
         Args:
             sample: which of the ``N``.
-            masks: ``[M, *any size]``; each is brought to the image's size (bilinear) where it has another.
+            masks: ``[M, *any size]``; each is resized to the image's size (bilinear) where it has another.
             image: ``[C, *space]`` in place of the sample's own.
-            background: ``[C, *space]``, what shows where the mask is 0; zeros if not given.
-            rescale: bring each mask, at the image's size, to minimum 0 and maximum 1. A constant mask becomes 0.
+            background: ``[C, *space]``, shown where the mask is 0; zeros if not given.
+            rescale: scale each mask, at the image's size, to minimum 0 and maximum 1. A constant mask becomes 0.
             probability: return the probability of the target in place of the score.
 
         Returns:
@@ -121,7 +122,7 @@ class NetworkView(Protocol):
         """
 
     def with_images(self, x: Array) -> NetworkView:
-        """Return a view of other images ``[N, C, *space]``, with the targets of these."""
+        """Return a view of other images ``[N, C, *space]``, with the same targets."""
 
     def layers(self) -> Sequence[NetworkView]:
         """Return a view for each of the layers that the method asked for, in its order."""
@@ -142,13 +143,13 @@ class NetworkView(Protocol):
         of: Literal["score", "layer"] = "score",
         to: Literal["layer", "input"] | int = "layer",
     ) -> Array:
-        """Return relevance, propagated back by the rules of a composite.
+        """Return relevance, propagated backward by the rules of a composite.
 
         Args:
-            composite: rules.
+            composite: the rule of each layer.
             start: relevance where it starts, of the shape of ``scores`` or of ``a``; by default each score times its
                 weight: the value of the target's logit at the target, and 0 elsewhere.
-            of: where it starts.
+            of: where relevance starts, the score or the layer.
             to: where it ends: this layer, the image input, or which of the method's ``layers``.
 
         Returns:
@@ -156,13 +157,13 @@ class NetworkView(Protocol):
         """
 
     def biases(self) -> Sequence[Bias]:
-        """Return every place where a constant is added, from the input on, where a method reads ``biases``."""
+        """Return every point where a constant is added, from the input on, if the method reads ``biases``."""
 
     def attentions(self) -> Sequence[Attention]:
-        """Return the attention of every layer of a transformer, first to last, where a method reads ``attentions``."""
+        """Return the attention of every layer of a transformer, first to last, if the method reads ``attentions``."""
 
     def to_positions(self, tokens: Array) -> Array:
-        """Return tokens of the attentions, ``[N, C, T]``, as places ``[N, C, rows, columns]``."""
+        """Return tokens of the attentions, ``[N, C, T]``, without extra tokens, as ``[N, C, rows, columns]``."""
 
     def steps(self, total: int) -> Iterator[int]:
-        """Count from 0 to ``total``, telling whoever waits how far it is."""
+        """Yield 0 to ``total - 1``, reporting progress after each."""

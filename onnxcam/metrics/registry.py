@@ -32,7 +32,8 @@ def metric(name: str | Metric, **options: Any) -> Metric:
     """
     if isinstance(name, Metric):
         if options:
-            raise InputError(f"options {sorted(options)} given beside a finished metric; set them where it is made")
+            given = ", ".join(sorted(options))
+            raise InputError(f"options {given} given with a metric that is built already; set them where it is built")
         return name
     known = metrics()
     if name not in known:

@@ -40,8 +40,8 @@ def test_a_base_is_named() -> None:
         ("noise:m=2", InputError, "wrapper noise has no field m; it has n, sigma, seed"),
         ("noise:n=many", InputError, "field n of noise is 'many'; it must be of type int"),
         ("noise:n", click.UsageError, "--wrap takes FIELD=VALUE, not 'n'"),
-        ("noise:method=cam", InputError, "wrapper noise takes what it wraps by itself"),
-        ("principal", InputError, "principal takes methods that are a sum over channels"),
+        ("noise:method=cam", InputError, "wrapper noise takes the wrapped method as the argument inner"),
+        ("principal", InputError, "principal takes a method whose map is a sum over channels"),
     ],
 )
 def test_errors_name_what_cannot_be_read(text: str, error: type[Exception], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Formulas keep to the Python array API: a library that has nothing else computes the same maps."""
+"""Formulas use the Python array API only: a strict implementation of it computes the same maps."""
 
 from __future__ import annotations
 

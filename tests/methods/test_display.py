@@ -18,7 +18,7 @@ def maps(*shape: int, seed: int = 0) -> Any:
     return np.random.default_rng(seed).normal(size=shape)
 
 
-def test_is_the_enlarged_positive_part_over_its_maximum() -> None:
+def test_a_display_map_is_the_enlarged_positive_part_over_its_maximum() -> None:
     raw = maps(3, 4, 5)
     found, warnings = display(raw, (32, 40))
     enlarged = upsample(np.maximum(raw, 0), (32, 40))
@@ -27,14 +27,14 @@ def test_is_the_enlarged_positive_part_over_its_maximum() -> None:
     assert warnings == [[], [], []]
 
 
-def test_zero_stays_zero_and_the_least_evidence_is_not_zero() -> None:
+def test_zero_stays_zero_and_the_smallest_positive_value_is_not_zero() -> None:
     found, _ = display(np.array([[[1.0, 2.0, 4.0]], [[-3.0, 1.0, 2.0]]]), (1, 3))
     np.testing.assert_array_equal(found, np.array([[[0.25, 0.5, 1]], [[0, 0.5, 1]]], np.float32))
 
 
 @settings(deadline=None)
 @given(st.integers(0, 1000), st.floats(-250, 250))
-def test_the_unit_of_the_score_does_not_matter(seed: int, exponent: float) -> None:
+def test_the_scale_of_the_score_does_not_matter(seed: int, exponent: float) -> None:
     raw = maps(1, 3, 4, seed=seed)
     np.testing.assert_allclose(display(raw * 10**exponent, (8, 8))[0], display(raw, (8, 8))[0], rtol=0, atol=1e-6)
 
@@ -91,7 +91,7 @@ def test_a_position_that_is_not_finite_is_zero_and_the_rest_is_shown(bad: float)
     assert found.max(axis=(1, 2)).tolist() == [1, 1, 1]
 
 
-def test_two_things_can_be_wrong_at_once() -> None:
+def test_a_map_can_have_two_warnings() -> None:
     raw = np.full((1, 3, 4), -1.0)
     raw[0, 0, 0] = np.nan
     found, warnings = display(raw, (3, 4))

@@ -1,4 +1,4 @@
-"""Every formula against its oracle, and what all raw maps have in common."""
+"""Every formula against its oracle, and properties that all raw maps share."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_an_unsigned_method_is_never_negative(sample: Method, pair: tuple[Floats
 
 
 @pytest.mark.parametrize("name", ["grad-cam", "gradient"])
-def test_signed_says_what_the_map_is(name: str) -> None:
+def test_signed_depends_on_the_method_and_its_fields(name: str) -> None:
     assert method(name).signed is (name == "grad-cam")
     assert method("gradient", reduce="sum").signed
 
@@ -55,7 +55,7 @@ def test_keeps_float32(sample: Method) -> None:
 
 
 @pytest.mark.parametrize(("scale", "eps", "power"), [(1e-5, 0.0, 1), (1e-16, 0.0, 1), (1e-5, 1e-6, 3)])
-def test_grad_cam_plus_plus_of_a_flat_score(scale: float, eps: float, power: int) -> None:
+def test_grad_cam_plus_plus_of_small_gradients(scale: float, eps: float, power: int) -> None:
     """The paper's alpha tends to 1/2 as the gradient goes to 0; with pytorch-grad-cam's eps it goes to 0 as well."""
     a, g = (x.astype(np.float32) for x in fixed_pair())
     found = raw_map(method("grad-cam++", eps=eps), a, g * np.float32(scale))  # at 1e-16 cubes are 0 in float32
@@ -65,7 +65,7 @@ def test_grad_cam_plus_plus_of_a_flat_score(scale: float, eps: float, power: int
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_component_of_one_bad_image_leaves_the_others(bad: float) -> None:
+def test_a_bad_value_in_one_image_does_not_affect_components_of_the_others(bad: float) -> None:
     a, g = fixed_pair(shape=(3, 4, 5, 5))
     sound = raw_map(method("eigen-cam"), a, g)
     a[1, 2, 3, 3] = bad

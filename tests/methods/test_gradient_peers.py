@@ -1,4 +1,4 @@
-"""Maps of captum, pytorch-grad-cam and torch-cam on the same weights; where they differ from ours, how."""
+"""Maps of captum, pytorch-grad-cam and torch-cam on the same weights, and how they differ where they do."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TARGETS = [1, 4, 2]
 
 
 def assert_same(found: Array, wanted: Array) -> None:
-    """Compare image by image, and see that a thousandth more would show."""
+    """Compare image by image, and check that a map scaled by 1.001 is noticed."""
     for ours, theirs in zip(found, np.asarray(wanted), strict=True):
         assert_agree(ours, theirs, TOLERANCE)
         with pytest.raises(AssertionError):
@@ -40,7 +40,7 @@ def assert_same(found: Array, wanted: Array) -> None:
 
 @cache
 def network() -> Any:
-    """Three stages and a head with curvature; gradients are large beside the small numbers that peers add."""
+    """Three stages and a nonlinear head; gradients are large compared with the constants that peers add."""
     torch.manual_seed(2)
     nn = torch.nn
     parts = [
@@ -93,7 +93,7 @@ def scaled(maps: Array) -> Array:
 
 @pytest.mark.parametrize(("rule", "theirs"), [("gauss-legendre", "gausslegendre"), ("midpoint", "riemann_middle")])
 @pytest.mark.parametrize("baseline", [0.0, -0.7])
-def test_integrated_gradients_are_captums(rule: str, theirs: str, baseline: float) -> None:
+def test_integrated_gradients_equal_captum(rule: str, theirs: str, baseline: float) -> None:
     whole = TorchView(torch.nn.Identity(), network(), images().numpy(), TARGETS)
     peer = captum.attr.IntegratedGradients(network())
     wanted = peer.attribute(images(), baselines=baseline, target=TARGETS, n_steps=20, method=theirs).sum(dim=1)
@@ -104,15 +104,15 @@ def test_integrated_gradients_are_captums(rule: str, theirs: str, baseline: floa
         assert_same(method("integrated-gradients").explain(whole), default.detach().numpy())
 
 
-def test_shapley_cam_is_pytorch_grad_cams() -> None:
+def test_shapley_cam_equals_pytorch_grad_cam() -> None:
     with pytorch_grad_cam.ShapleyCAM(network(), [network()[2]]) as cam:
         wanted = cam(images(), targets())
     found = view()
     assert_same(scaled(method("shapley-cam").explain(found)), wanted)
-    assert abs(scaled(method("grad-cam").explain(found)) - wanted).max() > 0.01  # the curvature shows
+    assert abs(scaled(method("grad-cam").explain(found)) - wanted).max() > 0.01  # second derivatives matter here
 
 
-def test_full_grad_is_pytorch_grad_cams() -> None:
+def test_full_grad_equals_pytorch_grad_cam() -> None:
     x = np.random.default_rng(3).normal(size=(3, 3, 24, 20))
     body = copy.deepcopy(NETWORKS["biased"]().head)
     with torch.no_grad():
@@ -124,7 +124,7 @@ def test_full_grad_is_pytorch_grad_cams() -> None:
 
 
 def contrast(count: int, alpha: float) -> Any:
-    """Return a head whose logit of a class is what Finer-CAM explains of it."""
+    """Return a head whose logit of each class is the difference of scores that Finer-CAM explains."""
 
     def head(a: Any) -> Any:
         logits = network()[3:](a)
@@ -140,7 +140,7 @@ def contrast(count: int, alpha: float) -> Any:
     return head
 
 
-def test_finer_cam_is_torch_cams_and_with_one_class_pytorch_grad_cams() -> None:
+def test_finer_cam_equals_torch_cam_and_with_one_class_pytorch_grad_cam() -> None:
     whole = network()
     ours = method("finer-cam").explain(view(head=contrast(3, 0.6)))
     with torchcam.FinerCAM(whole, whole[2]) as cam:
@@ -158,15 +158,15 @@ def test_finer_cam_is_torch_cams_and_with_one_class_pytorch_grad_cams() -> None:
     assert abs(scaled(method("finer-cam", alpha=1.0).explain(three)) - weighted).max() > 0.01
 
 
-def test_refine_cam_is_torch_cams() -> None:
+def test_refine_cam_equals_torch_cam() -> None:
     whole = network()
     with torchcam.RefineCAM(whole, [whole[2], whole[1], whole[0]], base_method=torchcam.LayerCAM) as cam:
         (wanted,) = cam(TARGETS, whole(images()), normalized=False)
     assert_same(method("refine-cam", base="layer-cam").explain(layered()), wanted)
 
 
-def test_layer_cams_fusion_is_torch_cams_with_minima_of_0() -> None:
-    """It lifts every layer by tanh, as ``shallow=3``, but subtracts each map's minimum first."""
+def test_fusion_of_layer_cam_equals_torch_cam_where_minima_are_zero() -> None:
+    """Torch-cam applies tanh to every layer, as ``shallow=3``, but subtracts each map's minimum first."""
     whole = network()
     with torchcam.LayerCAM(whole, [whole[2], whole[1], whole[0]]) as cam:
         wanted = cam.fuse_cams(cam(TARGETS, whole(images())))
@@ -177,8 +177,8 @@ def test_layer_cams_fusion_is_torch_cams_with_minima_of_0() -> None:
     assert_same(ours, np.max([upsample(np.tanh(2 * one), (24, 20)) for one in kept], axis=0))
 
 
-def test_smooth_grad_cam_plus_plus_of_torch_cam_is_another() -> None:
-    """Its alpha sums activation times cube where the paper multiplies sums, and its gradient is the last copy's."""
+def test_smooth_grad_cam_plus_plus_differs_from_torch_cam_by_two_terms() -> None:
+    """Its alpha sums activation times cube where the paper multiplies sums, and it uses the last copy's gradient."""
     whole, found = network(), view()
     noise = np.random.default_rng(0).standard_normal((4, 3, 24, 20))
     with torchcam.SmoothGradCAMpp(whole, whole[2], input_shape=(3, 24, 20)) as cam:
@@ -190,7 +190,7 @@ def test_smooth_grad_cam_plus_plus_of_torch_cam_is_another() -> None:
     squares, cubes = (np.mean([g**power for g in slopes], axis=0) for power in (2, 3))
     shared = (found.a * cubes).sum(axis=(2, 3), keepdims=True)
     assert_same((squares / (2 * squares + shared + 1e-8) * np.maximum(slopes[-1], 0)).sum(axis=(2, 3)), theirs)
-    # With these two put right, it is ours.
+    # With these two corrected, it equals ours.
     right = 2 * squares + found.a.sum(axis=(2, 3), keepdims=True) * cubes
     safe = np.where(right == 0, 1, right)
     alpha = np.where(right == 0, 0, squares / safe)
@@ -200,17 +200,17 @@ def test_smooth_grad_cam_plus_plus_of_torch_cam_is_another() -> None:
 
 
 @pytest.mark.parametrize(("name", "theirs"), [("grad-cam", "GradCAM"), ("hires-cam", "HiResCAM")])
-def test_principal_is_eigen_smooth(name: str, theirs: str) -> None:
+def test_principal_equals_eigen_smooth_up_to_sign(name: str, theirs: str) -> None:
     found = view()
     with getattr(pytorch_grad_cam, theirs)(network(), [network()[2]]) as cam:
         wanted = cam.get_cam_image(images(), network()[2], targets(), found.a, found.g, True)
     ours = wrap("principal", method(name)).explain(found)
-    # The sign there is whichever its decomposition happens to take.
+    # The sign there is whatever its decomposition returns.
     assert_same(np.sign((ours * wanted).sum(axis=(1, 2), keepdims=True)) * ours, wanted)
 
 
-def test_augment_is_aug_smooth_of_raw_maps() -> None:
-    """There each map is scaled to [0, 1] before the mean, so that a faint one counts as much as a strong one."""
+def test_augment_differs_from_aug_smooth_by_averaging_raw_maps() -> None:
+    """There each map is scaled to [0, 1] before the mean, so that a weak one counts as much as a strong one."""
     found = view()
     with pytorch_grad_cam.GradCAM(network(), [network()[2]]) as cam:
         wanted = cam(images(), targets(), aug_smooth=True)
@@ -225,7 +225,7 @@ def test_augment_is_aug_smooth_of_raw_maps() -> None:
 
 
 def test_mean_of_layers_subtracts_no_minimum() -> None:
-    """Pytorch-grad-cam averages maps of several layers as it shows them; in ours 0 everywhere stays 0."""
+    """Pytorch-grad-cam averages scaled maps; here a position that is 0 in all maps stays 0 in their mean."""
     whole = network()
     with pytorch_grad_cam.GradCAM(whole, [whole[2], whole[1], whole[0]]) as cam:
         wanted = cam(images(), targets())

@@ -1,4 +1,4 @@
-"""Guided backpropagation and what is made of it, of exported files, against captum on the torch networks."""
+"""Guided backpropagation and Guided Grad-CAM of exported files against captum on the torch networks."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ every_case = pytest.mark.parametrize(("name", "exporter"), CASES)
 
 @cache
 def network(name: str) -> Any:
-    """Return a network and its last layer; seeded weights, and statistics that are no identity."""
+    """Return a network and its last layer; seeded weights, and statistics other than the identity."""
     torch.manual_seed(4)
     body = getattr(torchvision.models, name)(num_classes=10)
     if name == "vgg11_bn":
         body.avgpool, body.classifier = torch.nn.Identity(), torch.nn.Linear(512 * (SIZE // 32) ** 2, 10)
     for module in body.modules():
         if isinstance(module, torch.nn.ReLU):
-            module.inplace = False  # captum's hooks need what enters
+            module.inplace = False  # captum's hooks need the input of each ReLU
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             torch.nn.init.uniform_(module.bias, -0.2, 0.2)
@@ -80,7 +80,7 @@ def captums(name: str, method: str) -> npt.NDArray[np.float32]:
 
 @every_case
 @pytest.mark.parametrize("method", ["guided-backprop", "guided-grad-cam"])
-def test_maps_are_captums(name: str, exporter: str, method: str, folder: Path) -> None:
+def test_maps_equal_captums(name: str, exporter: str, method: str, folder: Path) -> None:
     found, wanted = ours(name, exporter, folder, method), captums(name, method)
     for one, other in zip(found, wanted, strict=True):
         assert_agree(one, other, 1e-4)
@@ -89,7 +89,7 @@ def test_maps_are_captums(name: str, exporter: str, method: str, folder: Path) -
 
 
 @every_case
-def test_it_is_not_the_gradient(name: str, exporter: str, folder: Path) -> None:
+def test_guided_backpropagation_is_not_the_gradient(name: str, exporter: str, folder: Path) -> None:
     path = write(network(name)[0], (3, SIZE, SIZE), exporter, folder / f"{name}_{exporter}.onnx")
     plain = onnxcam.Explainer(path, onnxcam.method("gradient", reduce="sum"))(images().numpy(), TARGETS).raw
     guided = captums(name, "guided-backprop")

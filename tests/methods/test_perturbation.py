@@ -1,4 +1,4 @@
-"""What the methods that hide parts of the image or the layer ask of a network, and what they refuse."""
+"""Methods that mask the image or ablate the layer: runs and gradients that they use, limits, and refused fields."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ SAMPLES = [sample for sample in EVERY if sample.name in NAMES]
 every_sample = pytest.mark.parametrize("sample", SAMPLES, ids=repr)
 
 
-class Watched(TorchView):
-    """Keeps the progress that is reported, and has no gradient unless it is given one."""
+class RecordingView(TorchView):
+    """Records reported progress, and raises where a gradient is used although there is none."""
 
     differentiable = True
 
@@ -46,8 +46,8 @@ class Watched(TorchView):
         self._g = value
 
 
-def watched(network: Network) -> Watched:
-    return Watched(network.trunk, network.head, network.x, network.targets, network.affine)
+def recording_view(network: Network) -> RecordingView:
+    return RecordingView(network.trunk, network.head, network.x, network.targets, network.affine)
 
 
 @every_sample
@@ -61,8 +61,8 @@ def test_keeps_float32(sample: Method, name: str) -> None:
 
 
 @every_sample
-def test_only_methods_that_say_so_ask_for_a_gradient(sample: Method) -> None:
-    view = watched(NETWORKS["curved"]())
+def test_only_methods_that_declare_it_use_the_gradient(sample: Method) -> None:
+    view = recording_view(NETWORKS["curved"]())
     wanted = sample.explain(view)
     view.differentiable = False
     if sample.needs.gradient:
@@ -72,7 +72,7 @@ def test_only_methods_that_say_so_ask_for_a_gradient(sample: Method) -> None:
 
 
 @pytest.mark.parametrize("name", ["ss-cam", "rise"])
-def test_another_seed_is_another_map(name: str) -> None:
+def test_another_seed_gives_another_map(name: str) -> None:
     view = NETWORKS["curved"]().view()
     first, second = (method(name, count=5, seed=seed).explain(view) for seed in (0, 1))
     assert np.abs(first - second).max() > 1e-3 * np.abs(first).max()
@@ -92,19 +92,21 @@ def test_another_seed_is_another_map(name: str) -> None:
         ("rise", {"count": 70}, 9, 210),
     ],
 )
-def test_progress_is_reported_and_no_run_wasted(name: str, options: dict[str, Any], units: int, runs: int) -> None:
-    view = watched(NETWORKS["curved"]())
+def test_progress_is_reported_and_no_run_is_superfluous(
+    name: str, options: dict[str, Any], units: int, runs: int
+) -> None:
+    view = recording_view(NETWORKS["curved"]())
     method(name, **options).explain(view)
     assert view.reported == [units] * units
     assert view.runs == runs
 
 
 @pytest.mark.parametrize("options", [{}, {"normalise": "softmax"}, {"baseline": True}], ids=repr)
-def test_a_constant_channel_is_not_run_and_weighs_nothing(options: dict[str, Any]) -> None:
+def test_a_constant_channel_is_not_run_and_has_weight_zero(options: dict[str, Any]) -> None:
     network = NETWORKS["curved"]()
     view = network.view()
     view.a = view.a.copy()
-    view.a[1, 2] = 7.0  # were it to weigh anything, the map would rise everywhere
+    view.a[1, 2] = 7.0  # with any weight, the map would rise everywhere
     found = method("score-cam", **options).explain(view)
     assert view.runs == 17 + (3 if options.get("baseline") else 0)
     view.a[1, 2] = 0.0
@@ -112,7 +114,7 @@ def test_a_constant_channel_is_not_run_and_weighs_nothing(options: dict[str, Any
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_dead_layer_gives_a_finite_map(name: str) -> None:
+def test_a_layer_of_zeros_gives_a_finite_map(name: str) -> None:
     network = NETWORKS["curved"]()
     view = network.view()
     view.a = np.zeros_like(view.a)
@@ -122,20 +124,20 @@ def test_a_dead_layer_gives_a_finite_map(name: str) -> None:
     assert name in ("rise", "recipro-cam") or not found.any()
 
 
-def test_a_negative_score_turns_the_papers_ablation_map_over() -> None:
+def test_a_negative_score_changes_the_sign_of_the_papers_ablation_map() -> None:
     view = NETWORKS["pooled"]().view()
     assert (view.score < 0).any()
     drop, ratio = (method("ablation-cam", normalise=paper).explain(view) for paper in (False, True))
     assert_agree(ratio, drop / view.score[:, None, None], 1e-12)
-    turned = view.score < 0
-    assert ((drop * ratio).sum(axis=(1, 2)) < 0).tolist() == turned.tolist()
-    # A channel of positive weight and activations speaks for the class: its drop is positive, whatever the score.
-    k = int(np.argmax(view.g[turned][0].mean(axis=(1, 2))))
-    assert (view.g * view.a)[turned][0, k].sum() > 0
+    negative = view.score < 0
+    assert ((drop * ratio).sum(axis=(1, 2)) < 0).tolist() == negative.tolist()
+    # A channel of positive weight and activations supports the class: its drop is positive, whatever the score.
+    k = int(np.argmax(view.g[negative][0].mean(axis=(1, 2))))
+    assert (view.g * view.a)[negative][0, k].sum() > 0
 
 
 @pytest.mark.parametrize(("kernel", "sigma"), [(3, 1.0), (51, 50.0)])
-def test_blur_is_that_of_torch(kernel: int, sigma: float) -> None:
+def test_blur_equals_a_convolution_of_torch(kernel: int, sigma: float) -> None:
     image = np.random.default_rng(0).normal(size=(3, 40, 33))
     offsets = np.arange(kernel) - kernel // 2
     bell = np.exp(-(offsets**2) / (2 * sigma**2))
@@ -152,10 +154,10 @@ def test_blur_of_an_image_smaller_than_its_kernel() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("ss-cam", {"count": 0}, "field count of ss-cam is 0; it must be positive"),
-        ("is-cam", {"count": -1}, "field count of is-cam is -1; it must be positive"),
-        ("gscore-cam", {"count": 0}, "field count of gscore-cam is 0; it must be positive"),
-        ("group-cam", {"groups": 0}, "field groups of group-cam is 0; it must be positive"),
+        ("ss-cam", {"count": 0}, "field count of ss-cam is 0; it must be at least 1"),
+        ("is-cam", {"count": -1}, "field count of is-cam is -1; it must be at least 1"),
+        ("gscore-cam", {"count": 0}, "field count of gscore-cam is 0; it must be at least 1"),
+        ("group-cam", {"groups": 0}, "field groups of group-cam is 0; it must be at least 1"),
         ("group-cam", {"kernel": 4}, "field kernel of group-cam is 4; it must be odd"),
         ("group-cam", {"percentile": 101.0}, "field percentile of group-cam is 101.0; it must lie in 0..100"),
         ("rise", {"keep": 0.0}, "field keep of rise is 0.0; it must be positive"),

@@ -1,4 +1,4 @@
-"""Closed forms and limits of the methods that hide parts of the image or the layer. All in float64."""
+"""Closed forms and limits of the methods that mask the image or ablate the layer. All in float64."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_recipro_cam_before_pooling_is_cam_over_positions_plus_bias(pooled: Netw
 
 
 @pytest.mark.parametrize("sample", EXACT, ids=repr)
-def test_a_closed_form_is_the_general_path_without_runs(sample: Method, view: TorchView) -> None:
+def test_a_closed_form_equals_the_general_path_without_runs(sample: Method, view: TorchView) -> None:
     exact = sample.explain(view)
     assert view.runs == 0
     fields = sample.describe()
@@ -91,26 +91,26 @@ def test_a_closed_form_is_the_general_path_without_runs(sample: Method, view: To
 
 
 def test_lift_cam_weights_sum_to_the_change_of_the_score() -> None:
-    """Where all channels hold one map, Lift-CAM is that map times the sum of its weights."""
+    """Where all channels are equal, LIFT-CAM is that channel times the sum of its weights."""
     network = NETWORKS["curved"]()
-    trunk = torch.nn.Sequential(network.trunk, Alike())
+    trunk = torch.nn.Sequential(network.trunk, RepeatFirstChannel())
     view = TorchView(trunk, network.head, network.x, network.targets)
     blank = np.array([network.of_layer(i, np.zeros_like(a)) for i, a in enumerate(view.a)])
     found = method("lift-cam").explain(view)
     assert_agree(found, (view.score - blank)[:, None, None] * view.a[:, 0], 1e-10)
 
 
-class Alike(torch.nn.Module):  # type: ignore[misc]
+class RepeatFirstChannel(torch.nn.Module):  # type: ignore[misc]
     def forward(self, x: Any) -> Any:
         return x[:, :1].expand(x.shape)
 
 
-def test_lift_cam_on_a_linear_head_is_ablation_cam(view: TorchView) -> None:
+def test_lift_cam_on_a_linear_head_equals_ablation_cam(view: TorchView) -> None:
     assert_agree(method("lift-cam").explain(view), method("ablation-cam").explain(view), TOLERANCE)
 
 
 @pytest.mark.parametrize(("sample", "limit"), WITHOUT_NOISE, ids=repr)
-def test_variants_of_score_cam_tend_to_it(sample: Method, limit: str) -> None:
+def test_variants_of_score_cam_without_noise_or_path_equal_it(sample: Method, limit: str) -> None:
     for name in ("curved", "line"):
         view = NETWORKS[name]().view()
         assert_agree(sample.explain(view), method(limit).explain(view), TOLERANCE)
@@ -129,21 +129,21 @@ def test_one_group_of_group_cam_is_grad_cam_scaled() -> None:
         assert_agree(agree, theirs - theirs.min(), 1e-10)
 
 
-def test_rise_with_everything_shown_is_the_probability_everywhere(view: TorchView) -> None:
+def test_rise_with_full_masks_is_the_probability_everywhere(view: TorchView) -> None:
     found = method("rise", count=5, keep=1.0, centred=False).explain(view)
     assert_agree(found, np.broadcast_to(view.probability()[:, None, None], found.shape), TOLERANCE)
     assert abs(method("rise", count=5, keep=1.0).explain(view)).max() < TOLERANCE
 
 
-def test_masks_of_rise_show_each_position_as_often() -> None:
-    """Of a network that answers 1 whatever it sees, the map is the mean mask over ``keep``: 1 everywhere."""
+def test_masks_of_rise_keep_each_position_equally_often() -> None:
+    """Of a network that always returns 1, the map is the mean mask divided by ``keep``: 1 everywhere."""
 
-    class Sure(TorchView):
+    class ConstantView(TorchView):
         def masked_image(self, sample: int, masks: Floats, *_: object, **__: object) -> Floats:
             return np.ones(len(masks))
 
     network = NETWORKS["pooled"]()
-    view = Sure(network.trunk, network.head, network.x, network.targets)
+    view = ConstantView(network.trunk, network.head, network.x, network.targets)
     for keep in (0.3, 0.5):
         found = method("rise", keep=keep, grid=4, centred=False).explain(view)
         assert abs(found - 1).max() < 0.12  # four standard deviations of a mean of 4000

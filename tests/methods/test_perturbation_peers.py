@@ -48,7 +48,7 @@ class Case:
 
 @cache
 def case(activation: bool = True, pool: bool = False) -> Case:
-    """Return a network whose layer has passed a ReLU or meets none, at the input's size or half of that."""
+    """Return a network whose layer comes after a ReLU or not, at the input's size or half of it."""
     torch.manual_seed(4)
     nn = torch.nn
     trunk = [nn.Conv2d(3, 6, 3, padding=1), *([nn.ReLU()] if activation else []), *([nn.MaxPool2d(2)] if pool else [])]
@@ -101,15 +101,15 @@ def assert_same(ours: Array, theirs: Array) -> None:
             assert_agree(1.001 * found, wanted, TOLERANCE)
 
 
-def test_ablation_of_activations_that_are_not_negative_is_pytorch_grad_cams() -> None:
+def test_ablation_of_nonnegative_activations_equals_pytorch_grad_cam() -> None:
     found = case(pool=True)
     assert found.view.a.min() == 0
     ours = method("ablation-cam", normalise=True).explain(found.view)
     assert_same(ours, weigh(grad_cam_weights("AblationCAM", found), found.view.a))
 
 
-def test_ablation_of_activations_of_both_signs_is_not() -> None:
-    """It puts the minimum less ten million in place of 0, and counts from what it has put there before."""
+def test_ablation_of_activations_of_both_signs_differs_from_pytorch_grad_cam() -> None:
+    """It puts the minimum minus ten million in place of 0, and later minima include values replaced before."""
     found = case(activation=False)
     assert found.view.a.min() < 0
     ours = method("ablation-cam", normalise=True).explain(found.view)
@@ -118,20 +118,20 @@ def test_ablation_of_activations_of_both_signs_is_not() -> None:
     assert np.abs(weigh(each, found.view.a)).max() > 1000 * np.abs(ours).max()
 
 
-def test_score_cam_of_logits_with_softmax_is_pytorch_grad_cams() -> None:
+def test_score_cam_of_logits_with_softmax_equals_pytorch_grad_cam() -> None:
     found = case()
     ours = method("score-cam", score="logit", normalise="softmax").explain(found.view)
     assert_same(ours, weigh(grad_cam_weights("ScoreCAM", found), found.view.a))
 
 
-def test_score_cam_at_a_smaller_layer_is_not_for_it_enlarges_corner_to_corner() -> None:
+def test_score_cam_at_a_smaller_layer_differs_because_pytorch_grad_cam_aligns_corners() -> None:
     found = case(pool=True)
     ours = method("score-cam", score="logit", normalise="softmax").explain(found.view)
     theirs = weigh(grad_cam_weights("ScoreCAM", found), found.view.a)
     assert np.abs(ours - theirs).max() > 1e-3 * np.abs(ours).max()
 
 
-def test_score_cam_there_gives_a_dead_channel_a_share() -> None:
+def test_score_cam_of_pytorch_grad_cam_gives_a_dead_channel_a_weight() -> None:
     found = case()
     trunk = torch.nn.Sequential(*found.trunk, _Kill(2))
     dead = Case(trunk, found.head, TorchView(trunk, found.head, found.view.x, TARGETS))
@@ -141,19 +141,19 @@ def test_score_cam_there_gives_a_dead_channel_a_share() -> None:
     assert_same(ours, weigh(theirs / (1 - theirs[:, 2:3]), dead.view.a))
 
 
-def test_score_cam_of_logits_with_softmax_is_torch_cams() -> None:
+def test_score_cam_of_logits_with_softmax_equals_torch_cam() -> None:
     found = case()
     ours = method("score-cam", score="logit", normalise="softmax").explain(found.view)
     assert_same(ours, torch_cam_map("ScoreCAM", found))
 
 
-def test_ss_cam_of_logits_with_softmax_is_torch_cams() -> None:
+def test_ss_cam_of_logits_with_softmax_equals_torch_cam() -> None:
     found = case()
     ours = method("ss-cam", score="logit", normalise="softmax", count=6).explain(found.view)
     assert_same(ours, torch_cam_map("SSCAM", found, num_samples=6))
 
 
-def test_is_cam_of_logits_with_softmax_is_torch_cams_on_its_path() -> None:
+def test_is_cam_of_logits_with_softmax_on_the_cumulative_path_equals_torch_cam() -> None:
     found = case()
     theirs = torch_cam_map("ISCAM", found)
     ours = method("is-cam", score="logit", normalise="softmax", path="cumulative").explain(found.view)

@@ -1,4 +1,4 @@
-"""Nothing joins the registry half finished."""
+"""Every method in the registry has an oracle, documentation, varied fields; wrong names and fields are refused."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_wrong_field_is_refused(name: str, options: dict[str, object], message
     assert str(caught.value) == message
 
 
-def test_options_beside_a_finished_method_are_refused() -> None:
+def test_options_for_a_method_that_is_built_already_are_refused() -> None:
     with pytest.raises(InputError, match="seed"):
         method(method("random-cam"), seed=1)
 

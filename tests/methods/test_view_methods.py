@@ -1,4 +1,4 @@
-"""Every method that asks a view against its oracle, and what all of them have in common."""
+"""Every method that uses a view against its oracle, and properties that all of them share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ every_sample = pytest.mark.parametrize(
 
 
 @every_sample
-def test_equals_its_oracle_and_nothing_near_it(sample: Method, name: str) -> None:
+def test_equals_its_oracle_and_a_scaled_map_does_not(sample: Method, name: str) -> None:
     view = NETWORKS[name]().view()
     found, wanted = sample.explain(view), expected_of_network(sample, name)
     assert abs(wanted).max() > 1e-5

@@ -36,7 +36,7 @@ def test_every_wrapper_has_an_oracle_and_every_oracle_a_wrapper() -> None:
 
 
 @every_sample
-def test_equals_its_oracle_and_nothing_near_it(sample: Method) -> None:
+def test_equals_its_oracle_and_a_scaled_map_does_not(sample: Method) -> None:
     found = sample.explain(network().view())
     for image, ours in enumerate(found):
         wanted = wrapper_oracles()[sample.name].run(sample, network(), image)
@@ -65,7 +65,7 @@ def test_a_description_nests_and_builds_the_same_wrapper(sample: Method) -> None
 
 
 def test_wrappers_nest_in_the_order_given() -> None:
-    """The mirror image of a mean is the mean of mirror images, but noise of the mirror image is other noise."""
+    """Averaging over mirror images first or last differs, since the noise is not mirrored."""
     one, other = wrap("noise", wrap("augment", HIRES, factors=(1.0,)), n=2), wrap("noise", HIRES, n=2)
     view = network().view()
     with pytest.raises(AssertionError):
@@ -75,13 +75,13 @@ def test_wrappers_nest_in_the_order_given() -> None:
     assert_agree(mirrored, symmetric.explain(view)[..., ::-1], 1e-12)
 
 
-def test_noise_of_nothing_and_a_plain_augmentation_change_nothing() -> None:
+def test_noise_of_sigma_zero_and_an_augmentation_without_changes_keep_the_map() -> None:
     view = network().view()
-    for idle in (wrap("noise", HIRES, sigma=0.0), wrap("augment", HIRES, flip=False, factors=(1.0,))):
-        assert_agree(idle.explain(view), HIRES.explain(view), 1e-12)
+    for unchanged in (wrap("noise", HIRES, sigma=0.0), wrap("augment", HIRES, flip=False, factors=(1.0,))):
+        assert_agree(unchanged.explain(view), HIRES.explain(view), 1e-12)
 
 
-def test_principal_of_hires_cam_is_eigen_grad_cam() -> None:
+def test_principal_of_hires_cam_equals_eigen_grad_cam() -> None:
     view = network().view()
     np.testing.assert_array_equal(wrap("principal", HIRES).explain(view), method("eigen-grad-cam").explain(view))
 
@@ -94,7 +94,7 @@ def test_components_add_up_to_the_map(cls: type[WeightedMethod]) -> None:
     assert_agree(terms.sum(axis=1), cls()(a, g), 1e-12)
 
 
-def test_wrappers_ask_for_what_the_method_inside_asks_for() -> None:
+def test_needs_of_a_wrapper_are_those_of_the_method_inside() -> None:
     for name in ("augment", "noise"):
         for inner in methods().values():
             wrapped, plain = wrap(name, inner()), inner()
@@ -107,26 +107,31 @@ def test_wrappers_ask_for_what_the_method_inside_asks_for() -> None:
 @pytest.mark.parametrize(
     ("name", "inner", "options", "message"),
     [
-        ("fuse", "gradient", {}, "fuse cannot take gradient, which explains at no layer"),
+        ("fuse", "gradient", {}, "fuse cannot take gradient, which does not explain at a layer"),
         ("fuse", "refine-cam", {}, "fuse cannot take refine-cam, which combines layers itself"),
-        ("fuse", "cam", {}, "fuse cannot take cam, which takes one layer only"),
+        ("fuse", "cam", {}, "fuse cannot take cam, which applies to one layer only"),
         ("fuse", "grad-cam", {"layers": ()}, "field layers of fuse is empty; name layers, such as -1,-2,-3"),
         ("fuse", "grad-cam", {"how": "sum"}, "field how of fuse is 'sum'; it must be 'mean' or 'max' or 'product'"),
         ("noise", "grad-cam", {"n": 0}, "field n of noise is 0; it must be at least 1"),
         ("noise", "grad-cam", {"m": 1}, "wrapper noise has no field m; it has n, sigma, seed"),
-        ("noise", "grad-cam", {"method": 1}, "wrapper noise takes what it wraps by itself, not as its field method"),
+        (
+            "noise",
+            "grad-cam",
+            {"method": 1},
+            "wrapper noise takes the wrapped method as the argument inner; leave out the option method",
+        ),
         (
             "augment",
             "grad-cam",
             {"factors": ()},
-            "field factors of augment is empty; 1.0 stands for the image as it is",
+            "field factors of augment is empty; 1.0 stands for the unchanged image",
         ),
         (
             "principal",
             "eigen-cam",
             {},
-            "principal takes methods that are a sum over channels (cam, grad-cam, grad-cam++, grad-cam-elementwise, "
-            "gradient-x-input, hires-cam, layer-cam, xgrad-cam), not eigen-cam",
+            "principal takes a method whose map is a sum over channels (cam, grad-cam, grad-cam++, "
+            "grad-cam-elementwise, gradient-x-input, hires-cam, layer-cam, xgrad-cam), not eigen-cam",
         ),
     ],
 )
@@ -136,7 +141,7 @@ def test_what_cannot_be_wrapped_is_refused(name: str, inner: str, options: dict[
     assert str(caught.value) == message
 
 
-def test_unknown_names_and_no_methods() -> None:
+def test_unknown_names_and_values_that_are_not_methods_are_refused() -> None:
     with pytest.raises(NameNotFoundError, match="no wrapper is named 'noisy'; did you mean noise"):
         wrap("noisy", HIRES)
     with pytest.raises(NameNotFoundError, match="no method is named 'noise'; wrap a method in it: --wrap noise"):
@@ -145,7 +150,7 @@ def test_unknown_names_and_no_methods() -> None:
         wrap("noise", "grad-cam")  # type: ignore[arg-type]
 
 
-def test_methods_and_wrappers_are_told_apart() -> None:
+def test_methods_and_wrappers_have_separate_names() -> None:
     assert {"augment", "fuse", "noise", "principal"} <= set(wrappers())
     assert not set(wrappers()) & set(methods())
     assert not any(issubclass(cls, Wrapper) for cls in methods().values())
@@ -167,7 +172,7 @@ def test_a_wrapper_is_documented_and_its_fields_are_varied(cls: type[Method]) ->
 
 
 def test_every_kind_of_method_can_be_wrapped_in_noise() -> None:
-    """The noise reaches what the method asks: attention, layers, biases."""
+    """Noise changes what the method reads: attention, layers, biases."""
     for name, inner in (("class token", "rollout"), ("biased", "full-grad"), ("layered", "refine-cam")):
         sample: Method = method(inner)
         view = NETWORKS[name]().view()

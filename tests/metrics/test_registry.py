@@ -72,7 +72,7 @@ def test_a_description_builds_the_same_metric(cls: type[Metric]) -> None:
         ("pointing-game", {"radius": 1}, InputError, "metric pointing-game has no field radius; it has tolerance"),
         ("pointing-game", {"tolerance": "3"}, InputError, "field tolerance of pointing-game is '3'; it must be of"),
         ("pointing-game", {"tolerance": -1}, InputError, "field tolerance of pointing-game is -1; it must be at least"),
-        (Sparseness(), {"eps": 1}, InputError, "options ['eps'] given beside a finished metric"),
+        (Sparseness(), {"eps": 1}, InputError, "options eps given with a metric that is built already"),
     ],
 )
 def test_what_is_wrong_is_refused(

@@ -12,11 +12,11 @@ from onnxcam.methods.needs import Needs
 
 @dataclass(frozen=True)
 class CAM(WeightedMethod):
-    """Feature maps weighted by the weights of the one linear layer that reads them.
+    """Feature maps weighted by the class's weights in the linear layer after global average pooling.
 
     ``L = sum_k (sum_xy g_k) A_k``. After global average pooling and a linear layer ``W`` the gradient is
-    ``W[c,k] / Z`` at each of the ``Z`` places, so that this is exactly the paper's ``sum_k W[c,k] A_k``, without a
-    search of the file for ``W``. Before any other head the sum has no such meaning: use Grad-CAM or HiResCAM there.
+    ``W[c,k] / Z`` at each of the ``Z`` positions, so that this is exactly the paper's ``sum_k W[c,k] A_k``, without a
+    search of the file for ``W``. With any other head the sum has no such meaning: use Grad-CAM or HiResCAM there.
 
     Source: Zhou et al. 2016, eq. 2. The bias of the linear layer is left out, as in the paper.
     """
@@ -26,7 +26,7 @@ class CAM(WeightedMethod):
     needs: ClassVar[Needs] = Needs(gradient=True, head="gap-linear")
 
     def components(self, a: Array, g: Array) -> Array:
-        """Return the terms of the sum; their mean over places plus the bias is the score."""
+        """Return the terms of the sum; their mean over positions plus the bias is the score."""
         xp = a.__array_namespace__()
         w = xp.sum(g, axis=spatial(g), keepdims=True)
         return w * a

@@ -1,4 +1,4 @@
-"""Contrastive relevance."""
+"""Contrastive layer-wise relevance propagation."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from onnxcam.relevance.composite import Composite
 
 @dataclass(frozen=True)
 class CLRP(LRPMethod):
-    """What speaks for the class and not for the others: its relevance less that of all others together.
+    """Contrastive LRP: the relevance of the class minus the relevance of all other classes.
 
     ``L = sum_k R_k``, ``R`` propagated as in ``lrp`` from ``z_t`` at the target and ``-z_t / (n - 1)`` at each of the
     ``n - 1`` other classes, ``z_t`` the target's logit.
 
-    Source: Gu et al. 2018, CLRP1, whose difference of two propagations is one, since propagation is linear in what
-    starts it. The paper keeps the positive part of each input value; here the map is signed.
+    Source: Gu et al. 2018, CLRP1, whose difference of two propagations is computed as one, since propagation is linear
+    in the relevance that it starts from. The paper keeps the positive part of each input value; here the map is signed.
 
     Attributes:
-        composite: as of ``lrp``.
-        to: as of ``lrp``.
+        composite: which propagation rules to use, as for ``lrp``.
+        to: where the map ends, as for ``lrp``.
     """
 
     name: ClassVar[str] = "clrp"

@@ -7,17 +7,18 @@ from typing import ClassVar
 
 from onnxcam.arrays import Array
 from onnxcam.methods.base import ActivationMethod
-from onnxcam.methods.support.principal import first_component
+from onnxcam.methods.support.principal_component import first_component
 
 
 @dataclass(frozen=True)
 class EigenCAM(ActivationMethod):
-    """The pattern that the feature maps share most: their first principal component, for no class in particular.
+    """First principal component of the feature maps; class-agnostic.
 
-    ``L = (A - mean_xy A)^T v``, with ``v`` the unit vector over channels of the greatest variance over places.
+    ``L = (A - mean_xy A)^T v``, with ``v`` the unit vector over channels of the greatest variance over positions.
 
-    Source: Muhammad & Yeasin 2020. The paper does not centre; pytorch-grad-cam does, and so does this, since without it
-    the component is mostly the mean. The sign is fixed so that the map agrees with the sum of the activations.
+    Source: Muhammad & Yeasin 2020. The paper does not centre the activations; pytorch-grad-cam does, and so does this,
+    since without it the component is mostly the mean. The sign is chosen so that the map agrees with the sum of the
+    activations over channels.
     """
 
     name: ClassVar[str] = "eigen-cam"

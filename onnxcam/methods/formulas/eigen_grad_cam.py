@@ -7,17 +7,17 @@ from typing import ClassVar
 
 from onnxcam.arrays import Array
 from onnxcam.methods.base import GradientMethod
-from onnxcam.methods.support.principal import first_component
+from onnxcam.methods.support.principal_component import first_component
 
 
 @dataclass(frozen=True)
 class EigenGradCAM(GradientMethod):
-    """The first principal component of gradient times activation.
+    """First principal component of gradient times activation.
 
     ``L = (P - mean_xy P)^T v``, ``P = g * A``, with ``v`` the unit vector over channels of the greatest variance.
 
     Source: ``EigenGradCAM`` of pytorch-grad-cam, after Eigen-CAM; no paper defines it. The sign, arbitrary there, is
-    fixed so that the map agrees with HiResCAM, the sum of ``P`` over channels.
+    chosen so that the map agrees with HiResCAM, the sum of ``P`` over channels.
     """
 
     name: ClassVar[str] = "eigen-grad-cam"

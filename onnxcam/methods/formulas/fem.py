@@ -11,15 +11,15 @@ from onnxcam.methods.base import ActivationMethod
 
 @dataclass(frozen=True)
 class FEM(ActivationMethod):
-    """Feature maps weighted by the share of their places that are rare and strong, for no class in particular.
+    """Feature maps weighted by their fraction of positions with unusually strong activation; class-agnostic.
 
-    ``L = sum_k w_k A_k``, ``w_k`` the fraction of the places where ``A_k > mean_xy A_k + k std_xy A_k``.
+    ``L = sum_k w_k A_k``, ``w_k`` the fraction of the positions where ``A_k > mean_xy A_k + k std_xy A_k``.
 
-    Source: Fuad et al. 2020, and ``FEM`` of pytorch-grad-cam. The deviation is that of the places as they are (divided
-    by their number, not by one less).
+    Source: Fuad et al. 2020, and ``FEM`` of pytorch-grad-cam. The standard deviation divides by the number of
+    positions, not by one less.
 
     Attributes:
-        k: standard deviations above its mean from which on an activation is rare.
+        k: how many standard deviations above its channel's mean an activation has to be to count.
     """
 
     name: ClassVar[str] = "fem"

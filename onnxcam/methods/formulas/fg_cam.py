@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from onnxcam.arrays import Array, spatial
+from onnxcam.methods.formulas.grad_cam import GradCAM
 from onnxcam.methods.formulas.score_cam import ScoreCAM
 from onnxcam.methods.needs import Needs
 from onnxcam.methods.support.propagating import PropagatingMethod
@@ -15,32 +16,32 @@ from onnxcam.methods.view import NetworkView
 from onnxcam.relevance.composite import Composite
 
 _RULES = "fine-grained"
-# Of the singular values, this share is kept.
+# Fraction of the singular values that is kept.
 _KEPT = 0.1
 
 
 @dataclass(frozen=True)
 class FGCAM(PropagatingMethod):
-    """A CAM's terms taken down from its layer to a finer one, or to the pixels.
+    """A CAM refined to an earlier layer or to the pixels, by propagating its terms as relevance.
 
-    ``L = sum_k R_k``, ``R`` the relevance at the finer layer that begins as ``I_k = w_k A_k`` at the layer: the base
-    CAM's terms, neither summed nor rectified. Convolutions pass it on by z+ without bias, the first one by z^B with
-    the image's own least and largest value, pools in proportion to what is positive, sums in proportion. At the layer
-    itself the map is that of the base. What lies on a unit to which nothing contributes, because its bias alone turns
-    it on, is lost: next to nothing where many inputs meet, most of it along a chain of depthwise convolutions. With
-    ``spread`` nothing is.
+    ``L = sum_k R_k``, ``R`` the relevance at the earlier layer, propagated from ``I_k = w_k A_k`` at the layer: the
+    terms of the base CAM, neither summed over channels nor rectified. Convolutions propagate by z+ without bias, the
+    first one by z^B with the image's own minimum and maximum, pooling in proportion to positive values, sums in
+    proportion. At the layer itself the map is that of the base. Relevance of a unit to which no input contributes (its
+    bias alone activates it) is lost: next to nothing where many inputs are summed, most of it along a chain of
+    depthwise convolutions. With ``spread`` nothing is lost.
 
-    Source: Qiu et al. 2023, whose code is for VGG. Sums of two branches, dense layers (z+)
-    and all operators that VGG has not are our extension. Normalisations are folded into convolutions first, where the
-    code passes them unchanged: the same for positive scales, and then one map for both ways of exporting a network.
+    Source: Qiu et al. 2023, whose code is for VGG. Sums of two branches, dense layers (z+) and all operators that VGG
+    does not have are our extension. Batch normalisation is folded into convolutions first, where the code passes
+    relevance through it unchanged: the same for positive scales, and one map for both ways of exporting a network.
 
     Attributes:
-        base: where the weights ``w`` come from: ``grad-cam`` or ``score-cam``.
+        base: which method gives the weights ``w``: ``grad-cam`` or ``score-cam``.
         denoise: subtract each channel's mean from ``I`` and keep a tenth of its singular values, at least one. The
-            sum of the map is then no score.
-        spread: hand what lies on a unit to which nothing contributes evenly to all that the unit reads, so that nothing
-            is lost; not the paper's.
-        to: where the map ends: ``input``, or a layer before the one that is explained, by name or by index.
+            sum of the map is then no longer that of the base.
+        spread: distribute the relevance of a unit to which no input contributes evenly over its inputs, so that nothing
+            is lost; an addition to the paper.
+        to: where the map ends: ``input``, or a layer before the explained one, by name or by index.
     """
 
     name: ClassVar[str] = "fg-cam"
@@ -60,30 +61,30 @@ class FGCAM(PropagatingMethod):
         return replace(Composite.parse(_RULES), spread=self.spread)
 
     @property
-    def begins(self) -> Literal["terms"] | None:
-        """Grad-CAM's terms, unless they are denoised or those of another base."""
+    def initial_relevance(self) -> Literal["terms"] | None:
+        """``terms`` if the base is Grad-CAM and its terms are not denoised, else None."""
         return "terms" if self.needs.gradient and not self.denoise else None
 
     def explain(self, view: NetworkView) -> Array:
-        """Return ``[N, *spatial]`` at the size of the layer where it ends, signed, in units of the base."""
+        """Return ``[N, *spatial]`` at the size of the layer where it ends, signed, in units of the base's map."""
         terms = self.terms(view)
         found = view.relevance(self.rules, self._denoised(terms), of="layer", to=self.end)
         return found.sum(axis=1)
 
     def terms(self, view: NetworkView) -> Array:
-        """Return each channel's share of the base's map, ``[N, K, *spatial]``."""
+        """Return each channel's term of the base's map, ``[N, K, *spatial]``."""
         a = np.asarray(view.a)
         if self.base == "score-cam":
             w = ScoreCAM().weights(view)
             return w.reshape(*w.shape, *[1] * len(spatial(a))) * a
-        return np.mean(view.g, axis=spatial(a), keepdims=True) * a
+        return GradCAM().components(a, view.g)
 
     def _denoised(self, terms: Array) -> Array:
         return np.stack([denoised(one) for one in terms]) if self.denoise else terms
 
 
 def denoised(terms: Array) -> Array:
-    """Return terms ``[K, *spatial]`` less each channel's mean, as far as their largest singular values tell."""
+    """Return terms ``[K, *spatial]`` minus each channel's mean, reduced to their largest singular values."""
     flat = terms.reshape(len(terms), -1)
     u, scale, v = np.linalg.svd(flat - flat.mean(axis=1, keepdims=True), full_matrices=False)
     kept = max(1, int(_KEPT * len(scale)))

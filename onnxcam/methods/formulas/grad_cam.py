@@ -13,8 +13,9 @@ from onnxcam.methods.base import WeightedMethod
 class GradCAM(WeightedMethod):
     """Feature maps weighted by their mean gradient.
 
-    ``L = sum_k mean_xy(g_k) A_k``. The mean forgets where in a channel the score would rise, so that a map can light
-    places the model did not use; behind global average pooling and a linear layer nothing is lost.
+    ``L = sum_k mean_xy(g_k) A_k``. The mean discards where in a channel the score would rise, so that a map can
+    highlight positions that the model did not use; with global average pooling and a linear layer as the head nothing
+    is lost.
 
     Source: Selvaraju et al. 2017, eq. 1 and 2. The authors' code sums where the paper takes the mean: another raw map,
     the same display map.

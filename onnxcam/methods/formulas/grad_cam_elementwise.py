@@ -11,10 +11,10 @@ from onnxcam.methods.base import WeightedMethod
 
 @dataclass(frozen=True)
 class GradCAMElementwise(WeightedMethod):
-    """Positive products of gradient and activation only: offered for parity, not faithful.
+    """Sum of the positive products of gradient and activation; for comparison with pytorch-grad-cam.
 
-    ``L = sum_k relu(g_k * A_k)``. What speaks against the target is dropped in each channel before the channels meet,
-    so that a place can be lit although its channels cancel. HiResCAM is the faithful form.
+    ``L = sum_k relu(g_k * A_k)``. Negative products are dropped in each channel before channels are summed, so that a
+    position can be highlighted although its channels cancel. HiResCAM is the form that is faithful to the model.
 
     Source: ``GradCAMElementWise`` of pytorch-grad-cam; no paper defines it.
     """
@@ -24,7 +24,7 @@ class GradCAMElementwise(WeightedMethod):
 
     @property
     def signed(self) -> bool:
-        """Only positive products are kept."""
+        """Whether the map can be negative: it cannot, since only positive products are kept."""
         return False
 
     def components(self, a: Array, g: Array) -> Array:

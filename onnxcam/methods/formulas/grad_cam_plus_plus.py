@@ -11,18 +11,18 @@ from onnxcam.methods.base import WeightedMethod
 
 @dataclass(frozen=True)
 class GradCAMPlusPlus(WeightedMethod):
-    """Feature maps weighted by their positive gradients, each place by its own coefficient.
+    """Feature maps weighted by their positive gradients, with a coefficient for each position.
 
     ``L = sum_k w_k A_k``, ``w_k = sum_xy alpha relu(g_k)``, ``alpha = g^2 / (2 g^2 + (sum_xy A_k) g^3 + eps)``, and 0
     where the denominator is 0.
 
     Source: Chattopadhay et al. 2018, eq. 7 and 19. The second and third derivatives are powers of the gradient when the
     score is passed through an exponential, whose positive factor is left out. The authors' code also scales alpha to
-    sum 1 over the places of positive gradient; the paper, and this, do not.
+    sum 1 over the positions of positive gradient; the paper, and this, do not.
 
     Attributes:
-        eps: added to the denominator; pytorch-grad-cam has 1e-6. Gradients well below its root, 1e-3 there, then count
-            by their cube and not by half their value: another map wherever the score is flat.
+        eps: added to the denominator; pytorch-grad-cam has 1e-6. Gradients well below its square root (1e-3) then count
+            by their cube instead of half their value: another map wherever gradients are small.
     """
 
     name: ClassVar[str] = "grad-cam++"

@@ -12,7 +12,7 @@ from onnxcam.methods.needs import Needs
 
 @dataclass(frozen=True)
 class Gradient(GradientMethod):
-    """Input values whose change would move the score most.
+    """Gradient of the score with respect to the input (saliency map).
 
     ``L = max_k abs(g_k)`` over the input's channels, or ``sum_k g_k``.
 

@@ -12,10 +12,11 @@ from onnxcam.methods.needs import Needs
 
 @dataclass(frozen=True)
 class GradientXInput(WeightedMethod):
-    """Input values times their gradient: HiResCAM's formula at the input.
+    """Input values times their gradients, summed over channels.
 
-    ``L = sum_k x_k g_k`` over the input's channels. The input is what the network receives, after preprocessing: where
-    that is 0, so is the map. For a ReLU network without biases the sum of the map is the score.
+    ``L = sum_k x_k g_k`` over the input's channels: HiResCAM's formula at the input. ``x`` is the image as the network
+    receives it, after preprocessing: where that is 0, so is the map. For a ReLU network without biases the sum of the
+    map is the score.
 
     Source: Shrikumar et al. 2016. The paper scores each input value; summing over channels makes a map of that.
     """

@@ -10,25 +10,25 @@ import numpy as np
 from onnxcam.arrays import Array, spatial
 from onnxcam.methods.formulas.score_cam import ScoreCAM
 from onnxcam.methods.needs import Needs
-from onnxcam.methods.support.channels import require_positive
+from onnxcam.methods.support.field_checks import check_counts
 from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
 class GScoreCAM(ScoreCAM):
-    """Score-CAM of those channels alone whose mean gradient is largest.
+    """Score-CAM restricted to the channels with the largest mean gradient.
 
     ``L = sum_k w_k A_k`` over the ``count`` channels of the largest ``mean_xy g_k``, with ``w_k`` as in Score-CAM. Of
-    two channels with one mean gradient the earlier is taken.
+    channels with equal mean gradients the first ones are taken.
 
-    Source: Chen et al. 2022. The authors' code takes logits and a softmax over channels, in which those that were left
-    out take part with the logit 0; here they weigh 0.
+    Source: Chen et al. 2022. The authors' code takes logits and a softmax over channels, in which the channels left out
+    take part with the logit 0; here their weight is 0.
 
     Attributes:
-        score: the ``probability`` of the target or its ``logit``.
-        baseline: subtract that of a blank image from it.
+        score: weights are the ``probability`` of the target or its ``logit``.
+        baseline: subtract the score of a blank image.
         normalise: ``softmax`` over the channels that were run, or ``none``.
-        count: of channels; the authors' 300 are a tenth of those of the CLIP network they explain.
+        count: number of channels; the authors' 300 are a tenth of those of the CLIP network they explain.
     """
 
     name: ClassVar[str] = "gscore-cam"
@@ -37,12 +37,12 @@ class GScoreCAM(ScoreCAM):
     count: int = 300
 
     def __post_init__(self) -> None:
-        """Refuse an empty choice."""
+        """Refuse fewer than one channel."""
         super().__post_init__()
-        require_positive(self, "count")
+        check_counts(self, "count")
 
     def channels(self, view: NetworkView) -> Array:
-        """Return which channels are run: of the largest mean gradient, less the constant ones among them."""
+        """Return which channels are run, ``[N, K]``: those of the largest mean gradient, without constant ones."""
         g = np.asarray(view.g)
         order = np.argsort(-np.mean(g, axis=spatial(g)), axis=1, kind="stable")
         largest = np.zeros(g.shape[:2], bool)

@@ -9,17 +9,18 @@ import numpy as np
 
 from onnxcam.arrays import Array
 from onnxcam.methods.base import Method
+from onnxcam.methods.formulas.gradient import Gradient
 from onnxcam.methods.needs import Needs
 from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
 class GuidedBackprop(Method):
-    """Input values that would raise the score through units that all speak for it.
+    """Gradient with respect to the input that keeps only positive gradients at every ReLU.
 
-    ``L = sum_k g_k`` over the input's channels, or ``max_k abs(g_k)``, where at every ReLU the gradient goes on as
-    ``g_in = g_out [x > 0] [g_out > 0]``. Other activations multiply ``relu(g_out)`` by their derivative. Sharp, but
-    hardly a matter of the explained class: close to a drawing of the image's edges.
+    ``L = sum_k g_k`` over the input's channels, or ``max_k abs(g_k)``, where every ReLU propagates
+    ``g_in = g_out [x > 0] [g_out > 0]``. Other activations multiply ``relu(g_out)`` by their derivative. The map is
+    sharp, but depends little on the explained class: it is close to an edge detector.
 
     Source: Springenberg et al. 2015, sec. 3.4, for ReLU. Treating other activations likewise, which ones they are and
     the sum over channels are ours: the paper shows the values themselves as colours.
@@ -40,5 +41,4 @@ class GuidedBackprop(Method):
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *space]``, in units of the score per unit of input; negative only for ``sum``."""
-        g = np.asarray(view.guided())
-        return g.sum(axis=1) if self.reduce == "sum" else np.abs(g).max(axis=1)
+        return Gradient(self.reduce)(view.x, np.asarray(view.guided()))

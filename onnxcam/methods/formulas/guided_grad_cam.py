@@ -18,14 +18,14 @@ from onnxcam.methods.view import NetworkView
 
 @dataclass(frozen=True)
 class GuidedCAM(Method):
-    """Guided backpropagation where a map of a layer is positive."""
+    """Guided backpropagation times the positive part of a layer's map."""
 
     needs: ClassVar[Needs] = Needs(gradient=True, propagates=True)
 
     @property
     @abstractmethod
     def base(self) -> WeightedMethod:
-        """What makes the map."""
+        """The method that makes the layer's map."""
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *space]`` at the input's size, signed."""
@@ -35,7 +35,7 @@ class GuidedCAM(Method):
 
 @dataclass(frozen=True)
 class GuidedGradCAM(GuidedCAM):
-    """Guided backpropagation where Grad-CAM is positive: fine as the one, of the explained class as the other.
+    """Guided backpropagation times the positive part of Grad-CAM: fine detail, specific to the class.
 
     ``L = U(relu(sum_k mean_xy(g_k) A_k)) sum_c b_c``, ``b`` guided backpropagation to the input's channels and ``U``
     bilinear enlargement to its size.
@@ -55,7 +55,7 @@ class GuidedGradCAM(GuidedCAM):
 
 @dataclass(frozen=True)
 class GuidedXGradCAM(GuidedCAM):
-    """Guided backpropagation where XGrad-CAM is positive.
+    """Guided backpropagation times the positive part of XGrad-CAM.
 
     ``L = U(relu(sum_k w_k A_k)) sum_c b_c``, ``w`` the weights of XGrad-CAM, ``b`` guided backpropagation to the
     input's channels and ``U`` bilinear enlargement to its size.

@@ -11,11 +11,11 @@ from onnxcam.methods.base import WeightedMethod
 
 @dataclass(frozen=True)
 class HiResCAM(WeightedMethod):
-    """Only places that the model used: gradient times activation, place by place.
+    """Gradient times activation at each position, summed over channels: what the model used, and where.
 
     ``L = sum_k g_k * A_k``. Where one linear layer follows, ``sum(L) + bias`` is the score itself.
 
-    Source: Draelos & Carin 2021, eq. 4. The raw map keeps its sign; only the display form applies relu.
+    Source: Draelos & Carin 2021, eq. 4. The raw map keeps its sign; only the display map applies relu.
     """
 
     name: ClassVar[str] = "hires-cam"

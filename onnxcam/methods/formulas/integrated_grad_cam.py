@@ -7,26 +7,28 @@ from typing import ClassVar
 
 import numpy as np
 
-from onnxcam.arrays import Array, spatial
-from onnxcam.methods.base import Method, check_counts
+from onnxcam.arrays import Array
+from onnxcam.methods.base import Method
+from onnxcam.methods.formulas.grad_cam import GradCAM
 from onnxcam.methods.needs import Needs
-from onnxcam.methods.support.sampling import mean_gradient
+from onnxcam.methods.support.baseline_path import mean_gradient
+from onnxcam.methods.support.field_checks import check_counts
 from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
 class IntegratedGradCAM(Method):
-    """Grad-CAM with gradients averaged on the way from an empty image, times what the image adds to each feature map.
+    """Grad-CAM with gradients averaged along a path from a blank image to the image.
 
-    ``L = sum_k w_k (A_k - A_k(x0))``, ``w_k`` the mean over places and over the inputs ``x0 + t (x - x0)``, ``0 < t <
-    1``, of ``g_k``. ``x0`` is a constant image.
+    ``L = sum_k w_k (A_k - A_k(x0))``, ``w_k`` the mean of ``g_k`` over positions and over the inputs ``x0 + t (x -
+    x0)``, ``0 < t < 1``. ``x0`` is a constant image.
 
     Source: Sattarzadeh et al. 2021. The paper multiplies and applies relu step by step; here gradients are averaged
-    first, as in Integrated Gradients, and the raw map keeps its sign. Steps lie in the middle of their intervals.
+    first, as in Integrated Gradients, and the raw map keeps its sign. Steps lie in the middle of equal intervals.
 
     Attributes:
-        steps: inputs on the way.
-        baseline: value of the empty image, in units of the input as the network receives it.
+        steps: number of inputs on the path, at least 1.
+        baseline: value of the constant image, in units of the image as the network receives it.
     """
 
     name: ClassVar[str] = "integrated-grad-cam"
@@ -44,5 +46,4 @@ class IntegratedGradCAM(Method):
         """Return ``[N, *spatial]``, signed, in units of the score."""
         g = mean_gradient(view, self.steps, self.baseline)
         added = view.a - view.with_images(np.full_like(view.x, self.baseline)).a
-        w = g.mean(axis=spatial(g), keepdims=True)
-        return (w * added).sum(axis=1)
+        return GradCAM()(added, g)

@@ -6,26 +6,27 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from onnxcam.arrays import Array
-from onnxcam.methods.base import Method, check_counts
+from onnxcam.methods.base import Method
 from onnxcam.methods.needs import Needs
-from onnxcam.methods.support.sampling import mean_gradient
+from onnxcam.methods.support.baseline_path import mean_gradient
+from onnxcam.methods.support.field_checks import check_counts
 from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
 class IntegratedGradients(Method):
-    """What each input value adds to the score on the way from an empty image.
+    """Image minus a blank image, times the gradient averaged along the path between them.
 
     ``L = sum_k (x_k - x0) mean_t g_k(x0 + t (x - x0))`` over the input's channels, ``0 < t < 1``, ``x0`` a constant
-    image. As steps grow, the sum of the map becomes exactly ``S(x) - S(x0)``.
+    image. As steps grow, the sum of the map converges to ``S(x) - S(x0)``.
 
     Source: Sundararajan et al. 2017, eq. 1. Defaults are captum's. The paper scores each input value; summing over
     channels makes a map of that.
 
     Attributes:
-        steps: inputs on the way, one gradient each.
-        baseline: value of the empty image, in units of the input as the network receives it.
-        rule: where on the way they lie and what they weigh: ``gauss-legendre``, or the ``midpoint`` of equal parts.
+        steps: number of inputs on the path, one gradient each; at least 1.
+        baseline: value of the constant image, in units of the image as the network receives it.
+        rule: quadrature of the mean: ``gauss-legendre``, or the ``midpoint`` of equal intervals.
     """
 
     name: ClassVar[str] = "integrated-gradients"

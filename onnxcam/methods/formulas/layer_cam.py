@@ -11,12 +11,12 @@ from onnxcam.methods.base import WeightedMethod
 
 @dataclass(frozen=True)
 class LayerCAM(WeightedMethod):
-    """Activations weighted by their own positive gradient, place by place.
+    """Activations weighted by their own positive gradient, position by position.
 
-    ``L = sum_k relu(g_k) * A_k``. Made for layers of any depth; negative gradients never count.
+    ``L = sum_k relu(g_k) * A_k``. Suited to layers at any depth; negative gradients never count.
 
-    Source: Jiang et al. 2021. One layer: the paper's fusion of several, with tanh scaling of the shallow ones, is not
-    part of the formula.
+    Source: Jiang et al. 2021. One layer: the paper's fusion of several layers, with tanh scaling of the early ones, is
+    the wrapper ``fuse``.
     """
 
     name: ClassVar[str] = "layer-cam"

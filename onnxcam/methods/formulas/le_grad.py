@@ -14,14 +14,13 @@ from onnxcam.methods.view import NetworkView
 
 @dataclass(frozen=True)
 class LeGrad(Method):
-    """Tokens to which more attention, in any layer of a transformer, would raise the score.
+    """Positive gradients with respect to a transformer's attention, averaged in each layer and summed over layers.
 
     ``L = sum_l mean_heads mean_queries relu(dS/dA_l)``, ``A_l`` the attention of a layer, for each token as a key.
 
-    Source: Bousselham et al. 2024. There each layer has a score of its own, the classifier applied to what the layer
-    puts out, and the map is scaled to [0, 1]; here all layers are asked for the gradient of the one score that is
-    explained, so that the map is of this file's answer. For the last layer of a model that pools its tokens both are
-    the same.
+    Source: Bousselham et al. 2024. There each layer has a score of its own, the classifier applied to the layer's
+    output, and the map is scaled to [0, 1]; here all gradients are those of the one explained score, so that the map
+    explains the output of this file. For the last layer of a model that pools its tokens both are the same.
     """
 
     name: ClassVar[str] = "le-grad"
@@ -30,7 +29,7 @@ class LeGrad(Method):
 
     @property
     def signed(self) -> bool:
-        """Only positive gradients are kept."""
+        """Whether the map can be negative: it cannot, since only positive gradients are kept."""
         return False
 
     def explain(self, view: NetworkView) -> Array:

@@ -10,17 +10,17 @@ import numpy as np
 from onnxcam.arrays import Array, spatial
 from onnxcam.methods.base import Method
 from onnxcam.methods.needs import Needs
-from onnxcam.methods.support.channels import weighted_sum
+from onnxcam.methods.support.channel_weights import weighted_sum
 from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
 class LIFTCAM(Method):
-    """Feature maps weighted by their share of the score's change from an empty layer, by DeepLIFT.
+    """Feature maps weighted by each channel's DeepLIFT contribution to the score.
 
     ``L = sum_k w_k A_k``, ``w_k = sum_xy m_k A_k``, with ``m`` the multipliers of DeepLIFT against the baseline 0: an
-    estimate of the channels' Shapley values from one pass. Weights sum to the difference between the score and that
-    of a layer of zeros. Behind a linear head they are those of Ablation-CAM.
+    estimate of the channels' Shapley values from one backward pass. Weights sum to the difference between the score and
+    that of a layer of zeros. With a linear head they are those of Ablation-CAM.
 
     Source: Jung & Oh 2021, sec. 4.
     """

@@ -12,16 +12,17 @@ from onnxcam.methods.view import NetworkView
 
 @dataclass(frozen=True)
 class LRP(LRPMethod):
-    """Which input values the score came from: it is handed back from layer to layer, in proportion.
+    """Relevance of each input value: the score distributed backward, layer by layer.
 
-    ``L = sum_k R_k`` over the input's channels, ``R_i = sum_j z_ij / sum_i z_ij R_j`` from layer to layer, beginning
-    with the target's logit. What stands for the share ``z_ij`` is the rule of each layer, and a composite says which
-    layer follows which: ``epsilon-plus`` (epsilon for dense layers, z+ for convolutions), ``epsilon-plus-flat``,
-    ``epsilon-alpha2-beta1``, ``epsilon-alpha2-beta1-flat``, ``epsilon-gamma-box``, ``excitation-backprop``, ``z-plus``,
-    ``zero``, or one of your own. Normalisations with stored statistics are folded first.
+    ``L = sum_k R_k`` over the input's channels, ``R_i = sum_j z_ij / sum_i z_ij R_j`` from layer to layer, starting
+    from the target's logit. How an input's contribution ``z_ij`` is defined is the rule of each layer, and a composite
+    says which layer uses which rule: ``epsilon-plus`` (epsilon for dense layers, z+ for convolutions),
+    ``epsilon-plus-flat``, ``epsilon-alpha2-beta1``, ``epsilon-alpha2-beta1-flat``, ``epsilon-gamma-box``,
+    ``excitation-backprop``, ``z-plus``, ``zero``, or one of your own. Normalisations with stored statistics are folded
+    first.
 
-    Source: Bach et al. 2015; composites and stabilizers are those of zennit 0.5, normalisations that stay and
-    products as AttnLRP has them.
+    Source: Bach et al. 2015; composites and stabilizers are those of zennit 0.5; remaining normalisations and products
+    follow AttnLRP.
 
     Attributes:
         composite: name of a composite, a JSON file, or the composite itself.
@@ -32,8 +33,8 @@ class LRP(LRPMethod):
     paper: ClassVar[str] = "bach2015"
 
     @property
-    def begins(self) -> Literal["score"]:
-        """The explained score."""
+    def initial_relevance(self) -> Literal["score"]:
+        """``score``: relevance starts at the score, as the explained number."""
         return "score"
 
     def explain(self, view: NetworkView) -> Array:

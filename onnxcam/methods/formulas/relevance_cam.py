@@ -10,7 +10,7 @@ import numpy as np
 from onnxcam.arrays import Array, spatial
 from onnxcam.methods.base import Method
 from onnxcam.methods.needs import Needs
-from onnxcam.methods.support.channels import weighted_sum
+from onnxcam.methods.support.channel_weights import weighted_sum
 from onnxcam.methods.support.lrp_base import one_hot
 from onnxcam.methods.view import NetworkView
 from onnxcam.relevance.composite import Composite
@@ -20,10 +20,10 @@ _RULES = "z-plus"
 
 @dataclass(frozen=True)
 class RelevanceCAM(Method):
-    """Feature maps weighted by their mean relevance, where Grad-CAM takes the mean gradient.
+    """Feature maps weighted by their mean relevance (LRP), where Grad-CAM takes the mean gradient.
 
     ``L = sum_k mean_xy(R_k) A_k``, ``R`` propagated to the layer by z+ from 1 at the target and ``-1 / n`` at each
-    other one of ``n`` classes.
+    of the other classes, ``n`` the number of all classes.
 
     Source: Lee et al. 2021.
     """

@@ -11,7 +11,7 @@ from onnxcam.arrays import Array, upsample
 from onnxcam.errors import InputError
 from onnxcam.methods.base import Method
 from onnxcam.methods.needs import Needs
-from onnxcam.methods.support.channels import require_positive
+from onnxcam.methods.support.field_checks import check_counts, check_positive
 from onnxcam.methods.view import NetworkView
 
 _MASKS = 32  # in one unit of work
@@ -19,23 +19,23 @@ _MASKS = 32  # in one unit of work
 
 @dataclass(frozen=True)
 class RISE(Method):
-    """Mean of random masks, each weighted by the probability of the target when the image is seen through it.
+    """Mean of random masks weighted by the target's probability for the masked image (black box).
 
     ``L = sum_i (p(x * m_i) - mean p) m_i / (n keep)``. A mask is a small grid of zeros and ones, enlarged by linear
-    interpolation to one cell more than the image along each axis, and cut to the image's size at a random shift of less
-    than a cell. It knows nothing of the network's inside: a control for methods that do.
+    interpolation to one cell more than the image along each axis, and cropped to the image's size at a random offset of
+    less than a cell. It uses nothing of the network but its output: a control for methods that do.
 
     Source: Petsiuk et al. 2018, sec. 3. At a grid's edge the authors' code mirrors where this extends the outermost
-    cell. All images of a batch are seen through the same masks. The paper's map, without ``mean p``, has a high floor,
-    the mean probability, which the authors' pictures hide by scaling from the minimum. The display map keeps its zero,
+    cell. All images of a batch are masked by the same masks. The paper's map, without ``mean p``, has a high minimum,
+    the mean probability, which the authors' figures hide by subtracting the minimum. The display map keeps its zero,
     so that the paper's would be nearly flat there: here the mean is subtracted unless ``centred`` is False.
 
     Attributes:
-        count: of masks.
+        count: number of masks.
         grid: cells along each axis.
-        keep: probability that a cell is shown.
-        centred: subtract the mean probability from each, so that the map is 0 where it makes no difference whether a
-            place is shown; the paper does not.
+        keep: probability that a cell is kept, above 0 and at most 1.
+        centred: subtract the mean probability from each, so that the map is 0 where masking a position makes no
+            difference; the paper does not.
         seed: of the masks.
     """
 
@@ -49,9 +49,10 @@ class RISE(Method):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse masks that are none."""
+        """Refuse numbers out of range."""
         super().__post_init__()
-        require_positive(self, "count", "grid", "keep")
+        check_counts(self, "count", "grid")
+        check_positive(self, "keep")
         if self.keep > 1:
             raise InputError(f"field keep of {self.name} is {self.keep}; it must not exceed 1")
 

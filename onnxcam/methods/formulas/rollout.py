@@ -17,7 +17,7 @@ from onnxcam.methods.view import NetworkView
 
 @dataclass(frozen=True)
 class Rollout(Method):
-    """Where attention leads through all layers of a transformer, for no class in particular.
+    """Attention rollout: attention multiplied through all layers of a transformer; class-agnostic.
 
     ``L = (R_last ... R_2 R_1)[class token]``, ``R_l`` the rows of ``A_l / 2 + I / 2`` scaled to sum 1, ``A_l`` the
     attention of a layer fused over its heads. Without a class token the mean of all rows is taken.
@@ -26,8 +26,9 @@ class Rollout(Method):
     weak attention are those of Gildenblat's vit-explain, without its exemption of the first entry.
 
     Attributes:
-        heads: how they are fused: ``mean``, ``max`` or ``min``.
-        discard_ratio: share of the entries of each layer's fused attention, the weakest, that is set to 0.
+        heads: how heads are fused: ``mean``, ``max`` or ``min``.
+        discard_ratio: fraction of the smallest entries of each layer's fused attention that is set to 0, from 0 to
+            below 1.
     """
 
     name: ClassVar[str] = "rollout"
@@ -44,11 +45,11 @@ class Rollout(Method):
 
     @property
     def signed(self) -> bool:
-        """Attention is never negative."""
+        """Whether the map can be negative: it cannot, since attention never is."""
         return False
 
     def explain(self, view: NetworkView) -> Array:
-        """Return ``[N, rows, columns]``, never negative: shares of the class token, of which 1 includes itself."""
+        """Return ``[N, rows, columns]``, never negative; with the extra tokens' own shares it sums to 1."""
         rolled: Array = None
         for attention in attentions_of(view, self):
             fused = self._discard(getattr(np, self.heads)(attention.a, axis=1))

@@ -7,9 +7,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from onnxcam.arrays import Array
+from onnxcam.arrays import Array, softmax
 from onnxcam.methods.base import Method
-from onnxcam.methods.support.channels import parts, varying, weighted_sum
+from onnxcam.methods.support.channel_weights import varying, weighted_sum, work_units
+from onnxcam.methods.support.masks import blank_score
 from onnxcam.methods.view import NetworkView
 
 _CHANNELS = 32  # in one unit of work
@@ -17,18 +18,19 @@ _CHANNELS = 32  # in one unit of work
 
 @dataclass(frozen=True)
 class ScoreCAM(Method):
-    """Feature maps weighted by the probability of the target when the image is seen through them.
+    """Feature maps weighted by the target's probability for the image masked with each of them.
 
     ``L = sum_k w_k A_k``, ``w_k = p(x * M_k)``, with ``M_k`` the map ``A_k`` at the image's size, scaled to minimum 0
-    and maximum 1. The whole network runs once a channel. A constant channel shows nothing: it is not run, and weighs 0.
+    and maximum 1. The whole network runs once per channel. A constant channel gives no mask: it is not run, and its
+    weight is 0.
 
-    Source: Wang et al. 2020, algorithm 1, as the authors' code has it: the softmax probability of the target, no
-    baseline. pytorch-grad-cam and torch-cam take the ``logit`` and a ``softmax`` over channels, and let a constant
-    channel have its share of that. The former enlarges maps corner to corner, the latter after it has scaled them.
+    Source: Wang et al. 2020, algorithm 1, as in the authors' code: the softmax probability of the target, no baseline.
+    pytorch-grad-cam and torch-cam take the ``logit`` and a ``softmax`` over channels that includes constant ones. The
+    former aligns corners when it enlarges maps, the latter enlarges them after scaling.
 
     Attributes:
-        score: the ``probability`` of the target or its ``logit``.
-        baseline: subtract that of a blank image (zeros after preprocessing) from it, as in the paper's definition 2.
+        score: weights are the ``probability`` of the target or its ``logit``.
+        baseline: subtract the score of a blank image (zeros after preprocessing), as in the paper's definition 2.
         normalise: ``softmax`` over the channels that were run, or ``none``.
     """
 
@@ -47,14 +49,16 @@ class ScoreCAM(Method):
         a = np.asarray(view.a)
         chosen = self.channels(view)
         w = np.zeros(a.shape[:2], a.dtype)
-        work = parts([np.flatnonzero(row) for row in chosen], _CHANNELS)
+        work = work_units([np.flatnonzero(row) for row in chosen], _CHANNELS)
         for step in view.steps(len(work)):
             sample, channels = work[step]
             w[sample, channels] = self.confidence(view, sample, a[sample, channels])
         if self.baseline:
-            w = np.where(chosen, w - self._blank(view)[:, None], 0)
+            blank = [blank_score(view, i, self.score == "probability") for i in range(len(a))]
+            w = np.where(chosen, w - np.concatenate(blank)[:, None], 0)
         if self.normalise == "softmax":
-            w = _softmax(w, chosen)
+            run = chosen.any(axis=1)  # where no channel was run all weights stay 0
+            w[run] = softmax(np.where(chosen, w, -np.inf)[run])
         return w
 
     def channels(self, view: NetworkView) -> Array:
@@ -62,20 +66,5 @@ class ScoreCAM(Method):
         return varying(np.asarray(view.a))
 
     def confidence(self, view: NetworkView, sample: int, masks: Array) -> Array:
-        """Return what the network makes of one sample's image seen through each of some channels."""
+        """Return the score of one sample's image under each of some masks ``[M, *spatial]``, as ``[M]``."""
         return view.masked_image(sample, masks, probability=self.score == "probability")
-
-    def _blank(self, view: NetworkView) -> Array:
-        nothing = np.zeros((1, *view.x.shape[2:]), view.x.dtype)
-        runs = [
-            view.masked_image(i, nothing, rescale=False, probability=self.score == "probability")
-            for i in range(len(view.x))
-        ]
-        return np.concatenate(runs)
-
-
-def _softmax(w: Array, chosen: Array) -> Array:
-    """Return softmax over the chosen channels of each sample, 0 for the others."""
-    top = np.max(w, axis=1, keepdims=True, where=chosen, initial=-np.inf)
-    powers = np.exp(np.where(chosen, w - top, -np.inf))
-    return powers / np.maximum(powers.sum(axis=1, keepdims=True), np.finfo(powers.dtype).tiny)

@@ -7,21 +7,21 @@ from typing import ClassVar
 
 from onnxcam.arrays import Array, spatial
 from onnxcam.methods.base import GradientMethod
-from onnxcam.methods.support.principal import first_component
+from onnxcam.methods.support.principal_component import first_component
 
-# Two extremes that differ by less are equal to rounding, and decide nothing.
+# Magnitudes of minimum and maximum that differ by less than this share are equal to rounding.
 _EVEN = 1e-6
 
 
 @dataclass(frozen=True)
 class SegEigenCAM(GradientMethod):
-    """The first principal component of activations weighted by how much the score answers to them at all.
+    """First principal component of activations weighted by their absolute gradient; for segmentation.
 
     ``L = (P - mean_xy P)^T v``, ``P = abs(g) * A``, with ``v`` the unit vector over channels of the greatest variance.
-    The extreme that is farther from 0 is positive.
+    The sign is chosen so that the value of largest magnitude is positive.
 
-    Source: Chung & Ying 2025, eq. 10 to 13, made for scores of segmentation. Where both extremes are equally far, the
-    paper's rule for the sign decides nothing, and the map agrees with the sum of ``P`` over channels.
+    Source: Chung & Ying 2025, eq. 10 to 13, made for scores of segmentation. Where minimum and maximum have the same
+    magnitude, the paper's rule for the sign is undecided, and the map agrees with the sum of ``P`` over channels.
     """
 
     name: ClassVar[str] = "seg-eigen-cam"

@@ -15,7 +15,7 @@ from onnxcam.relevance.composite import Composite
 
 @dataclass(frozen=True)
 class SGLRP(LRPMethod):
-    """Relevance for the class against those that come near it: it starts as the gradient of the softmax.
+    """LRP that starts from the gradient of the softmax: relevance for the class against similar classes.
 
     ``L = sum_k R_k``, ``R`` propagated as in ``lrp`` from ``p_t (1 - p_t)`` at the target and ``-p_t p_n`` at each
     other class, ``p`` the softmax of the logits.
@@ -23,8 +23,8 @@ class SGLRP(LRPMethod):
     Source: Iwana et al. 2019.
 
     Attributes:
-        composite: as of ``lrp``.
-        to: as of ``lrp``.
+        composite: which propagation rules to use, as for ``lrp``.
+        to: where the map ends, as for ``lrp``.
     """
 
     name: ClassVar[str] = "sglrp"
@@ -35,7 +35,7 @@ class SGLRP(LRPMethod):
         """Return ``[N, *spatial]`` where it ends, signed; its scale is that of a probability."""
         scores, hot = one_hot(view, self)
         p = softmax(scores)
-        # 1 - p of a sure class would be rounded to 0: the sum of the others is not.
+        # 1 - p_t of a class with probability near 1 would be rounded to 0: the sum of the others is not.
         rest = np.where(hot > 0, 0, p)
         start = (p * hot).sum(axis=1, keepdims=True) * (hot * rest.sum(axis=1, keepdims=True) - rest)
         return self.propagated(view, start.reshape(view.scores.shape))

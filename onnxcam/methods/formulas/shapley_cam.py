@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from onnxcam.arrays import Array, spatial
+from onnxcam.arrays import Array
 from onnxcam.methods.base import Method
+from onnxcam.methods.formulas.grad_cam import GradCAM
 from onnxcam.methods.needs import Needs
 from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
 class ShapleyCAM(Method):
-    """Feature maps weighted by their Shapley values, as far as two derivatives of the score tell them.
+    """Feature maps weighted by second-order estimates of their Shapley values.
 
-    ``L = sum_k w_k A_k``, ``w_k = mean_xy(g - H A / 2)_k`` with ``H`` the second derivative of the score. Behind a head
+    ``L = sum_k w_k A_k``, ``w_k = mean_xy(g - H A / 2)_k`` with ``H`` the second derivative of the score. With a head
     of ReLU, pooling and linear layers ``H`` is 0 and the map is Grad-CAM's.
 
-    Source: Cai 2025, and ``ShapleyCAM`` of pytorch-grad-cam. The paper explains a score of its own making (ReST); here
-    it is whatever is explained, the logit unless asked otherwise.
+    Source: Cai 2025, and ``ShapleyCAM`` of pytorch-grad-cam. The paper explains a score of its own (ReST); here it is
+    the explained score, by default the logit.
     """
 
     name: ClassVar[str] = "shapley-cam"
@@ -30,5 +31,4 @@ class ShapleyCAM(Method):
         """Return ``[N, *spatial]``, signed, in units of the score."""
         a = view.a
         slope = view.g if view.affine else view.g - 0.5 * view.hessian_vector_product(a)
-        w = slope.mean(axis=spatial(a), keepdims=True)
-        return (w * a).sum(axis=1)
+        return GradCAM()(a, slope)

@@ -6,25 +6,26 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from onnxcam.arrays import Array
-from onnxcam.methods.base import Method, check_counts
+from onnxcam.methods.base import Method
 from onnxcam.methods.formulas.gradient import Gradient
 from onnxcam.methods.needs import Needs
-from onnxcam.methods.support.sampling import noisy
+from onnxcam.methods.support.field_checks import check_counts
+from onnxcam.methods.support.noise import noisy_mean
 from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
 class SmoothGrad(Method):
-    """Gradient saliency of a gradient averaged over noisy copies of the image.
+    """Gradient with respect to the input, averaged over noisy copies of the image.
 
     ``L = max_k abs(mean g_k)`` over the input's channels, or ``sum_k mean g_k``.
 
-    Source: Smilkov et al. 2017, sec. 3. The noise is a share of the range of the image's own values, as there. The
+    Source: Smilkov et al. 2017, sec. 3. The noise is a fraction of the range of the image's own values, as there. The
     average is taken before the absolute value: the wrapper ``noise`` around ``gradient`` averages after it.
 
     Attributes:
-        n: noisy copies, one gradient each; more than 50 change little.
-        sigma: standard deviation of the noise as a share of the image's range; the paper finds 0.1 to 0.2 best.
+        n: number of noisy copies, one gradient each; more than 50 change little.
+        sigma: standard deviation of the noise as a fraction of the image's range; the paper finds 0.1 to 0.2 best.
         seed: of the noise.
         reduce: how channels become one map: ``max-abs`` is never negative, ``sum`` is signed.
     """
@@ -49,5 +50,5 @@ class SmoothGrad(Method):
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, in units of the score per unit of input; negative only for ``sum``."""
-        g = sum(one.g for one in noisy(view, self.n, self.sigma, self.seed)) / self.n
+        g = noisy_mean(lambda one: one.g, view, self.n, self.sigma, self.seed)
         return Gradient(self.reduce)(view.x, g)

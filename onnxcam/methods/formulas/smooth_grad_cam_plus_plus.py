@@ -8,9 +8,10 @@ from typing import ClassVar
 import numpy as np
 
 from onnxcam.arrays import Array, relu, safe_divide, spatial
-from onnxcam.methods.base import Method, check_counts
+from onnxcam.methods.base import Method
 from onnxcam.methods.needs import Needs
-from onnxcam.methods.support.sampling import noisy
+from onnxcam.methods.support.field_checks import check_counts
+from onnxcam.methods.support.noise import noisy_views
 from onnxcam.methods.view import NetworkView
 
 
@@ -25,8 +26,8 @@ class SmoothGradCAMPlusPlus(Method):
     has ``sum_xy A_k m3`` in the denominator, and takes ``m1`` and activations of its last copy only.
 
     Attributes:
-        n: noisy copies.
-        sigma: standard deviation of the noise, in units of the input as the network receives it.
+        n: number of noisy copies, at least 1.
+        sigma: standard deviation of the noise, in units of the image as the network receives it.
         seed: of the noise.
     """
 
@@ -45,7 +46,7 @@ class SmoothGradCAMPlusPlus(Method):
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, signed where activations are."""
         a = view.a
-        gradients = [one.g for one in noisy(view, self.n, self.sigma, self.seed, of_range=False)]
+        gradients = [one.g for one in noisy_views(view, self.n, self.sigma, self.seed, of_range=False)]
         every = tuple(range(1, a.ndim))
         # Squares of small float32 gradients would underflow; alpha needs them only up to a factor.
         peak = np.max([abs(g).max(axis=every, keepdims=True) for g in gradients], axis=0)

@@ -9,28 +9,29 @@ import numpy as np
 
 from onnxcam.arrays import Array
 from onnxcam.methods.formulas.score_cam import ScoreCAM
-from onnxcam.methods.support.channels import require_positive, shown
+from onnxcam.methods.support.field_checks import check_counts
+from onnxcam.methods.support.masks import masks_at_size
 from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
 class SSCAM(ScoreCAM):
-    """Score-CAM whose weights are averaged over noise in what is seen.
+    """Score-CAM with weights averaged over random noise on the masks or on the masked images.
 
     ``L = sum_k w_k A_k``, ``w_k = mean_i p(x * (M_k + d_i))`` or ``mean_i p(x * M_k + d_i)``, with ``d_i`` Gaussian
     noise for each pixel and ``M_k`` as in Score-CAM.
 
     Source: Wang et al. 2020 (SS-CAM), whose two variants are the noise in the ``mask`` and in the ``image``; the
     authors' code does not scale the noisy maps to [0, 1] and divides sigma by their range. Here, as in torch-cam, maps
-    are scaled and sigma is plain. torch-cam draws noise for each channel anew; here one set of noise serves all
-    channels and images, so that weights differ by what is shown alone, and no map depends on the batch it travels in.
-    An image of integers with noise on it is rounded, and cut off at their range.
+    are scaled and sigma is used as it is. torch-cam draws new noise for each channel; here the same noise serves all
+    channels and images, so that weights differ by the mask alone, and no map depends on the batch that its image is in.
+    With noise added, an image of integers is rounded and clipped to the range of its type.
 
     Attributes:
-        score: the ``probability`` of the target or its ``logit``.
-        baseline: subtract that of a blank image from it.
+        score: weights are the ``probability`` of the target or its ``logit``.
+        baseline: subtract the score of a blank image.
         normalise: ``softmax`` over the channels that were run, or ``none``.
-        count: of noisy runs for each channel.
+        count: number of noisy runs for each channel.
         sigma: standard deviation of the noise; a mask has the range 1, an image that of the preprocessed input.
         noise: added to the ``mask``, or to the masked ``image``.
         seed: of the noise.
@@ -44,14 +45,14 @@ class SSCAM(ScoreCAM):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a mean of nothing."""
+        """Refuse fewer than one run."""
         super().__post_init__()
-        require_positive(self, "count")
+        check_counts(self, "count")
 
     def confidence(self, view: NetworkView, sample: int, masks: Array) -> Array:
-        """Return the mean over noise of what the network makes of the image seen through each mask."""
+        """Return the mean over noise of the score of the image under each mask."""
         x = np.asarray(view.x)[sample]
-        masks, probability = shown(masks, x.shape[1:]), self.score == "probability"
+        masks, probability = masks_at_size(masks, x.shape[1:]), self.score == "probability"
         draw = np.random.default_rng(self.seed)
         total = np.zeros(len(masks), masks.dtype)
         for _ in range(self.count):
@@ -60,7 +61,7 @@ class SSCAM(ScoreCAM):
                 total += view.masked_image(sample, masks + noise, rescale=False, probability=probability)
             else:
                 noise = self._draw(draw, x)
-                # (x + d) M + d (1 - M) = x M + d: the same noise wherever the mask is.
+                # (x + d) M + d (1 - M) = x M + d: the same noise inside and outside the mask.
                 total += view.masked_image(sample, masks, x + noise, noise, rescale=False, probability=probability)
         return total / self.count
 

@@ -11,12 +11,12 @@ from onnxcam.methods.base import WeightedMethod
 
 @dataclass(frozen=True)
 class XGradCAM(WeightedMethod):
-    """Feature maps weighted by their gradient, averaged with the activations as weights.
+    """Feature maps weighted by their mean gradient, in which each position counts by its activation.
 
     ``L = sum_k w_k A_k``, ``w_k = sum_xy(g_k A_k) / (sum_xy A_k + eps)``, and 0 where that denominator is 0. A channel
-    has the same sum as in HiResCAM, spread over places as its activations are.
+    has the same sum as in HiResCAM, distributed over positions as its activations are.
 
-    Source: Fu et al. 2020, whose weights meet the paper's axioms Sensitivity and Conservation as nearly as a gradient
+    Source: Fu et al. 2020, whose weights meet the paper's axioms Sensitivity and Conservation as closely as a gradient
     can. The denominator keeps its sign; ``eps`` is that of the common implementations.
 
     Attributes:

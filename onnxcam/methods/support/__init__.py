@@ -1,1 +1,1 @@
-"""What several formulas share."""
+"""Base classes, arithmetic and checks that several formulas share."""

@@ -1,4 +1,4 @@
-"""What the methods of attention share: one square of tokens for every layer."""
+"""Attention of all layers over the same tokens, and maps of tokens."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from onnxcam.methods.view import Attention, NetworkView
 
 
 def attentions_of(view: NetworkView, method: Method) -> list[Attention]:
-    """Return the attention of every layer, whose tokens are the same in all.
+    """Return the attention of every layer, checked to be over the same tokens in all.
 
     Raises:
-        UnsupportedError: there is none, or layers attend within windows or among merged tokens.
+        UnsupportedError: there is none, or layers attend within windows or merge tokens.
     """
     found = list(view.attentions())
-    other = "grad-cam, hires-cam and gradient-x-input explain it"
+    other = "use grad-cam, hires-cam or gradient-x-input"
     if not found:
-        raise UnsupportedError(f"{method.name} needs attention, which this network has none of; {other}")
+        raise UnsupportedError(f"{method.name} needs attention, and this network has none; {other}")
     shapes = {(one.a.shape[0], *one.a.shape[2:]) for one in found}
     tokens = found[0].a.shape[-1]
     if shapes != {(view.x.shape[0], tokens, tokens)}:
@@ -30,5 +30,5 @@ def attentions_of(view: NetworkView, method: Method) -> list[Attention]:
 
 
 def map_of_tokens(view: NetworkView, tokens: Array) -> Array:
-    """Return one number for each token, ``[N, T]``, as a map ``[N, rows, columns]`` of those that stand for places."""
+    """Return one number per token, ``[N, T]``, as a map ``[N, rows, columns]`` of positions, without extra tokens."""
     return view.to_positions(tokens[:, None, :])[:, 0]

@@ -10,13 +10,13 @@ from onnxcam.arrays import Array
 def gaussian_blur(image: Array, kernel: int, sigma: float) -> Array:
     """Return ``[C, *space]`` blurred along every axis but the first.
 
-    Beyond the edge the image is mirrored about its outermost place. Where it is narrower than half the kernel it is
-    mirrored again and again.
+    Beyond the edge the image is mirrored about its outermost position, repeatedly where it is narrower than half the
+    kernel.
 
     Args:
         image: ``[C, *space]``.
-        kernel: places that are averaged along an axis; odd.
-        sigma: standard deviation, in places.
+        kernel: positions that are averaged along an axis; odd.
+        sigma: standard deviation, in positions.
     """
     reach = kernel // 2
     weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))

@@ -1,4 +1,4 @@
-"""From raw maps to what people look at: the positive part, at the input's size, in [0, 1]."""
+"""Display maps: the positive part of raw maps, at the input's size, in [0, 1]."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from onnxcam.arrays import Maps, divide_by_peak, upsample
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Raw maps are float32: places that differ by less than this share of the maximum are equal to rounding.
+# Raw maps are float32: positions that differ by less than this share of the maximum are equal to rounding.
 _FLAT = 1e-6
 
 
 def display(raw: Maps, size: Sequence[int], signed: bool = True) -> tuple[npt.NDArray[np.float32], list[list[str]]]:
-    """Return display maps, and for each what a reader must know before trusting it.
+    """Return display maps, and for each the warnings that a reader needs before trusting it.
 
-    ``upsample(relu(L)) / max``. The minimum is not subtracted: 0 means that a place does not speak for the target, and
-    it must still mean that on the picture. (pytorch-grad-cam subtracts it, so that a place which does speak for the
-    target, only the least of all, is shown as one that does not.)
+    ``upsample(relu(L)) / max``. The minimum is not subtracted: 0 means that a position does not support the
+    target, and it must still mean that in the picture. (pytorch-grad-cam subtracts it, so that the position that
+    supports the target least is shown as one that does not support it.)
 
-    A map with nothing positive becomes blank, and a constant one is 1 everywhere. Places that are not finite are shown
-    as 0, the rest of their map as if they were 0. Each of these is a warning, never an exception.
+    A map with nothing positive becomes blank, and a constant one is 1 everywhere. Positions that are not finite are
+    shown as 0, the rest of their map as if they were 0. Each of these is a warning, never an exception.
 
     Args:
         raw: ``[N, *spatial]``.
         size: of the input, one length for each spatial axis.
-        signed: whether the method's raw map can be negative. If not, a negative place is a fault of the method.
+        signed: whether the method's raw map can be negative. If not, a negative value is an error of the method.
 
     Returns:
         Float32 maps ``[N, *size]`` in [0, 1], the maximum of each that is not blank being 1; and a list of warnings for
-        each image, empty where there is nothing to warn of.
+        each image, empty if there are none.
     """
     finite = np.isfinite(raw)
     values = np.where(finite, raw, 0).astype(np.float64)
@@ -55,7 +55,7 @@ def _is_flat(positive: Maps) -> bool:
 
 
 def _warnings(values: Maps, finite: npt.NDArray[np.bool_]) -> list[str]:
-    """Return what must be said of one raw map, whose places that are not finite are 0 in ``values``."""
+    """Return the warnings about one raw map, whose positions that are not finite are 0 in ``values``."""
     if not finite.any():
         return ["the map is blank: every place is NaN or infinite"]
     found = []

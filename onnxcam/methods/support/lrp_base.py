@@ -1,4 +1,4 @@
-"""What methods of relevance share: a field that names a composite, or is one."""
+"""Base of the LRP methods: relevance propagated by the rules of a composite, to the input or a layer."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class LRPMethod(PropagatingMethod):
     """A method that propagates relevance to the input, or to a layer before the score, by the rules of a composite.
 
     Attributes:
-        composite: its name, a JSON file, or the composite itself.
+        composite: the rule of each layer: a composite's name, a JSON file, or the composite itself.
     """
 
     composite: str | Composite = "epsilon-plus"
 
     def __post_init__(self) -> None:
-        """Refuse what is no composite; keep the content of a file, so that the file is not needed again."""
+        """Refuse what is not a composite; keep the content of a file, so that the file is not needed again."""
         super().__post_init__()
         given = self.composite
         if isinstance(given, Mapping) or (isinstance(given, str) and given.endswith(".json")):
@@ -38,33 +38,36 @@ class LRPMethod(PropagatingMethod):
 
     @property
     def needs(self) -> Needs:
-        """Rules for every operator from the score back to where it ends, the input by default."""
+        """What the method needs: a rule for every operator from the score to where the map ends."""
         return replace(super().needs, at="input")
 
     @property
     def rules(self) -> Composite:
-        """The composite."""
+        """The composite, read if it is given by name or as a file."""
         return Composite.parse(self.composite)
 
     def propagated(self, view: NetworkView, start: Array | None = None) -> Array:
-        """Return relevance where the map ends, summed over channels: of the explained score, or from ``start``."""
+        """Return relevance where the map ends, summed over channels; it starts as the score, or as ``start``."""
         return np.asarray(view.relevance(self.rules, start, to=self.end).sum(axis=1))
 
     def describe(self) -> dict[str, Any]:
-        """Return the name and all fields, a composite of the user's own in full."""
+        """Return the name and all fields, a composite that has no name in full."""
         found = super().describe()
         own = found["composite"]
         return {**found, "composite": own.describe() if isinstance(own, Composite) else own}
 
 
 def one_hot(view: NetworkView, method: Method) -> tuple[Array, Array]:
-    """Return scores and weights ``[N, classes]`` of a network that tells one vector of classes.
+    """Return scores and one-hot weights ``[N, classes]`` of a target that is one class.
 
     Raises:
-        UnsupportedError: it tells something else, or no class is explained.
+        UnsupportedError: the network does not return ``[N, classes]``, or the target is not one class.
     """
     scores, weights = (array.reshape(array.shape[0], -1) for array in (view.scores, view.weights))
     single = (weights == 0).sum(axis=1) == weights.shape[1] - 1
     if scores.shape[1] != view.scores.shape[1] or not single.all():
-        raise UnsupportedError(f"{method.name} sets one class against all others, and explains nothing else; use lrp")
+        raise UnsupportedError(
+            f"{method.name} compares one class with all others, so the target must be one class and the scores of "
+            "shape [N, classes]; choose such a target, or use lrp"
+        )
     return scores, weights

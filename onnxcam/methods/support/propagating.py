@@ -14,7 +14,7 @@ INPUT = "input"
 
 @dataclass(frozen=True)
 class PropagatingMethod(Method):
-    """A method that propagates relevance; its map can end at any layer between where it starts and the input.
+    """A method that propagates relevance; its map can end at the input, or at any layer before the one where it starts.
 
     Attributes:
         to: where the map ends: ``input``, or a layer by name or by index.
@@ -24,31 +24,31 @@ class PropagatingMethod(Method):
 
     @property
     def needs(self) -> Needs:
-        """Rules for every operator from where it begins to where it ends."""
+        """What the method needs: a rule for every operator from where relevance starts to where the map ends."""
         return Needs(propagates=True, ends_at=None if self.to == INPUT else self.to)
 
     @property
     def rules(self) -> Composite | None:
-        """The composite whose rules it propagates by, if that is one and the same for all samples."""
+        """The composite whose rules are used, None if it is not the same for all samples."""
         return None
 
     @property
-    def begins(self) -> Literal["score", "terms"] | None:
-        """What it starts with, where a graph can compute that, so that one forward pass serves for everything.
+    def initial_relevance(self) -> Literal["score", "terms"] | None:
+        """Which relevance propagation starts from, if the graph can compute it in the same run as the forward pass.
 
-        ``score``: the explained number at the score; ``terms``: at the layer, its value times its mean gradient.
-        None where only the method can compute it.
+        ``score``: the explained number, at the score. ``terms``: Grad-CAM's terms, at the layer: its value times its
+        mean gradient. None if only the method itself can compute it.
         """
         return None
 
     @property
     def end(self) -> Literal["input"] | int:
-        """Where the map ends, as ``NetworkView.relevance`` takes it."""
+        """Where the map ends, in the form that ``NetworkView.relevance`` takes: the input, or its first other layer."""
         return "input" if self.to == INPUT else 0
 
 
 def inside(method: Method) -> dict[str, Method]:
-    """Return the methods that a method's fields hold."""
+    """Return the methods among the fields of a method, by field."""
     values = {entry.name: getattr(method, entry.name) for entry in fields(method)}
     return {name: value for name, value in values.items() if isinstance(value, Method)}
 
@@ -61,7 +61,7 @@ def propagating_method(method: Method) -> PropagatingMethod | None:
 
 
 def with_end(method: Method, to: str) -> Method:
-    """Return the method with another end, its own or that of the one inside."""
+    """Return the method with its map, or that of the method inside, ending at another layer."""
     if isinstance(method, PropagatingMethod):
         return replace(method, to=to)
     return replace(method, **{name: with_end(one, to) for name, one in inside(method).items()})

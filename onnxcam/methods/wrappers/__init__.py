@@ -1,1 +1,1 @@
-"""Ways of using any method: one file each, found by name in the registry."""
+"""Wrappers, which use the maps of any method: one file each, found by name in the registry."""

@@ -15,17 +15,17 @@ from onnxcam.methods.view import NetworkView
 
 @dataclass(frozen=True)
 class Augment(Wrapper):
-    """The mean map of an image and its mirror image, a little darker and brighter.
+    """Mean map of the image, its mirror image, and darker and brighter versions of both.
 
     ``L = mean_{f, c} f(base(c f(x)))``, ``f`` the identity and the horizontal flip, ``c`` the factors.
 
     Source: ``aug_smooth`` of pytorch-grad-cam. There each map is scaled to [0, 1] before the mean; here raw maps are
-    averaged, so that the result keeps its sign and its unit. The input is what the network receives.
+    averaged, so that the result keeps its sign and its unit. ``x`` is the image as the network receives it.
 
     Attributes:
-        method: of the maps.
-        flip: whether to add the mirror images, along the last axis.
-        factors: of the input.
+        method: the method whose maps are averaged.
+        flip: also use the mirror images, flipped along the last axis.
+        factors: by which the image is multiplied.
     """
 
     name: ClassVar[str] = "augment"
@@ -38,7 +38,7 @@ class Augment(Wrapper):
         object.__setattr__(self, "factors", tuple(self.factors))
         super().__post_init__()
         if not self.factors:
-            raise InputError("field factors of augment is empty; 1.0 stands for the image as it is")
+            raise InputError("field factors of augment is empty; 1.0 stands for the unchanged image")
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, as the wrapped method."""

@@ -1,36 +1,35 @@
-"""Several layers, one map."""
+"""One map of several layers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from onnxcam.arrays import Array, divide_by_peak
-from onnxcam.methods.needs import Needs
 from onnxcam.methods.nested import Wrapper
-from onnxcam.methods.support.layer_maps import at_one_size, check_one_layer, maps_of_layers
+from onnxcam.methods.support.layer_maps import LayerCombination, at_largest_size, positive_maps
 from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
-class Fuse(Wrapper):
-    """Maps of several layers as one: their mean, maximum or product.
+class Fuse(LayerCombination, Wrapper):
+    """Mean, maximum or product of the maps of several layers.
 
-    ``L = how_l U(M_l / max M_l)``, ``M_l`` the positive part of a layer's map, ``U`` bilinear to the size of the
-    largest layer. Shallow layers become ``tanh(gamma M_l / max M_l)``.
+    ``L = how_l U(M_l / max M_l)``, ``M_l`` the positive part of a layer's map, ``U`` bilinear enlargement to the size
+    of the largest layer. Maps of early layers become ``tanh(gamma M_l / max M_l)``.
 
-    Source: Jiang et al. 2021, eq. 9 and what follows, for ``how=max,shallow=3``: shallow maps are weak, and tanh lifts
-    them. The mean is that of pytorch-grad-cam, which subtracts each map's minimum as well.
+    Source: Jiang et al. 2021, eq. 9 and the text after it, for ``how=max,shallow=3``: maps of early layers are weak,
+    and tanh raises them. The mean is that of pytorch-grad-cam, which subtracts each map's minimum as well.
 
     Attributes:
-        method: explains at one layer.
-        layers: names of layers, or indices into those that ``onnxcam inspect`` lists, deep ones first.
+        method: a method that explains at one layer.
+        layers: names of layers, or indices into those that ``onnxcam inspect`` lists, later layers first.
         how: ``mean``, ``max`` or ``product``.
-        shallow: how many of the layers, from the end of the list, are lifted by tanh.
-        gamma: of tanh.
+        shallow: how many of the layers, from the end of the list, count as early and are raised by tanh.
+        gamma: factor inside tanh.
     """
 
     name: ClassVar[str] = "fuse"
@@ -40,27 +39,11 @@ class Fuse(Wrapper):
     shallow: int = 0
     gamma: float = 2.0
 
-    def __post_init__(self) -> None:
-        """Refuse a method that does not explain at one layer."""
-        object.__setattr__(self, "layers", tuple(self.layers))
-        super().__post_init__()
-        check_one_layer(self.inner, self)
-
-    @property
-    def needs(self) -> Needs:
-        """What the method inside needs, at each of the layers."""
-        return replace(super().needs, layers=self.layers)
-
-    @property
-    def signed(self) -> bool:
-        """Positive parts of maps are fused: the result is never negative."""
-        return False
-
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]`` from 0 to 1, at the size of the largest layer."""
-        maps = [divide_by_peak(one) for one in maps_of_layers(self.inner, view)]
-        deep = len(maps) - self.shallow
-        maps = at_one_size([one if i < deep else np.tanh(self.gamma * one) for i, one in enumerate(maps)])
+        maps = [divide_by_peak(one) for one in positive_maps(self.inner, view)]
+        later = len(maps) - self.shallow
+        maps = at_largest_size([one if i < later else np.tanh(self.gamma * one) for i, one in enumerate(maps)])
         if self.how == "product":
             return prod(maps)
         return np.max(maps, axis=0) if self.how == "max" else np.mean(maps, axis=0)

@@ -6,24 +6,24 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from onnxcam.arrays import Array
-from onnxcam.methods.base import check_counts
 from onnxcam.methods.nested import Wrapper
-from onnxcam.methods.support.sampling import noisy
+from onnxcam.methods.support.field_checks import check_counts
+from onnxcam.methods.support.noise import noisy_mean
 from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
 class Noise(Wrapper):
-    """The mean map of noisy copies of the image.
+    """Mean map of noisy copies of the image.
 
     ``L = mean_i base(x + sigma (max x - min x) e_i)``, ``e_i`` standard Gaussian noise, the same for every image.
 
-    Source: Smilkov et al. 2017, whose average this takes of any method's maps.
+    Source: Smilkov et al. 2017, who average gradients; here the maps of any method are averaged.
 
     Attributes:
-        method: of the maps.
-        n: noisy copies.
-        sigma: standard deviation of the noise as a share of the image's range.
+        method: the method whose maps are averaged.
+        n: number of noisy copies, at least 1.
+        sigma: standard deviation of the noise as a fraction of the image's range.
         seed: of the noise.
     """
 
@@ -40,4 +40,4 @@ class Noise(Wrapper):
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, as the wrapped method."""
-        return sum(self.inner.explain(one) for one in noisy(view, self.n, self.sigma, self.seed)) / self.n
+        return noisy_mean(self.inner.explain, view, self.n, self.sigma, self.seed)

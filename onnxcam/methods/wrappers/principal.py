@@ -1,4 +1,4 @@
-"""Smoothing by the first principal component."""
+"""The first principal component of a method's terms."""
 
 from __future__ import annotations
 
@@ -10,37 +10,39 @@ from onnxcam.errors import InputError
 from onnxcam.methods.base import WeightedMethod
 from onnxcam.methods.nested import Wrapper
 from onnxcam.methods.registry import methods
-from onnxcam.methods.support.principal import first_component
+from onnxcam.methods.support.principal_component import first_component
 from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
 class Principal(Wrapper):
-    """What the weighted feature maps of a method share: their first principal component in place of their sum.
+    """First principal component of a method's weighted feature maps, in place of their sum.
 
     ``L = (P - mean_xy P)^T v`` where the method's map is ``sum_k P_k``, with ``v`` the unit vector over channels of the
     greatest variance.
 
-    Source: ``eigen_smooth`` of pytorch-grad-cam, after Eigen-CAM. The sign, arbitrary there, is fixed so that the map
+    Source: ``eigen_smooth`` of pytorch-grad-cam, after Eigen-CAM. The sign, arbitrary there, is chosen so that the map
     agrees with the method's own. Around HiResCAM this is EigenGrad-CAM.
 
     Attributes:
-        method: a sum over channels.
+        method: a method whose map is a sum over channels.
     """
 
     name: ClassVar[str] = "principal"
     paper: ClassVar[str] = "gildenblat2021"
 
     def __post_init__(self) -> None:
-        """Refuse a method that is no sum over channels."""
+        """Refuse a method whose map is not a sum over channels."""
         super().__post_init__()
         if not isinstance(self.inner, WeightedMethod):
             able = ", ".join(name for name, cls in methods().items() if issubclass(cls, WeightedMethod))
-            raise InputError(f"principal takes methods that are a sum over channels ({able}), not {self.inner.name}")
+            raise InputError(
+                f"principal takes a method whose map is a sum over channels ({able}), not {self.inner.name}"
+            )
 
     @property
     def signed(self) -> bool:
-        """A projection of centred values has mean 0: it is negative somewhere."""
+        """Whether the map can be negative: it can, since its mean over positions is 0."""
         return True
 
     def explain(self, view: NetworkView) -> Array:
