@@ -46,7 +46,7 @@ class NestedMethod(Method):
     def refuse(self, wrong: bool, why: str) -> None:
         """Raise InputError if the method inside does not suit; ``why`` completes "<this> cannot take <that>, which"."""
         if wrong:
-            raise InputError(f"{self.name} cannot take {self.inner.name}, which {why}")
+            raise InputError(f"{self.name} cannot take {self.inner.name}, which {why}; choose another method inside")
 
 
 class BasedMethod(NestedMethod):

@@ -1,4 +1,4 @@
-"""Methods and wrappers by name. One joins by being a class in a module of this package: there is no second list."""
+"""Methods and wrappers by name. One joins by being a class in a module of formulas/ or wrappers/: no second list."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from onnxcam.methods.base import Method
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_METHODS = "onnxcam.methods.formulas"
-_WRAPPERS = "onnxcam.methods.wrappers"
+_PACKAGES = ("onnxcam.methods.formulas", "onnxcam.methods.wrappers")
 
 
 @cache
 def methods() -> MappingProxyType[str, type[Method]]:
     """Return every method class by name, in alphabetical order."""
-    return MappingProxyType({name: cls for name, cls in _classes(_METHODS).items() if cls.kind == "method"})
+    return _of_kind("method")
 
 
 @cache
 def wrappers() -> MappingProxyType[str, type[Method]]:
     """Return every wrapper class by name, in alphabetical order."""
-    return MappingProxyType({name: cls for name, cls in _classes(_METHODS, _WRAPPERS).items() if cls.kind == "wrapper"})
+    return _of_kind("wrapper")
 
 
-def _classes(*packages: str) -> Mapping[str, type[Method]]:
-    return find_classes(Method, "method", *packages)  # type: ignore[type-abstract]
+def _of_kind(kind: str) -> MappingProxyType[str, type[Method]]:
+    """Return the classes of one kind; methods and wrappers are found together, so that no two have one name."""
+    found = find_classes(Method, "method or wrapper", *_PACKAGES)  # type: ignore[type-abstract]
+    return MappingProxyType({name: cls for name, cls in found.items() if cls.kind == kind})
 
 
 def method(name: str | Method, **options: Any) -> Method:

@@ -160,13 +160,37 @@ def test_finer_cam_is_its_base_applied_to_a_difference_of_scores() -> None:
 @pytest.mark.parametrize(
     ("name", "fields", "message"),
     [
-        ("finer-cam", {"base": "eigen-cam"}, "finer-cam cannot take eigen-cam, which is class-agnostic"),
-        ("finer-cam", {"base": "finer-cam"}, "finer-cam cannot take finer-cam, which compares classes itself"),
+        (
+            "finer-cam",
+            {"base": "eigen-cam"},
+            "finer-cam cannot take eigen-cam, which is class-agnostic; choose another method inside",
+        ),
+        (
+            "finer-cam",
+            {"base": "finer-cam"},
+            "finer-cam cannot take finer-cam, which compares classes itself; choose another method inside",
+        ),
         ("finer-cam", {"count": 0}, "field count of finer-cam is 0; it must be at least 1"),
-        ("refine-cam", {"base": "gradient"}, "refine-cam cannot take gradient, which does not explain at a layer"),
-        ("refine-cam", {"base": "rollout"}, "refine-cam cannot take rollout, which does not explain at a layer"),
-        ("refine-cam", {"base": "refine-cam"}, "refine-cam cannot take refine-cam, which combines layers itself"),
-        ("refine-cam", {"base": "cam"}, "refine-cam cannot take cam, which applies to one layer only"),
+        (
+            "refine-cam",
+            {"base": "gradient"},
+            "refine-cam cannot take gradient, which does not explain at a layer; choose another method inside",
+        ),
+        (
+            "refine-cam",
+            {"base": "rollout"},
+            "refine-cam cannot take rollout, which does not explain at a layer; choose another method inside",
+        ),
+        (
+            "refine-cam",
+            {"base": "refine-cam"},
+            "refine-cam cannot take refine-cam, which combines layers itself; choose another method inside",
+        ),
+        (
+            "refine-cam",
+            {"base": "cam"},
+            "refine-cam cannot take cam, which applies to one layer only; choose another method inside",
+        ),
         ("refine-cam", {"layers": ()}, "field layers of refine-cam is empty; name layers, such as -1,-2,-3"),
         ("smooth-grad", {"n": 0}, "field n of smooth-grad is 0; it must be at least 1"),
         ("integrated-gradients", {"steps": 0}, "field steps of integrated-gradients is 0; it must be at least 1"),

@@ -107,9 +107,19 @@ def test_needs_of_a_wrapper_are_those_of_the_method_inside() -> None:
 @pytest.mark.parametrize(
     ("name", "inner", "options", "message"),
     [
-        ("fuse", "gradient", {}, "fuse cannot take gradient, which does not explain at a layer"),
-        ("fuse", "refine-cam", {}, "fuse cannot take refine-cam, which combines layers itself"),
-        ("fuse", "cam", {}, "fuse cannot take cam, which applies to one layer only"),
+        (
+            "fuse",
+            "gradient",
+            {},
+            "fuse cannot take gradient, which does not explain at a layer; choose another method inside",
+        ),
+        (
+            "fuse",
+            "refine-cam",
+            {},
+            "fuse cannot take refine-cam, which combines layers itself; choose another method inside",
+        ),
+        ("fuse", "cam", {}, "fuse cannot take cam, which applies to one layer only; choose another method inside"),
         ("fuse", "grad-cam", {"layers": ()}, "field layers of fuse is empty; name layers, such as -1,-2,-3"),
         ("fuse", "grad-cam", {"how": "sum"}, "field how of fuse is 'sum'; it must be 'mean' or 'max' or 'product'"),
         ("noise", "grad-cam", {"n": 0}, "field n of noise is 0; it must be at least 1"),
