@@ -22,7 +22,7 @@ assert torchvision is not None
 
 _SHELL = re.compile(r"[|>&;<]")
 # As many of all blocks as may stand there without being run.
-_UNTRIED = 12
+_UNTRIED = 8
 
 
 @pytest.fixture
