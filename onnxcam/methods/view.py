@@ -33,8 +33,7 @@ class Attention:
     """The attention of one layer of a transformer.
 
     Attributes:
-        a: softmax of queries with keys, ``[N, heads, T, T]``: how much the
-            token of a row attends to that of a column.
+        a: softmax of queries with keys, ``[N, heads, T, T]``: how much the token of a row attends to that of a column.
         g: gradient of the score with respect to it, of the same shape.
     """
 
@@ -43,7 +42,7 @@ class Attention:
 
 
 class NetworkView(Protocol):
-    """One batch of ``N`` samples, seen at a layer of ``K`` channels.
+    """One batch of ``N`` samples, and one layer of ``K`` channels.
 
     Every array is float32 and channels come first, whatever the file's own layout. *The score* of a sample is the
     number that is explained: the logit of a class, unless the target says otherwise.
