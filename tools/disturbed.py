@@ -20,7 +20,7 @@ from onnxcam.autodiff.differentiate import add_gradients, gradient_name
 from onnxcam.autodiff.registry import Table
 from onnxcam.graph.analysis.axes import channels_first
 from onnxcam.graph.analysis.inputs import ModelInput
-from onnxcam.graph.analysis.values import expose
+from onnxcam.graph.passes.expose import expose
 from onnxcam.graph.passes.infer_shapes import InferShapes
 from onnxcam.methods.support.noise import noisy_views
 from onnxcam.methods.view import NetworkView

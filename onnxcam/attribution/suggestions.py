@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 
 from onnxcam.errors import NoGradientError, NoRuleError, OnnxcamError
-from onnxcam.graph.analysis.values import expose
+from onnxcam.graph.passes.expose import expose
 from onnxcam.methods.base import ActivationMethod
 from onnxcam.methods.needs import Needs
 from onnxcam.methods.registry import methods

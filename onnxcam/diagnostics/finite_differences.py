@@ -17,8 +17,9 @@ from onnxcam.autodiff.seed import COTANGENT
 from onnxcam.diagnostics.difference_steps import DOUBLE, SINGLE, Comparison, Precision
 from onnxcam.errors import ModelError
 from onnxcam.graph.analysis.dtypes import FLOATS
-from onnxcam.graph.analysis.values import expose, find_value
+from onnxcam.graph.analysis.values import find_value
 from onnxcam.graph.passes.cut import Cut, cut
+from onnxcam.graph.passes.expose import expose
 from onnxcam.graph.passes.fix_inputs import FixInputs
 from onnxcam.graph.passes.float64 import ToFloat64
 from onnxcam.network.network import Network

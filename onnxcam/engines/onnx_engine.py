@@ -12,8 +12,8 @@ from onnxcam.autodiff.differentiate import Seed, add_gradients, gradient_name
 from onnxcam.autodiff.registry import Table
 from onnxcam.autodiff.seed import CLASS_INDEX, COTANGENT
 from onnxcam.engines.result import EngineResult
-from onnxcam.graph.analysis.values import expose
 from onnxcam.graph.io.model_file import Model
+from onnxcam.graph.passes.expose import expose
 from onnxcam.network.network import Network
 from onnxcam.network.sessions import LoadedGraph, SessionPool
 from onnxcam.relevance.fused import END, START, FusedRelevance, add_relevance

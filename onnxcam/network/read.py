@@ -8,10 +8,11 @@ from onnxcam.errors import OnnxcamError
 from onnxcam.graph.analysis.batch import batch_size, mixes_samples
 from onnxcam.graph.analysis.inputs import model_inputs
 from onnxcam.graph.analysis.score import Score, find_score
-from onnxcam.graph.analysis.values import expose, find_value
+from onnxcam.graph.analysis.values import find_value
 from onnxcam.graph.io.load import load
 from onnxcam.graph.io.model_file import Model, ModelFile, ModelSource
 from onnxcam.graph.passes.canonicalize import canonicalize
+from onnxcam.graph.passes.expose import expose
 from onnxcam.graph.passes.open_batch import OpenBatch
 from onnxcam.graph.passes.score_batch_axis import score_of_open_batch, with_samples_first
 from onnxcam.network.network import Network

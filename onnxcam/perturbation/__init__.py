@@ -3,9 +3,9 @@
 The change is part of the graph, so that only small masks cross to the device and never what is masked by them.
 """
 
-from onnxcam.perturbation.ablate import KEEP, ablate_layer
-from onnxcam.perturbation.hessian import DIRECTION, PRODUCT, SCORE_COTANGENT, hessian_vector_product
-from onnxcam.perturbation.mask import BACKGROUND, MASKS, RESIZERS, mask_image
+from onnxcam.perturbation.ablation_graph import KEEP, ablate_layer
+from onnxcam.perturbation.hessian_graph import DIRECTION, PRODUCT, SCORE_COTANGENT, hessian_vector_product
+from onnxcam.perturbation.masking_graph import BACKGROUND, MASKS, RESIZERS, mask_image
 
 __all__ = [
     "BACKGROUND",

@@ -8,9 +8,10 @@ from functools import cached_property
 from onnxcam.autodiff.differentiate import add_gradients, gradient_name
 from onnxcam.autodiff.registry import Table
 from onnxcam.graph.analysis.batch import with_samples
-from onnxcam.graph.analysis.values import data_inputs, expose
+from onnxcam.graph.analysis.values import data_inputs
 from onnxcam.graph.io.model_file import Model
 from onnxcam.graph.passes.cut import Cut, cut
+from onnxcam.graph.passes.expose import expose
 from onnxcam.network.network import Network
 from onnxcam.network.sessions import LoadedGraph, SessionPool
 from onnxcam.perturbation.broadcast import has_rows

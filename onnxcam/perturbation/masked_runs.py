@@ -11,7 +11,7 @@ import numpy.typing as npt
 from onnxcam.arrays import interpolation, upsample
 from onnxcam.graph.analysis.axes import channels_first
 from onnxcam.graph.analysis.inputs import ModelInput
-from onnxcam.graph.analysis.values import expose
+from onnxcam.graph.passes.expose import expose
 from onnxcam.network.network import Network
 from onnxcam.network.sessions import LoadedGraph, SessionPool, run_in_pieces
 from onnxcam.perturbation import BACKGROUND, MASKS, RESIZERS, mask_image

@@ -18,7 +18,8 @@ from onnxcam.autodiff.node import cotangent_type
 from onnxcam.autodiff.paths import between
 from onnxcam.autodiff.registry import Table, gradient_table
 from onnxcam.autodiff.seed import class_seed, cotangent_seed
-from onnxcam.graph.analysis.values import expose, find_value
+from onnxcam.graph.analysis.values import find_value
+from onnxcam.graph.passes.expose import expose
 from onnxcam.graph.passes.fold_batchnorm import FoldBatchNorm
 from onnxcam.relevance.composite import Composite
 from onnxcam.relevance.table import refuse_unlisted, relevance_table

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from onnxcam.autodiff.differentiate import add_gradients, gradient_name
 from onnxcam.autodiff.seed import COTANGENT
-from onnxcam.graph.analysis.values import expose
 from onnxcam.graph.io.model_file import Model
+from onnxcam.graph.passes.expose import expose
 from onnxcam.network.network import Network
 from onnxcam.network.sessions import SessionPool
 from onnxcam.relevance.composite import Composite

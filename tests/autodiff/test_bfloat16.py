@@ -14,8 +14,8 @@ import onnx_ir as ir
 import pytest
 
 from onnxcam.autodiff.registry import Rule
-from onnxcam.graph.analysis.values import expose
 from onnxcam.graph.io.serialize import to_proto
+from onnxcam.graph.passes.expose import expose
 from onnxcam.graph.passes.raise_opset import MINIMUM_OPSET
 from tests.autodiff.samples import SAMPLES
 from tests.helpers.checks import Reference, assert_close, cotangent_like, differentiate

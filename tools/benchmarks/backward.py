@@ -12,7 +12,7 @@ import onnxruntime
 import torch
 
 from onnxcam.autodiff.differentiate import add_gradients
-from onnxcam.graph.analysis.values import expose
+from onnxcam.graph.passes.expose import expose
 from onnxcam.network.open_session import open_session
 from onnxcam.network.read import read_network
 from onnxcam.runtime.providers import preferred

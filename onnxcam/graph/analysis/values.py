@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import onnx_ir as ir
-import onnx_ir.passes.common as passes
 
 from onnxcam.errors import NameNotFoundError, did_you_mean
 
@@ -48,12 +47,3 @@ def find_value(graph: ir.Graph, name: str) -> ir.Value:
 def has_name(graph: ir.Graph, name: str) -> bool:
     """Whether a value or a node has that name."""
     return any(value.name == name for value in named_values(graph)) or any(node.name == name for node in graph)
-
-
-def expose(model: ir.Model, names: Sequence[str]) -> ir.Model:
-    """Return a copy of the model whose outputs are exactly the named values; what they do not need is dropped."""
-    model = model.clone()
-    values = [find_value(model.graph, name) for name in names]
-    model.graph.outputs.clear()
-    model.graph.outputs.extend(values)
-    return passes.RemoveUnusedNodesPass()(model).model

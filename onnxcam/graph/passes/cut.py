@@ -11,7 +11,8 @@ import onnx_ir.passes.common as passes
 from onnxcam.errors import DependencyError
 from onnxcam.graph.analysis.reachability import ancestors, between
 from onnxcam.graph.analysis.subgraphs import reads
-from onnxcam.graph.analysis.values import data_inputs, expose, find_value
+from onnxcam.graph.analysis.values import data_inputs, find_value
+from onnxcam.graph.passes.expose import expose
 
 
 @dataclass(frozen=True, eq=False)

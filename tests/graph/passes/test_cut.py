@@ -8,9 +8,9 @@ import onnx_ir as ir
 import pytest
 
 from onnxcam.errors import DependencyError, NameNotFoundError
-from onnxcam.graph.analysis.values import expose
 from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.graph.passes.cut import cut
+from onnxcam.graph.passes.expose import expose
 from onnxcam.graph.passes.fix_inputs import FixInputs
 from onnxcam.graph.passes.float64 import ToFloat64
 from onnxcam.network.open_session import open_session

@@ -10,11 +10,11 @@ import onnx_ir as ir
 import pytest
 
 from onnxcam.graph.analysis.linear_weights import Weights, in_own_layout
-from onnxcam.graph.analysis.values import expose
 from onnxcam.graph.io.load import load
 from onnxcam.graph.io.serialize import serialize
 from onnxcam.graph.passes import fold_batchnorm as folding
 from onnxcam.graph.passes.canonicalize import canonicalize
+from onnxcam.graph.passes.expose import expose
 from onnxcam.graph.passes.fold_batchnorm import FoldBatchNorm
 from onnxcam.network.open_session import open_session
 from onnxcam.network.random_inputs import random_inputs

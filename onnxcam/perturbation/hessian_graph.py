@@ -6,7 +6,8 @@ import onnx_ir as ir
 
 from onnxcam.autodiff.differentiate import add_gradients, gradient_name
 from onnxcam.autodiff.seed import COTANGENT
-from onnxcam.graph.analysis.values import data_inputs, expose
+from onnxcam.graph.analysis.values import data_inputs
+from onnxcam.graph.passes.expose import expose
 from onnxcam.graph.passes.infer_shapes import InferShapes
 
 SCORE_COTANGENT = "score_cotangent"
