@@ -150,7 +150,7 @@ def test_every_method_gives_the_map_of_the_torch_network(sample: Method, name: s
     if sample.name == "full-grad":
         pytest.skip("constants that follow each other count as one in a file, folded or not: completeness, below")
     if sample.needs.contrast is not None:
-        pytest.skip("the torch view explains the class alone; tests/targets/test_targets.py has the contrast")
+        pytest.skip("the torch view explains the class alone; tests/targets/test_explaining.py has the contrast")
     _assert_close(result.raw, wanted, TOLERANCE)
 
 
