@@ -22,7 +22,7 @@ from onnxcam.attribution.view import BatchView, view_batch
 from onnxcam.engines.protocol import Engine
 from onnxcam.engines.torch_module import TorchModule
 from onnxcam.errors import InputError, OnnxcamWarning
-from onnxcam.explanation import Explanation
+from onnxcam.explanation import Explanation, Images, Recipe
 from onnxcam.graph.analysis.axes import channels_first
 from onnxcam.graph.analysis.inputs import ModelInput
 from onnxcam.graph.analysis.layers import Layer
@@ -200,21 +200,24 @@ class Explainer:
         with np.errstate(all="ignore"):
             raw = np.asarray(self.method.explain(view), np.float32)
         maps, doubts = display(raw, self._map_size(view.feeds, raw), self.method.signed)
+        recipe = Recipe(
+            layer=self.layer.name,
+            method=self.method.describe(),
+            score=score.name,
+            provider=self.engine.provider,
+            labels=box_labels(scores) if score.kind == "boxes" else self.labels,
+            activation=score.activation if score.kind == "classes" else None,
+            provenance=self.provenance,
+        )
         return Explanation(
             maps=maps,
             raw=raw,
             scores=scores,
             targets=resolved.indices,
-            asked=tuple(target.describe() for target in resolved.targets),
-            layer=self.layer.name,
-            method=self.method.describe(),
-            score=score.name,
-            provider=self.engine.provider,
             warnings=tuple(tuple(texts) for texts in doubts),
-            labels=box_labels(scores) if score.kind == "boxes" else self.labels,
-            activation=score.activation if score.kind == "classes" else None,
-            provenance=self.provenance,
-            samples=tuple(view.origin.tolist()),
+            recipe=recipe,
+            asked=tuple(target.describe() for target in resolved.targets),
+            images=Images(samples=tuple(view.origin.tolist())),
         )
 
     def view(self, inputs: Tensor | Mapping[str, Tensor], targets: Targets = None) -> BatchView:
@@ -260,13 +263,15 @@ class Explainer:
         extra = extra_inputs(self.network.inputs, inputs or {}, len(photographs))
         explanation = self({**extra, self.image.name: arrays}, targets)
         shown = [photographs[sample] for sample in explanation.samples]
-        explanation = replace(
-            explanation,
+        images = Images(
             names=tuple(photograph.name for photograph in shown),
             photos=tuple(photograph.image for photograph in shown),
             frames=tuple(photograph.frame for photograph in shown),
-            provenance={**explanation.provenance, "preprocessing": self.preprocessing[0].to_dict()},
+            samples=explanation.samples,
         )
+        provenance = {**explanation.provenance, "preprocessing": self.preprocessing[0].to_dict()}
+        recipe = replace(explanation.recipe, provenance=provenance)
+        explanation = replace(explanation, recipe=recipe, images=images)
         return self._with_films(explanation, photographs, targets, inputs) if film else explanation
 
     def _with_films(
@@ -282,9 +287,8 @@ class Explainer:
             else one.explain(photographs, targets, inputs=inputs)
             for one in self._finer
         ]
-        return replace(
-            explanation, films=tuple(strip([step[row] for step in steps]) for row in range(len(explanation)))
-        )
+        films = tuple(strip([step[row] for step in steps]) for row in range(len(explanation)))
+        return replace(explanation, images=replace(explanation.images, films=films))
 
     @property
     def _propagation_start(self) -> str | int | None:

@@ -42,49 +42,73 @@ class Prediction(NamedTuple):
     value: float
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How an explanation was made.
+
+    Attributes:
+        layer: the name of the tensor whose activations the maps are made of.
+        method: the method's name and fields.
+        score: the name of the score tensor.
+        provider: the execution provider that ran the model.
+        labels: the names of the classes.
+        activation: the function that turns scores into probabilities; None if it is not known.
+        provenance: what else is needed to repeat this: the model file and its hash, preprocessing, versions.
+    """
+
+    layer: str
+    method: Mapping[str, Any]
+    score: str
+    provider: str
+    labels: tuple[str, ...] | None = None
+    activation: Literal["softmax", "sigmoid"] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Where the images of an explanation came from; each field holds one entry per map, or none.
+
+    Attributes:
+        names: where each image came from.
+        photos: the upright photographs.
+        frames: where the input lies in each photograph.
+        films: maps from coarse to fine in one strip, if films were asked for.
+        samples: which of the inputs each map explains.
+    """
+
+    names: tuple[str, ...] = ()
+    photos: tuple[Image.Image, ...] = ()
+    frames: tuple[Frame, ...] = ()
+    films: tuple[Image.Image, ...] = ()
+    samples: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
     """The maps of ``N`` images with their scores, targets and origin; ``result[i]`` is the explanation of one image.
+
+    The fields of ``recipe`` and ``images`` are attributes here too: ``result.layer``, ``result.names``.
 
     Attributes:
         maps: float32 ``[N, H, W]`` from 0 to 1, at the input's size.
         raw: float32 ``[N, h, w]``, signed, at the layer's size, in the method's own units.
         scores: float32 ``[N, classes]``, as the score tensor gives them.
         targets: int64 ``[N]``, the classes that are explained.
-        layer: the name of the tensor whose activations the maps are made of.
-        method: the method's name and fields.
-        score: the name of the score tensor.
-        provider: the execution provider that ran the model.
         warnings: for every image, what makes its map doubtful.
-        labels: the names of the classes.
-        activation: the function that turns scores into probabilities; None if it is not known.
-        names: where each image came from.
+        recipe: how the maps were made.
         asked: the description of the target that was asked for, for each image.
-        photos: the upright photographs, if there were any.
-        frames: where the input lies in each photograph.
-        samples: which of the inputs each map explains.
-        films: for every image its maps from coarse to fine in one strip, if films were asked for.
-        provenance: what else is needed to repeat this: the model file and its hash, preprocessing, versions.
+        images: where the images came from.
     """
 
     maps: npt.NDArray[np.float32]
     raw: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
     targets: npt.NDArray[np.int64]
-    layer: str
-    method: Mapping[str, Any]
-    score: str
-    provider: str
     warnings: tuple[tuple[str, ...], ...]
-    labels: tuple[str, ...] | None = None
-    activation: Literal["softmax", "sigmoid"] | None = None
-    names: tuple[str, ...] = ()
+    recipe: Recipe
     asked: tuple[str, ...] = ()
-    photos: tuple[Image.Image, ...] | None = None
-    frames: tuple[Frame, ...] | None = None
-    samples: tuple[int, ...] = ()
-    films: tuple[Image.Image, ...] = ()
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    images: Images = Images()
 
     def __post_init__(self) -> None:
         images = len(self.maps)
@@ -101,7 +125,8 @@ class Explanation:
             raise IndexError(f"image {index} of an explanation of {len(self)}")
         index %= len(self)
         parts: dict[str, Any] = {name: part[index : index + 1] for name, part in self._per_image().items()}
-        return replace(self, **parts)
+        images = {name: parts.pop(name) for name in vars(self.images) if name in parts}
+        return replace(self, **parts, images=Images(**images))
 
     def __iter__(self) -> Iterator[Explanation]:
         return (self[index] for index in range(len(self)))
@@ -114,11 +139,69 @@ class Explanation:
         return f"<Explanation of {images} by {method_title(self.method) or '?'} at {self.layer}, maps {shape}{warned}>"
 
     def _per_image(self) -> dict[str, Any]:
-        """Return the fields that hold one part per image, without empty ones."""
-        always = ("maps", "raw", "scores", "targets", "warnings")
-        sometimes = ("names", "asked", "photos", "frames", "samples", "films")
-        parts = {name: getattr(self, name) for name in always}
-        return parts | {name: getattr(self, name) for name in sometimes if getattr(self, name)}
+        """Return the fields of this class and of ``images`` that hold one entry per map, without empty ones."""
+        always = {name: getattr(self, name) for name in ("maps", "raw", "scores", "targets", "warnings")}
+        return always | {name: part for name, part in [("asked", self.asked), *vars(self.images).items()] if part}
+
+    @property
+    def layer(self) -> str:
+        """The name of the tensor whose activations the maps are made of."""
+        return self.recipe.layer
+
+    @property
+    def method(self) -> Mapping[str, Any]:
+        """The method's name and fields."""
+        return self.recipe.method
+
+    @property
+    def score(self) -> str:
+        """The name of the score tensor."""
+        return self.recipe.score
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that ran the model."""
+        return self.recipe.provider
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The names of the classes."""
+        return self.recipe.labels
+
+    @property
+    def activation(self) -> Literal["softmax", "sigmoid"] | None:
+        """The function that turns scores into probabilities; None if it is not known."""
+        return self.recipe.activation
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """What else is needed to repeat this: the model file and its hash, preprocessing, versions."""
+        return self.recipe.provenance
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Where each image came from."""
+        return self.images.names
+
+    @property
+    def photos(self) -> tuple[Image.Image, ...] | None:
+        """The upright photographs; None if there are none."""
+        return self.images.photos or None
+
+    @property
+    def frames(self) -> tuple[Frame, ...] | None:
+        """Where the input lies in each photograph; None without photographs."""
+        return self.images.frames or None
+
+    @property
+    def films(self) -> tuple[Image.Image, ...]:
+        """For every image its maps from coarse to fine in one strip, if films were asked for."""
+        return self.images.films
+
+    @property
+    def samples(self) -> tuple[int, ...]:
+        """Which of the inputs each map explains."""
+        return self.images.samples
 
     @property
     def probabilities(self) -> npt.NDArray[np.float64]:

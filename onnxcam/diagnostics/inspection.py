@@ -38,17 +38,32 @@ class ListedLayer:
 
 
 @dataclass(frozen=True)
+class Interface:
+    """What a model file takes and gives.
+
+    Attributes:
+        inputs: as the file declares them.
+        axes: one letter an axis of each input that is an image or a signal, by name.
+        outputs: as the file declares them.
+        batch: how many samples the file takes at once, None for any number.
+        opened: the file takes one sample, but two in one run give the same scores as one by one.
+    """
+
+    inputs: tuple[DeclaredValue, ...]
+    axes: dict[str, str]
+    outputs: tuple[DeclaredValue, ...]
+    batch: int | None
+    opened: bool
+
+
+@dataclass(frozen=True)
 class Inspection:
     """What a model file offers.
 
     Attributes:
         file: as it was given.
         size: of the file and its external data, in bytes.
-        inputs: as the file declares them.
-        axes: one letter an axis of each input that is an image or a signal, by name.
-        outputs: as the file declares them.
-        batch: how many samples the file takes at once, None for any number.
-        opened: the file takes one sample, but two in one run give the same scores as one by one.
+        interface: inputs, outputs and batch size.
         score: the tensor that is explained; None if there is none.
         layers: those that maps can be made of, earliest first.
         missing: operators between inputs and score without a gradient rule: names of nodes by operator.
@@ -57,11 +72,7 @@ class Inspection:
 
     file: ModelFile
     size: int
-    inputs: tuple[DeclaredValue, ...]
-    axes: dict[str, str]
-    outputs: tuple[DeclaredValue, ...]
-    batch: int | None
-    opened: bool
+    interface: Interface
     score: Score | None
     layers: tuple[ListedLayer, ...]
     missing: dict[str, list[str]]
@@ -69,7 +80,7 @@ class Inspection:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as JSON values."""
-        file, score = self.file, self.score
+        file, interface, score = self.file, self.interface, self.score
         return {
             "format": "onnxcam-inspection-1",
             "model": file.name,
@@ -77,9 +88,9 @@ class Inspection:
             "sha256": file.sha256,
             "exporter": file.exporter,
             "opset": file.opset,
-            "inputs": [slot.to_dict() | {"axes": self.axes.get(slot.name, "")} for slot in self.inputs],
-            "outputs": [slot.to_dict() for slot in self.outputs],
-            "batch": {"size": self.batch, "opened": self.opened},
+            "inputs": [slot.to_dict() | {"axes": interface.axes.get(slot.name, "")} for slot in interface.inputs],
+            "outputs": [slot.to_dict() for slot in interface.outputs],
+            "batch": {"size": interface.batch, "opened": interface.opened},
             "score": score
             and {
                 "name": score.name,
@@ -138,11 +149,13 @@ def inspect(source: ModelSource, score: str | None = None) -> Inspection:
     return Inspection(
         file=file,
         size=file.size,
-        inputs=declared_inputs(file.ir.graph),
-        axes={entry.name: entry.axes for entry in model_inputs(graph)},
-        outputs=declared_outputs(file.ir.graph),
-        batch=batch,
-        opened=network is not None and network.batch is None and batch is not None,
+        interface=Interface(
+            inputs=declared_inputs(file.ir.graph),
+            axes={entry.name: entry.axes for entry in model_inputs(graph)},
+            outputs=declared_outputs(file.ir.graph),
+            batch=batch,
+            opened=network is not None and network.batch is None and batch is not None,
+        ),
         score=None if network is None else network.score,
         layers=layers,
         missing=missing,

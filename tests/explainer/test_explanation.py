@@ -11,33 +11,47 @@ import pytest
 from PIL import Image
 
 from onnxcam.errors import InputError
-from onnxcam.explanation import Explanation
+from onnxcam.explanation import Explanation, Images, Recipe
 from onnxcam.images import Frame
 
 LABELS = ("n02123045 tabby, tabby cat", "boxer", "owl")
+PARTS = ("recipe", "images")
 SCORES = np.array([[0, 2, 1], [3, -1, 3]], np.float32)
 
 
 def explanation(**changes: Any) -> Explanation:
+    """Return the explanation of two images, with some fields of it, its recipe or its images changed."""
     rng = np.random.default_rng(0)
+    recipe = Recipe(
+        layer="features/29",
+        method={"name": "hires-cam"},
+        score="logits",
+        provider="CPUExecutionProvider",
+        labels=LABELS,
+        activation="softmax",
+        provenance={"model": "m.onnx", "sha256": "0" * 64, "preprocessing": {"scale": np.float32(1)}},
+    )
+    images = Images(
+        names=("a/cat.jpg", "b/cat.jpg"),
+        photos=(Image.new("RGB", (60, 40), "gray"), Image.new("L", (8, 8))),
+        frames=(Frame.whole((60, 40), (8, 8)), Frame.whole((8, 8), (8, 8))),
+    )
     made = Explanation(
         maps=rng.random((2, 8, 8), dtype=np.float32),
         raw=rng.standard_normal((2, 2, 2)).astype(np.float32),
         scores=SCORES,
         targets=np.array([1, 0]),
-        layer="features/29",
-        method={"name": "hires-cam"},
-        score="logits",
-        provider="CPUExecutionProvider",
         warnings=((), ("the map is blank",)),
-        labels=LABELS,
-        activation="softmax",
-        names=("a/cat.jpg", "b/cat.jpg"),
-        photos=(Image.new("RGB", (60, 40), "gray"), Image.new("L", (8, 8))),
-        frames=(Frame.whole((60, 40), (8, 8)), Frame.whole((8, 8), (8, 8))),
-        provenance={"model": "m.onnx", "sha256": "0" * 64, "preprocessing": {"scale": np.float32(1)}},
+        recipe=recipe,
+        images=images,
     )
-    return replace(made, **changes)
+    return changed(made, **changes)
+
+
+def changed(one: Explanation, **changes: Any) -> Explanation:
+    """Return an explanation with some fields of it, its recipe or its images changed."""
+    parts = {name: {key: changes.pop(key) for key in vars(getattr(one, name)) if key in changes} for name in PARTS}
+    return replace(one, **changes, **{name: replace(getattr(one, name), **own) for name, own in parts.items()})
 
 
 def test_one_image_of_many() -> None:
@@ -95,14 +109,14 @@ def test_overlay_has_the_size_of_the_photograph() -> None:
     assert result.overlay(0, captioned=False).size == (300, 200)
     assert result.overlay(0).height > 200
     assert result.overlay(1, captioned=False).size == (256, 256)
-    assert explanation(photos=None, frames=None).overlay(1, captioned=False).size == (256, 256)
+    assert explanation(photos=(), frames=()).overlay(1, captioned=False).size == (256, 256)
 
 
 def test_overlay_shows_the_bright_position_and_dims_what_was_cropped() -> None:
     maps = np.zeros((1, 8, 8), np.float32)
     maps[0, :, 6:] = 1
     frame = Frame((400, 400), (8, 8), (100.0, 100.0, 300.0, 300.0))
-    one = replace(explanation()[0], maps=maps, photos=(Image.new("RGB", (400, 400), (90, 90, 90)),), frames=(frame,))
+    one = changed(explanation()[0], maps=maps, photos=(Image.new("RGB", (400, 400), (90, 90, 90)),), frames=(frame,))
     pixels = np.asarray(one.overlay(captioned=False), np.int16)
     yellow = (pixels[:, :, 0] - pixels[:, :, 2]) > 60
     rows, columns = np.nonzero(yellow)
@@ -118,7 +132,7 @@ def test_notebooks_see_a_picture() -> None:
         data = result._repr_png_()
         assert data is not None
         assert Image.open(io.BytesIO(data)).format == "PNG"
-    assert explanation(photos=None)._repr_png_() is None
+    assert explanation(photos=())._repr_png_() is None
 
 
 def test_save_writes_three_files_an_image(tmp_path: Path) -> None:
@@ -145,7 +159,7 @@ def test_equal_names_never_collide(tmp_path: Path) -> None:
         together = [saved.record.stem for saved in result.save(tmp_path)]
         assert together == ["cat-hires-cam-boxer", "cat-hires-cam-boxer-2"]
         assert [result[1].save(tmp_path)[0].record.stem] == together[1:]
-    other = replace(result[0], layer="features/10")
+    other = changed(result[0], layer="features/10")
     assert other.save(tmp_path)[0].record.stem == "cat-hires-cam-boxer-3"
     assert len(list(tmp_path.iterdir())) == 9
 

@@ -16,7 +16,7 @@ from PIL import Image
 import onnxcam.report.formats as package
 from onnxcam.cli.commands.explain import command
 from onnxcam.errors import InputError, NameNotFoundError
-from onnxcam.explanation import Explanation
+from onnxcam.explanation import Explanation, Images, Recipe
 from onnxcam.report.registry import formats
 from tests.helpers.commands import colour_model, draw, run, save
 
@@ -37,15 +37,19 @@ def explanation(layer: str = "a") -> Explanation:
         raw=rng.standard_normal((1, 2, 3)).astype(np.float32),
         scores=np.array([[0, 2]], np.float32),
         targets=np.array([1]),
-        layer=layer,
-        method={"name": "hires-cam"},
-        score="y",
-        provider="CPUExecutionProvider",
         warnings=((),),
-        names=("cat.jpg",),
-        photos=(Image.new("RGB", (6, 6), "gray"),),
-        films=(Image.new("RGB", (40, 9), "navy"),),
+        recipe=Recipe(layer, {"name": "hires-cam"}, "y", "CPUExecutionProvider"),
+        images=Images(
+            names=("cat.jpg",),
+            photos=(Image.new("RGB", (6, 6), "gray"),),
+            films=(Image.new("RGB", (40, 9), "navy"),),
+        ),
     )
+
+
+def _without_film() -> Explanation:
+    one = explanation()
+    return replace(one, images=replace(one.images, films=()))
 
 
 def _is_overlay(path: Path, one: Explanation) -> bool:
@@ -83,7 +87,7 @@ def test_every_format_has_a_sample() -> None:
 @pytest.mark.parametrize("name", list(SAMPLES))
 def test_a_format_writes_what_the_explanation_says(name: str, tmp_path: Path) -> None:
     one, other = explanation(), replace(explanation("b"), maps=np.zeros((1, 6, 6), np.float32))
-    other = replace(other, raw=-other.raw, films=(Image.new("RGB", (40, 9)),))
+    other = replace(other, raw=-other.raw, images=replace(other.images, films=(Image.new("RGB", (40, 9)),)))
     (saved,) = one.save(tmp_path, formats=name)
     assert set(saved.paths) == {name, "record"}
     path = saved.paths[name]
@@ -106,9 +110,9 @@ def test_formats_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(NameNotFoundError, match=r"'overlaid'; did you mean overlay"):
         explanation().save(tmp_path / "new", formats=["overlaid"])
     with pytest.raises(InputError, match="format film needs a film; draw one with --film"):
-        replace(explanation(), films=()).save(tmp_path / "new", formats=["film"])
+        _without_film().save(tmp_path / "new", formats=["film"])
     assert list(tmp_path.rglob("*.*")) == []
-    assert replace(explanation(), films=()).save(tmp_path)[0].film is None
+    assert _without_film().save(tmp_path)[0].film is None
 
 
 def test_formats_asked_for_one_after_the_other_belong_together(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from onnxcam.cli.command import Command
 from onnxcam.cli.output import print_json, shorten, table
 
 if TYPE_CHECKING:
-    from onnxcam.diagnostics.inspection import Inspection
+    from onnxcam.diagnostics.inspection import Inspection, Interface
     from onnxcam.graph.analysis.score import Score
     from onnxcam.graph.io.signature import DeclaredValue
 
@@ -51,9 +51,10 @@ def command(model: str, score: str | None, as_json: bool) -> None:
 
 def _facts(found: Inspection) -> list[tuple[str, str]]:
     """Return the lines above the layers, each as its heading and its text."""
-    rows = [("input", f"{_slot(slot)}{_meaning(found.axes.get(slot.name, ''))}") for slot in found.inputs]
-    rows += [("output", _slot(slot)) for slot in found.outputs]
-    rows.append(("batch", _batch(found)))
+    interface = found.interface
+    rows = [("input", f"{_slot(slot)}{_meaning(interface.axes.get(slot.name, ''))}") for slot in interface.inputs]
+    rows += [("output", _slot(slot)) for slot in interface.outputs]
+    rows.append(("batch", _batch(interface)))
     rows += [("score", text) for text in ([] if found.score is None else _score(found.score))]
     rows += [] if found.score is None else [("gradient", _gradient(found))]
     metadata = found.file.metadata
@@ -74,12 +75,13 @@ def _meaning(axes: str) -> str:
     return f"  {axes}"
 
 
-def _batch(found: Inspection) -> str:
-    if found.batch is None:
+def _batch(interface: Interface) -> str:
+    size = interface.batch
+    if size is None:
         return "open: any number of images per run"
-    if found.opened:
+    if interface.opened:
         return "fixed at 1 in the file; any number of images per run here, as a test run showed"
-    return f"fixed at {found.batch}: images run {'one by one' if found.batch == 1 else f'{found.batch} at a time'}"
+    return f"fixed at {size}: images run {'one by one' if size == 1 else f'{size} at a time'}"
 
 
 def _score(score: Score) -> list[str]:
