@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onnxcam.autodiff.coverage import Coverage
-from onnxcam.autodiff.differentiate import add_gradients
+from onnxcam.autodiff.differentiate import Seed, add_gradients
 from onnxcam.errors import OnnxcamError, UnsupportedError
 from onnxcam.graph.analysis.batch import batch_size
 from onnxcam.graph.analysis.inputs import model_inputs
@@ -180,8 +180,9 @@ def _problems(network: Network, layers: tuple[ListedLayer, ...]) -> list[str]:
     if not layers:
         found.append("the score depends on no layer with spatial extent: only methods at the input apply")
         return found
+    seed: Seed = "class" if network.score.kind == "classes" else "cotangent"
     try:
-        add_gradients(network.model, network.score.name, [layers[-1].layer.name], "class")
+        add_gradients(network.model, network.score.name, [layers[-1].layer.name], seed)
     except OnnxcamError as error:
         found.append(str(error))
     return found

@@ -39,6 +39,7 @@ def needs(cls: type[Method]) -> str:
     wanted = cls().needs
     value = {"layer": wanted.at, "biases": "bias", "attentions": "attention"}[wanted.reads]
     found = f"{value} gradient" if wanted.gradient else f"{value} values"
+    found += ", backward rules" if wanted.propagates else ""
     return f"{found}, GAP head" if wanted.head == "gap-linear" else found
 
 
