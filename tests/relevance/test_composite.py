@@ -112,7 +112,7 @@ def test_layers_that_read_the_input_are_first() -> None:
 
 def test_one_class_against_all_others_needs_classes() -> None:
     for name in ("clrp", "sglrp"):
-        with pytest.raises(UnsupportedError, match="one class against all others"):
+        with pytest.raises(UnsupportedError, match="compares one class with all others"):
             onnxcam.Explainer(_branches(), name, score="y")(floats(1, 3, 6, 6))
 
 
