@@ -36,7 +36,7 @@ def gradients(explainer: onnxcam.Explainer, *, model: ir.Model | None = None, ta
 
     Args:
         explainer: by the method ``gradient``.
-        model: differentiated in the place of the explainer's own.
+        model: differentiated in place of the explainer's own.
         table: rules; ONNX's gradients if not given.
     """
     network, layer = explainer.network, explainer.layer
@@ -54,7 +54,7 @@ def gradients(explainer: onnxcam.Explainer, *, model: ir.Model | None = None, ta
 
 @dataclass(frozen=True)
 class Images:
-    """As much of a probe as noise needs.
+    """The part of a view that ``noisy_views`` uses.
 
     Attributes:
         x: images in float32, channels first.
@@ -79,7 +79,7 @@ class Images:
         return np.clip(np.rint(images), span.min, span.max).astype(dtype)
 
     def steps(self, n: int) -> range:
-        """Count."""
+        """Return the numbers of the copies; progress is not reported."""
         return range(n)
 
     def with_images(self, x: Array) -> Images:

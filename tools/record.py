@@ -140,7 +140,7 @@ def wrapped(name: str, inner: str) -> Entry:
 
 
 def save(folder: Path, name: str, entry: Entry) -> None:
-    """Write one entry: arrays beside a text that tells the rest."""
+    """Write one entry: its arrays as npz, everything else as JSON."""
     stem = folder / name.replace("/", "__")
     arrays: dict[str, Any] = {key: value for key, value in entry.items() if isinstance(value, np.ndarray)}
     if arrays:

@@ -128,7 +128,7 @@ def _each(measure: Any, first: Array, second: Array) -> Array:
 
 
 def ranks(values: Array) -> Array:
-    """Return the place of each number in order, the mean place for equal ones."""
+    """Return the rank of each number, the mean rank for equal ones."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     result: Array = (last - (counts - 1) / 2)[inverse]

@@ -24,18 +24,16 @@ Writing: TypeAlias = Callable[[Builder, NodeView], Var]
 
 
 def rewrite_for_float64(model: ir.Model) -> ir.Model:
-    """Return a copy of a model in float64 and of known sizes that onnxruntime has more kernels for."""
+    """Return a copy of a float64 model whose operators without a float64 kernel are written with others that have one.
+
+    An operator stays as it is where that needs a size which is not known; loading the model then reports it.
+    """
     model = model.clone()
     graph = model.graph
     op = Builder(graph, "double")
     for node in list(graph):
-        write = _WRITINGS.get(node.op_type) if node.domain == "" else None
-        if write is None or node.outputs[0].dtype != ir.DataType.DOUBLE:
-            continue
-        try:
-            result = write(op, NodeView(op, node, lambda value: False)).value
-        except UnknownShapeError:
-            # It stays as it is; loading the model says so.
+        result = _rewritten(op, node)
+        if result is None:
             continue
         old = node.outputs[0]
         name, result.shape = str(old.name), old.shape
@@ -43,6 +41,20 @@ def rewrite_for_float64(model: ir.Model) -> ir.Model:
         old.replace_all_uses_with(result, replace_graph_outputs=True)
     graph.sort()
     return passes.RemoveUnusedNodesPass()(model).model
+
+
+def _rewritten(op: Builder, node: ir.Node) -> ir.Value | None:
+    """Write a node with other operators and return its result; None where the node is not rewritten.
+
+    That is so where onnxruntime has a float64 kernel for it, and where a size is not known.
+    """
+    write = _WRITINGS.get(node.op_type) if node.domain == "" else None
+    if write is None or node.outputs[0].dtype != ir.DataType.DOUBLE:
+        return None
+    try:
+        return write(op, NodeView(op, node, lambda value: False)).value
+    except UnknownShapeError:
+        return None
 
 
 def _patches(op: Builder, x: Var, win: Window, fill: float) -> list[tuple[tuple[int, ...], Var]]:

@@ -25,7 +25,7 @@ def write_out_functions(model: ir.Model, choose: Callable[[ir.Graph], Iterable[i
 
     Args:
         model: canonical.
-        choose: the nodes that it concerns, asked again for what definitions bring with them.
+        choose: returns the nodes that count; called again after each round, since definitions bring new nodes.
         table: rules.
     """
     graph = model.graph

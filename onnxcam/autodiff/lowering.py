@@ -22,7 +22,7 @@ from onnxcam.graph.operators import Trait, operators_with
 _STEEPEST, _STEEP = 2.0**127, 2.0**100
 _BLOCK = 16
 _FEW_POSITIONS = 28
-# What spreads an infinite number over its whole result: after these a mask has nothing left to save.
+# Operators that spread an infinite number over all of their result: a mask after them would come too late.
 _MIXING = operators_with(Trait.WEIGHTED)
 _ELEMENTWISE = frozenset({"Sum", "Add", "Mul", "Div"})
 _MOVING = frozenset(
@@ -160,8 +160,8 @@ def scaled_mask(op: Builder, mask: Var, by: float) -> Var:
 def may_multiply(op: Builder, dy: Var) -> bool:
     """Whether a product with 0 stops ``dy`` as ``Where`` does: it is as finite as the model's own values.
 
-    The root of a Relu sends back infinity where the Relu is 0, and infinity times 0 is no number. A cotangent that has
-    come through a convolution or a matrix product, and since then through sums and products alone, is no such case.
+    The gradient of the square root of a Relu is infinite where the Relu is 0, and infinity times 0 is NaN. A cotangent
+    that has come through a convolution or a matrix product, and since then through sums and products alone, is finite.
     """
     return _finite(op, dy.value)
 
@@ -171,7 +171,7 @@ def _finite(op: Builder, value: ir.Value) -> bool:
     if node is None or not op.wrote(value):
         return True
     if node.op_type == "Mul" and any(_is_mask(op, entry) for entry in node.inputs):
-        return True  # what was multiplied has been looked at then
+        return True  # the product was only written after this check
     if node.op_type == "Div" and not _is_fixed(node.inputs[1]):
         return False
     if node.op_type in _ELEMENTWISE:

@@ -81,7 +81,7 @@ class NodeView:
 
     @property
     def wanted(self) -> list[ir.Value]:
-        """Those of them whose gradient is wanted."""
+        """The captured values whose gradient is wanted."""
         return [value for value in self.captured if self._needs(value)]
 
     def differentiate(self, op: Builder, body: ir.Graph, dys: Sequence[Var | None]) -> list[Var | None]:

@@ -29,7 +29,7 @@ def covers(rule: Rule | None, node: ir.Node, wanted: Container[ir.Value]) -> boo
 
 
 def with_inner(nodes: Iterable[ir.Node], wanted: Container[ir.Value]) -> Iterator[ir.Node]:
-    """Yield nodes, and the nodes in their branches that a gradient passes on its way to the wanted values."""
+    """Yield nodes, and the nodes in their branches that a gradient passes before it reaches the wanted values."""
     return (node for node, _ in _with_wanted(nodes, wanted))
 
 

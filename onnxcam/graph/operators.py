@@ -1,7 +1,8 @@
-"""What each operator is like: the one table of traits that every part of onnxcam asks.
+"""Properties of operators: the one table of traits that every part of onnxcam reads.
 
-A trait holds for the operator itself, whatever a method makes of it. One row an operator; those whose traits depend on
-attributes (``Clip``, ``Pad``, ``Resize``, ...) have the traits that hold always, and who needs more looks at the node.
+A trait holds for the operator itself, whatever a method makes of it. There is one row for each operator. Where a trait
+depends on attributes (``Clip``, ``Pad``, ``Resize``, ...), the row has it only if it holds for all of their values;
+code that needs more looks at the node.
 Names count without their domain: where Microsoft's domain has an operator of ONNX's name, it has the same traits.
 
 To add an operator, add a row. A test fails for an operator that has a derivative rule and no row, and others hold the
@@ -27,9 +28,10 @@ class Trait(Flag):
     ACTIVATION = auto()
     """A function that networks apply to a layer's result."""
     RECTIFIER = auto()
-    """ReLU or an activation that took its place: near the identity above 0, held back below; it has no upper bound."""
+    """ReLU or an activation used like it: close to the identity above 0, small below 0, without an upper bound."""
     SQUASHES = auto()
-    """Brings numbers into a bounded range without changing their order (``Clip``: where it has both bounds)."""
+    """Brings numbers into a bounded range without changing their order (``Clip``: where it has both bounds;
+    ``HardSigmoid``: where alpha is positive)."""
     IN_ACTIVATIONS = auto()
     """Element-wise, and used to write out activations that a file has no single operator for."""
 
@@ -60,7 +62,7 @@ class Trait(Flag):
     MOVES = auto()
     """Numbers are moved, repeated, left out, or set beside fixed ones, by positions that do not depend on them."""
     PICKS = auto()
-    """Each number of the result is the largest or smallest of several of the first input."""
+    """Each number of the result is the largest or smallest of several numbers of the first input."""
 
     AVERAGES = auto()
     """Means over windows or axes."""
@@ -85,7 +87,7 @@ class Trait(Flag):
     POSITIONS = auto()
     """The result is 64-bit integers: positions in what is read."""
     RANDOM = auto()
-    """The result is drawn by chance."""
+    """The result is random."""
     BODIES = auto()
     """Runs graphs of its own: branches, or the body of a loop."""
 
@@ -165,10 +167,10 @@ OPERATORS: dict[str, Trait] = {
     "Div": _T.ELEMENTWISE | _T.IN_ACTIVATIONS | _T.LINEAR_IN_FIRST,
     "Sum": _T.ELEMENTWISE | _T.LINEAR_IN_ALL | _ALL,
     "Mean": _T.ELEMENTWISE | _T.LINEAR_IN_ALL | _ALL,
-    "Max": _T.ELEMENTWISE | _T.IN_ACTIVATIONS,
+    "Max": _T.ELEMENTWISE | _T.IN_ACTIVATIONS | _ALL,
     "Min": _T.ELEMENTWISE | _T.IN_ACTIVATIONS | _ALL,
     "Mod": _T.ELEMENTWISE,
-    "Where": _T.ELEMENTWISE,
+    "Where": _T.ELEMENTWISE | _ALL,
     # Copies and other types.
     "Identity": _COPY,
     "Dropout": _COPY,
@@ -210,7 +212,7 @@ OPERATORS: dict[str, Trait] = {
     "MatMul": _LAYER | _ALL,
     "Einsum": _T.LINEAR_IN_EACH | _T.NEW_AXES | _ALL,
     "CumSum": _T.LINEAR_IN_FIRST | _FIRST,
-    "Col2Im": _T.LINEAR_IN_FIRST,
+    "Col2Im": _T.LINEAR_IN_FIRST | _FIRST,
     # Pools.
     "MaxPool": _POOL | _T.PICKS | _FIRST,
     "AveragePool": _POOL | _T.AVERAGES | _T.LINEAR_IN_ALL | _FIRST,
@@ -238,14 +240,14 @@ OPERATORS: dict[str, Trait] = {
     "LRN": _T.NORMALISES | _T.CHANNELS_FIRST,
     "LayerNormalization": _T.NORMALISES,
     "RMSNormalization": _T.NORMALISES,
-    "LpNormalization": _T.NORMALISES,
+    "LpNormalization": _T.NORMALISES | _FIRST,
     "MeanVarianceNormalization": _T.NORMALISES,
     "Softmax": _T.SQUASHES | _T.NONNEGATIVE,
     "LogSoftmax": _T.NONE,
     "Hardmax": _T.NONNEGATIVE,
-    # Reading between positions.
+    # Interpolation.
     "Resize": _T.LINEAR_IN_FIRST,
-    "Upsample": _T.LINEAR_IN_FIRST,
+    "Upsample": _T.LINEAR_IN_FIRST | _FIRST,
     "GridSample": _T.LINEAR_IN_FIRST,
     "AffineGrid": _T.LINEAR_IN_FIRST,
     # Attention and recurrent layers.
@@ -267,7 +269,7 @@ OPERATORS: dict[str, Trait] = {
     "QLinearSoftmax": _T.NONE,
     "QLinearAveragePool": _T.NONE,
     "QLinearGlobalAveragePool": _T.NONE,
-    # Questions about numbers, and sizes.
+    # Comparisons, logic, sizes and positions.
     "Equal": _COMPARISON,
     "Greater": _COMPARISON,
     "GreaterOrEqual": _COMPARISON,
@@ -284,7 +286,7 @@ OPERATORS: dict[str, Trait] = {
     "ArgMax": _T.POSITIONS,
     "ArgMin": _T.POSITIONS,
     "NonZero": _T.POSITIONS,
-    # Chance and control flow.
+    # Random numbers and control flow.
     "RandomNormal": _T.RANDOM,
     "RandomUniform": _T.RANDOM,
     "RandomNormalLike": _T.RANDOM,

@@ -127,7 +127,7 @@ class Composite:
         try:
             content = json.loads(Path(composite).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InputError(f"composite '{composite}' cannot be read: {error}") from error
+            raise InputError(f"composite '{composite}' cannot be read: {error}; give a JSON file that can") from error
         if not isinstance(content, Mapping):
             raise InputError(f"composite '{composite}' is no JSON object; see Composite.parse")
         return _from_json(content, Path(composite).stem)

@@ -37,7 +37,7 @@ def factor(op: Builder, r: Var, value: ir.Value) -> Var | None:
 
 
 def like(var: Var, other: Var) -> Var:
-    """Say that a value that was just written has the shape of another: the derivatives want to know."""
+    """Set the shape of a value that was just written to that of another one: rules of derivatives read it."""
     if var.value is not other.value and var.value.shape is None:
         var.value.shape = copied_shape(other.value.shape)
     return var

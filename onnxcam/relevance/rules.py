@@ -62,7 +62,7 @@ class Epsilon(LinearRule):
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        """One term."""
+        """One term: the input times the weights, as they are."""
         return (Group((Term("x", WHOLE, self.bias),)),)
 
 
@@ -100,11 +100,13 @@ class AlphaBeta(LinearRule):
         """Refuse factors that do not conserve relevance."""
         super().__post_init__()
         if self.beta < 0 or abs(self.alpha - self.beta - 1) > 1e-9:
-            raise InputError(f"alpha {self.alpha} and beta {self.beta} differ by something else than 1, or beta < 0")
+            raise InputError(
+                f"alpha {self.alpha} and beta {self.beta} do not conserve relevance; set beta to alpha - 1, 0 or more"
+            )
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        """Both signs."""
+        """The shares that raise the result, and those that lower it unless ``beta`` is 0."""
         lowering = Term("positive", MINUS, self.bias), Term("negative", PLUS)
         plus = Group(_raising(self.bias), self.alpha)
         return (plus, Group(lowering, -self.beta)) if self.beta else (plus,)
@@ -218,7 +220,10 @@ def find_rule(name: str, **options: Any) -> LinearRule:
     if name == "zero":
         return find_rule("epsilon", **{"stabilizer": 0.0, **options})
     if name not in known:
-        raise NameNotFoundError(f"no rule of relevance is named '{name}'{did_you_mean(name, [*known, 'zero'])}")
+        names = [*known, "zero"]
+        raise NameNotFoundError(
+            f"no rule of relevance is named '{name}'{did_you_mean(name, names)}; there are {', '.join(names)}"
+        )
     allowed = [field.name for field in fields(known[name])]
     if unknown := sorted(set(options) - set(allowed)):
         raise InputError(f"rule {name} has no field {', '.join(unknown)}; it has {', '.join(allowed)}")

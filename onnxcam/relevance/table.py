@@ -64,6 +64,6 @@ def refuse_unlisted(model: ir.Model, of: str, to: str, table: Table) -> None:
     if unlisted:
         listed = "; ".join(f"{kind} (at {', '.join(names[:3])})" for kind, names in unlisted.items())
         raise UnsupportedError(
-            f"relevance has no rule for {len(unlisted)} operator(s) on its way: {listed}; "
+            f"relevance has no rule for {len(unlisted)} operator(s) that it has to pass: {listed}; "
             "use a gradient method such as hires-cam or gradient-x-input"
         )

@@ -1,4 +1,4 @@
-"""What onnxruntime complains of, without the places in its own source code, and whether it is want of memory."""
+"""What onnxruntime complains of, without the locations in its own source code, and whether it is want of memory."""
 
 from __future__ import annotations
 
@@ -41,5 +41,5 @@ def report_memory_errors() -> Iterator[None]:
     except MemoryError as error:
         raise OutOfMemoryError(
             f"too little memory for the arrays of one call ({reason(error)}); "
-            "explain fewer images at once (--batch), smaller ones, or at a layer of fewer places"
+            "explain fewer images at once (--batch), smaller ones, or at a layer of fewer positions"
         ) from error

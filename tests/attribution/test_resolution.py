@@ -61,7 +61,7 @@ def test_a_method_inside_another_is_given_its_end() -> None:
 
 
 def test_the_layer_where_propagation_ends_is_only_named() -> None:
-    """No gradient goes down to a layer that relevance alone is wanted of."""
+    """No gradient is propagated to a layer where only relevance is wanted."""
     made = onnxcam.Explainer(method=onnxcam.method("fg-cam", to="a1"), **CLASSIFIER)
     assert made.engine.names == ("a2",)
     assert onnxcam.Explainer(method=onnxcam.method("fg-cam", to="a1"), layer="a1", **CLASSIFIER).engine.names == ("a1",)

@@ -61,7 +61,7 @@ def test_nothing_of_the_backward_pass_is_half_precision(sample: Sample) -> None:
     assert not half
 
 
-# Behind a product: onnxruntime has no float16 kernel for that, and drops the rounding of what some of its readers get.
+# After a product: onnxruntime has no float16 kernel for that, and drops the rounding of what some of its readers get.
 _PICKED = {
     "Max": "y = Max(a, b)",
     "Min": "y = Min(a, b)",

@@ -28,7 +28,7 @@ def test_gradients_of_many_random_graphs(model: onnx.ModelProto) -> None:
 
 
 def only_the_first(backward: BackwardPass, value: object) -> Var | None:
-    """Drop what arrives along further ways."""
+    """Drop the cotangents of all paths but the first."""
     received = backward._received.get(value)  # type: ignore[call-overload]  # as the driver calls it
     return received[0] if received else None
 

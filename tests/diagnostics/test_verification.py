@@ -120,7 +120,7 @@ def test_integer_arithmetic_is_skipped_with_the_reason() -> None:
     skipped = [row for row in found.rows if row.verdict == "skipped"]
     assert len(skipped) == 2
     assert all("piecewise constant (DequantizeLinear, QuantizeLinear" in row.note for row in skipped)
-    # Behind the last integer there is something to differentiate.
+    # After the last integer there is something to differentiate.
     assert all(row.verdict == "agrees" for row in check(model(text, weights), "d").rows if row.at == "layer 'd'")
 
 

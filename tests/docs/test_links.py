@@ -1,4 +1,4 @@
-"""Links of README and manual lead somewhere."""
+"""Links of README and manual have targets that exist."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ WEIGHTS: dict[str, Any] = {
     "on": np.array(True),
 }
 _POOLED = "p = GlobalAveragePool (b) y = Flatten (p)"
-# Behind the layer "a" [n, 4, 6, 6]: what has no rule, and what names it.
+# After the layer "a" [n, 4, 6, 6]: what has no rule, and what names it.
 NO_RULE = {
     "Det": "y = Det (a)",
     "com.microsoft:Inverse": f"i = com.microsoft.Inverse (a) b = Add (a, i) {_POOLED}",
@@ -100,7 +100,7 @@ def test_what_cannot_be_differentiated_names_methods_that_need_not(
 
 
 def test_methods_that_need_no_gradient_are_known_to_the_registry() -> None:
-    """Each is run where nothing leads back: those that are named do, all others do not."""
+    """Each is run on a network that no gradient passes: those that are named work, all others do not."""
     failed = {name: raised(network_with(NO_RULE["Det"], "n"), name) for name in methods()}
     refused = {name for name, error in failed.items() if isinstance(error, NoRuleError)}
     unfit = {name for name, error in failed.items() if error is not None} - refused

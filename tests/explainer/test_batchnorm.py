@@ -151,7 +151,7 @@ def test_the_files_differ_in_nothing_but_normalisations() -> None:
 
 
 def test_full_gradients_follow_the_biases() -> None:
-    """Behind a convolution a normalisation's constants are the convolution's own; before one they are added elsewhere.
+    """After a convolution a normalisation's constants are the convolution's own; before one they are added elsewhere.
 
     The map shows where constants are added, and is another one then by its definition; the sum is the same.
     """

@@ -1,4 +1,4 @@
-"""Keywords of an explainer: one object for how graphs run, or each by itself."""
+"""Keywords of an explainer: ``options`` as one object, or each option by itself."""
 
 from __future__ import annotations
 

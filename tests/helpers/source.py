@@ -1,4 +1,4 @@
-"""The repository's own Python files as syntax trees, for tests that hold the code to the house's rules."""
+"""The repository's own Python files as syntax trees, for tests that check the code against the project's rules."""
 
 from __future__ import annotations
 

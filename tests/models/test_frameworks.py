@@ -93,7 +93,7 @@ def test_a_drawing_is_explained(name: str) -> None:
     result = photographs(name)
     assert result.labels is not None
     assert [result.labels[label] for label in result.targets] == ["star", "cross"]
-    assert result.raw.shape == (2, shared.PLACES, shared.PLACES)
+    assert result.raw.shape == (2, shared.POSITIONS, shared.POSITIONS)
     # HiResCAM adds up to the logit without the bias: after this layer the network is linear.
     logits = result.scores[np.arange(2), result.targets] - shared.shapes().bias[result.targets]
     np.testing.assert_allclose(result.raw.sum(axis=(1, 2)), logits, rtol=1e-4)

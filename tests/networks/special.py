@@ -19,7 +19,7 @@ Stage = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 
 
 class SpecialView(TorchView):
-    """Knows its network, and so can be moved and stay what it is."""
+    """A view that keeps its network, so that ``with_images`` returns a view with the same answers."""
 
     def __init__(self, network: Special, x: Floats, targets: Sequence[int]) -> None:
         super().__init__(network.trunk, network.head, x, targets, network.affine)

@@ -1,4 +1,4 @@
-"""Relevance of a chain of torch modules: what the view made of a torch network answers."""
+"""Relevance of a chain of torch modules: what ``TorchView.relevance`` returns."""
 
 from __future__ import annotations
 

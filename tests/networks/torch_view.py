@@ -64,7 +64,7 @@ class TorchView:
         return result
 
     def ablated(self, sample: int, keep: Array, probability: bool = False) -> Array:
-        """One run a mask."""
+        """Run the head once for each mask."""
         return self._each(self.after, self.a[sample] * np.asarray(keep), sample, probability)
 
     def masked_image(
@@ -76,7 +76,7 @@ class TorchView:
         rescale: bool = True,
         probability: bool = False,
     ) -> Array:
-        """One run of the whole network a mask."""
+        """Run the network once for each mask."""
         x = self.x[sample] if image is None else image
         shown = np.zeros_like(x) if background is None else background
         seen = []
@@ -87,15 +87,15 @@ class TorchView:
         return self._each(lambda images: self.after(self.trunk(images)), np.stack(seen), sample, probability)
 
     def with_images(self, x: Array) -> TorchView:
-        """The same network and targets."""
+        """Return a view of other images, with the same network and targets."""
         return TorchView(self.trunk, self.after, x, self.targets, self.affine)
 
     def layers(self) -> Sequence[NetworkView]:
-        """What the test has set."""
+        """Return the views of other layers that the test has set."""
         return self.others
 
     def hessian_vector_product(self, v: Array) -> Array:
-        """Reverse over reverse."""
+        """Differentiate the product of the gradient with ``v``."""
         a = torch.tensor(self.a).requires_grad_()
         (g,) = torch.autograd.grad(self._of(self.after(a)).sum(), a, create_graph=True)
         if not g.requires_grad:
@@ -104,7 +104,7 @@ class TorchView:
         return np.zeros_like(self.a) if found is None else np.asarray(found.numpy())
 
     def deeplift_multipliers(self) -> Array:
-        """Mean gradient on the straight way from 0: DeepLIFT's rescale rule where no path meets two nonlinearities."""
+        """Average the gradient on the straight path from 0: the rescale rule where no path has two nonlinearities."""
         total = np.zeros_like(self.a)
         for node, weight in zip(*np.polynomial.legendre.leggauss(24), strict=True):
             a = (torch.tensor(self.a) * (1 + node) / 2).requires_grad_()
@@ -112,7 +112,7 @@ class TorchView:
         return total
 
     def guided(self) -> Array:
-        """Hooks that let only what is positive into an activation."""
+        """Differentiate with hooks that keep only positive gradients at each activation."""
         modules = {module for part in (self.trunk, self.after) for module in part.modules()}  # type: ignore[attr-defined]
         hooks = [
             module.register_full_backward_pre_hook(lambda _, given: tuple(torch.relu(dy) for dy in given))
@@ -127,12 +127,12 @@ class TorchView:
 
     @property
     def scores(self) -> Array:
-        """Logits."""
+        """The logits of all classes."""
         return np.asarray(self.after(torch.tensor(self.a)).detach().numpy())
 
     @property
     def weights(self) -> Array:
-        """1 for the class."""
+        """1 at the explained class of each sample, 0 elsewhere."""
         hot = np.zeros_like(self.scores)
         hot[np.arange(len(self.targets)), self.targets] = 1
         return hot
@@ -144,7 +144,7 @@ class TorchView:
         of: Literal["score", "layer"] = "score",
         to: Literal["layer", "input"] | int = "layer",
     ) -> Array:
-        """Walk back through the modules of trunk and head, which have to be chains."""
+        """Propagate through the modules of trunk and head, which have to be chains."""
         if start is None:
             start = self.weights * self.scores if of == "score" else self.a
         head, trunk = chain(self.after), chain(self.trunk)
@@ -162,21 +162,21 @@ class TorchView:
         return np.asarray(propagate(trunk[depth:], x, r, composite, first=depth == 0).numpy())
 
     def biases(self) -> Sequence[Bias]:
-        """None unless a test gives some."""
+        """Return no biases; a subclass has some."""
         return []
 
     def attentions(self) -> Sequence[Attention]:
-        """None unless a test gives some."""
+        """Return no attention; a subclass has some."""
         return []
 
     def to_positions(self, tokens: Array) -> Array:
-        """A square grid after the leading tokens."""
+        """Arrange the tokens after the leading ones on a square grid."""
         kept = tokens[..., self.leading_tokens :]
         side = int(kept.shape[-1] ** 0.5)
         return np.asarray(kept.reshape(*kept.shape[:2], side, side))
 
     def steps(self, total: int) -> Iterator[int]:
-        """In silence."""
+        """Count without reporting progress."""
         return iter(range(total))
 
 

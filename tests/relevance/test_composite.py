@@ -72,7 +72,7 @@ def test_a_file_makes_a_method_that_describes_itself_wholly(tmp_path: Path) -> N
         ({"rules": [{"at": "any", "rule": "gamma", "gamma": "1"}]}, InputError, "must be float"),
         ({"rules": [{"at": "any", "rule": "gamma", "gamma": -1}]}, InputError, "0 or more"),
         ({"rules": [{"at": "any", "rule": "epsilon", "stabilizer": -1}]}, InputError, "0 or more"),
-        ({"rules": [{"at": "any", "rule": "alpha-beta", "alpha": 3}]}, InputError, "differ by something else"),
+        ({"rules": [{"at": "any", "rule": "alpha-beta", "alpha": 3}]}, InputError, "do not conserve relevance"),
         ({"rules": [{"at": "last", "rule": "flat"}, {"rule": "flat"}]}, InputError, "needs 'at' and 'rule'"),
         ({"rules": [{"at": "conv first", "rule": "flat"}]}, InputError, "not at 'conv first'"),
         ({"rule": []}, InputError, "needs a list 'rules'"),

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnx
 import pytest
 
+from tests.helpers.models import floats, model
 from tools import bench
+from tools.benchmarks import perturbation
+from tools.benchmarks.peak import run_alone
 from tools.benchmarks.result import Result, at_least, at_most
 from tools.docs import benchmarks
 
@@ -45,3 +49,13 @@ def test_the_readme_shows_figures_that_were_measured(kept: Path) -> None:
     found["perturbation"]["rows"] = [Result("Score-CAM: pytorch-grad-cam's time over ours", 4.5678).to_dict()]
     kept.write_text(json.dumps(found))
     assert "Score-CAM | 4.57 | `python -m tools.bench perturbation`" in benchmarks.ratios()
+
+
+def test_the_code_whose_memory_is_measured_runs(tmp_path: Path) -> None:
+    text = """g (float[n, 3, 224, 224] x) => (float[n, 300] y) {
+        c = Conv <strides = [32, 32]> (x, w) a = Relu (c) p = GlobalAveragePool (a) f = Flatten (p) y = MatMul (f, v)
+    }"""
+    onnx.save(model(text, {"w": floats(64, 3, 1, 1), "v": floats(64, 300)}), tmp_path / "m.onnx")
+    lines, memory = run_alone(perturbation.OUR_SCORES, tmp_path / "m.onnx")
+    assert lines == []
+    assert memory > 10

@@ -59,7 +59,7 @@ def test_faithfulness_that_stays_or_falls() -> None:
     assert verdicts(hardly_falls, made(best)) == ["shown", "shown"]
 
     def falling(title: str, size: Size) -> float:
-        # The fall is in the middle: the last size alone does not tell.
+        # The fall is in the middle: the last size alone does not show it.
         return best(title, size) - (HARDLY + 0.03 if size == MIDDLE else 0)
 
     assert verdicts(hardly_falls, made(falling)) == ["against", "against"]

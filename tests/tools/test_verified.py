@@ -42,5 +42,5 @@ def test_a_failure_shows_also_where_it_is_infinite() -> None:
 
 
 def test_a_readme_without_markers_for_a_table_is_reported() -> None:
-    with pytest.raises(click.ClickException, match="no place"):
+    with pytest.raises(click.ClickException, match="no markers"):
         put("# Title", "verified", "| a |")

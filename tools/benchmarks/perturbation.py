@@ -49,7 +49,7 @@ def run(folder: Path, provider: str) -> Iterator[Result]:
     )
     detail = f"plain {times['plain'].seconds * 1000:.0f} ms"
     yield at_most("Recipro-CAM over a plain run, closed form", times["recipro-cam"].ratio, 1.5, detail=detail)
-    yield at_most("Recipro-CAM over a plain run, every place run", times["runs"].ratio, 1.5, detail=detail)
+    yield at_most("Recipro-CAM over a plain run, every position run", times["runs"].ratio, 1.5, detail=detail)
     several = [list(range(_TARGETS))]
     times = interleaved({"one": explain("hires-cam"), "ten": explain("hires-cam", several)}, 41)
     detail = f"one {times['one'].seconds * 1000:.0f} ms"
@@ -81,17 +81,17 @@ def _score(module: Any, x: Any, provider: str, path: Path) -> Iterator[Result]:
     times = interleaved({"peer": theirs, "ours": lambda: explainer(x, _TARGET)}, 1, warmup=0)
     detail = f"theirs {times['peer'].seconds:.0f} s, ours {times['ours'].seconds:.0f} s, all {_CHANNELS} channels"
     yield at_least("Score-CAM: pytorch-grad-cam's time over ours", 1 / times["ours"].ratio, 2, detail=detail)
-    peak = [run_alone(code, path)[1] for code in (_OUR_SCORES, _THEIR_SCORES)]
+    peak = [run_alone(code, path)[1] for code in (OUR_SCORES, _THEIR_SCORES)]
     detail = f"{peak[0]:.0f} MB over {peak[1]:.0f} MB, each in a process of its own"
     yield at_most("Score-CAM: our peak memory over theirs", peak[0] / peak[1], 0.5, detail=detail)
 
 
 # Every mask is kept as all 2048 would be: the peer makes all masked images at once, whatever it runs of them.
-_OUR_SCORES = f"""
+OUR_SCORES = f"""
 import sys, numpy, onnxcam
 x = numpy.random.default_rng(0).standard_normal((1, 3, 224, 224)).astype(numpy.float32)
-probe = onnxcam.Explainer(sys.argv[1], "hires-cam", providers=["cpu"]).ask(x, {_TARGET})
-probe.masked_image(0, probe.a[0][numpy.arange({_CHANNELS}) % {_MASKS}][: 2 * {_MASKS}])
+view = onnxcam.Explainer(sys.argv[1], "hires-cam", providers=["cpu"]).view(x, {_TARGET})
+view.masked_image(0, view.a[0][numpy.arange({_CHANNELS}) % {_MASKS}][: 2 * {_MASKS}])
 """
 _THEIR_SCORES = f"""
 import numpy, sys

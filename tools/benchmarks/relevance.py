@@ -20,7 +20,7 @@ _NETWORKS = {"vgg16": "VGG-16", "resnet50": "ResNet-50"}
 
 
 def run(folder: Path, provider: str) -> Iterator[Result]:
-    """Time whole calls for one image: the forward pass, the walk back and the map."""
+    """Time whole calls for one image: the forward pass, the backward pass and the map."""
     x = np.random.default_rng(0).standard_normal((1, 3, 224, 224)).astype(np.float32)
     for name, title in _NETWORKS.items():
         module = network(name)

@@ -18,15 +18,17 @@ def page(topic: str) -> Path:
 
 
 def put(text: str, name: str, table: str, path: Path = README) -> str:
-    """Return the text of a file with one generated table in its place."""
+    """Return the text of a file with one generated table between its markers."""
     pattern = re.compile(rf"(<!-- {name}: .*?-->\n).*?(<!-- end -->)", re.DOTALL)
     if not pattern.search(text):
-        raise click.ClickException(f"{path.relative_to(ROOT)} has no place for the table '{name}'")
+        raise click.ClickException(
+            f"{path.relative_to(ROOT)} has no markers for the table '{name}'; add <!-- {name}: --> and <!-- end -->"
+        )
     return pattern.sub(lambda found: f"{found[1]}{table}\n{found[2]}", text)
 
 
 def placed(text: str, name: str) -> str:
-    """Return the table that stands in a text under that name, empty if there is no place for it."""
+    """Return the table that stands in a text under that name, empty if its markers are missing."""
     found = re.search(rf"<!-- {name}: .*?-->\n(.*?)\n?<!-- end -->", text, re.DOTALL)
     return found[1] if found else ""
 

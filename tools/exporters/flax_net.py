@@ -51,7 +51,7 @@ def _convolution(weights: shared.Convolution, rngs: nnx.Rngs) -> nnx.Conv:
 
 
 class Small(nnx.Module):
-    """Convolutions normalised in groups, then one transformer block on their places."""
+    """Convolutions normalised in groups, then one transformer block on their positions."""
 
     width = 24
 

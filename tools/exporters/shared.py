@@ -28,7 +28,7 @@ CLASSES: Final = (3, 1)
 """The class of each sample whose logit is differentiated: its own, and another one."""
 POOLED: Final = (0, 2)
 """Convolutions, counted from 0, that a maximum pool of 2x2 follows."""
-PLACES: Final = 12
+POSITIONS: Final = 12
 """Height and width of the last feature map."""
 
 
@@ -65,7 +65,7 @@ class Shapes:
 
     Attributes:
         convolutions: in order.
-        kernel: of the linear layer on the flattened map, float32 [classes, channels * places * places].
+        kernel: of the linear layer on the flattened map, float32 [classes, channels * positions * positions].
         bias: float32 [classes].
     """
 
@@ -76,7 +76,7 @@ class Shapes:
     @property
     def kernel_last(self) -> Array:
         """The linear layer's kernel for a map flattened as [row, column, channel], [features, classes]."""
-        maps = self.kernel.reshape(len(self.bias), -1, PLACES, PLACES)
+        maps = self.kernel.reshape(len(self.bias), -1, POSITIONS, POSITIONS)
         return maps.transpose(2, 3, 1, 0).reshape(-1, len(self.bias))
 
 
@@ -86,9 +86,9 @@ def shapes() -> Shapes:
     weights = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
     nodes = [node for node in graph.node if node.op_type == "Conv"]
     convolutions = []
-    for place, node in enumerate(nodes):
+    for index, node in enumerate(nodes):
         strides = next(list(a.ints) for a in node.attribute if a.name == "strides")
-        convolutions.append(Convolution(weights[node.input[1]], weights[node.input[2]], strides[0], place in POOLED))
+        convolutions.append(Convolution(weights[node.input[1]], weights[node.input[2]], strides[0], index in POOLED))
     linear = next(node for node in graph.node if node.op_type == "Gemm")
     return Shapes(tuple(convolutions), weights[linear.input[1]], weights[linear.input[2]])
 

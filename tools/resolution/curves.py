@@ -14,11 +14,11 @@ from tools.truth.scores import Map
 
 Images: TypeAlias = npt.NDArray[Any]
 Numbers: TypeAlias = npt.NDArray[np.float64]
-Places: TypeAlias = npt.NDArray[np.int64]
+Indices: TypeAlias = npt.NDArray[np.int64]
 # Images [N, C, H, W] to the probability of one class in each, [N].
 Seen: TypeAlias = Callable[[Images], Numbers]
 
-# As RISE has it: places that are averaged along an axis, and the standard deviation in places.
+# As RISE has it: positions that are averaged along an axis, and the standard deviation in positions.
 KERNEL, SIGMA = 11, 5.0
 _SEED = 0
 
@@ -27,7 +27,7 @@ _SEED = 0
 class Ends:
     """Where the curves of one image begin and end.
 
-    Insertion leads from blurred to whole, deletion from whole to plain.
+    Insertion goes from blurred to whole, deletion from whole to plain.
 
     Attributes:
         images: ``[3, C, H, W]``, as the network takes them: blurred, whole, plain.
@@ -44,7 +44,7 @@ class Ends:
         return cls(images, seen(images))
 
 
-def ranked(map: Map) -> Places:
+def ranked(map: Map) -> Indices:
     """Return the pixels of a map ``[h, w]`` as flat indices, the highest first.
 
     Equal ones come in an order that was drawn once for all maps of that size: by rows, a flat map would be one that
@@ -54,12 +54,12 @@ def ranked(map: Map) -> Places:
     return np.asarray(drawn[np.argsort(-map.ravel()[drawn], kind="stable")])
 
 
-def counts(pixels: int, steps: int) -> Places:
+def counts(pixels: int, steps: int) -> Indices:
     """Return how many pixels have changed after each step, ``[steps + 1]`` from 0 to all."""
     return np.rint(np.arange(steps + 1) * pixels / steps).astype(np.int64)
 
 
-def between(start: Images, stop: Images, order: Places, steps: int) -> Images:
+def between(start: Images, stop: Images, order: Indices, steps: int) -> Images:
     """Return the images on the way from one to another, without these two, ``[steps - 1, C, H, W]``.
 
     Args:

@@ -80,7 +80,7 @@ def _cover(polygons: list[Points]) -> NDArray[np.float64]:
 def _standing_out(
     random: Randomness, ground: NDArray[np.float64], centre: NDArray[np.float64], radius: float
 ) -> NDArray[np.float64]:
-    """A random colour that can be told from the clutter around the shape's place, float64 [3].
+    """A random colour that differs clearly from the clutter around the shape, float64 [3].
 
     The disc looked at is the same for all classes, so that colour says nothing of the class.
     """

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from .data import Data
-from .network import CHANNELS, PLACES, head, trunk
+from .network import CHANNELS, POSITIONS, head, trunk
 from .outlines import CLASSES
 
 BATCH: Final = 64
@@ -17,15 +17,15 @@ TRUNK_RATE: Final = 4e-3
 HEAD_RATE: Final = 5e-4
 """Lower than the trunk's: a logit sums 9216 weights, and a step of Adam moves them all."""
 GROUND: Final = len(CLASSES)
-"""The extra class of a place on which no shape stands."""
+"""The extra class of a position at which no shape stands."""
 
 
 def fit(data: Data, epochs: int) -> nn.Sequential:
     """Train a network on drawings, with one cycle of the learning rate.
 
-    A second, 1x1 head is trained beside the real one and thrown away after: from each place of the last feature map it
-    tells which shape stands there, or none. Trials with the labels alone spent most of their time finding out where to
-    look. The logits are still the real head's alone.
+    A second, 1x1 head is trained beside the real one and thrown away after: at each position of the last feature map it
+    predicts which shape stands there, or none. Trials with the labels alone spent most of their time finding out where
+    to look. The logits are still the real head's alone.
 
     Args:
         data: The drawings.
@@ -34,8 +34,8 @@ def fit(data: Data, epochs: int) -> nn.Sequential:
     Returns:
         Trunk and head as one module in evaluation mode.
     """
-    body, top, probe = trunk().to(memory_format=torch.channels_last), head(), nn.Conv2d(CHANNELS, len(CLASSES) + 1, 1)
-    groups = [{"params": [*body.parameters(), *probe.parameters()]}, {"params": top.parameters()}]
+    body, top, local = trunk().to(memory_format=torch.channels_last), head(), nn.Conv2d(CHANNELS, len(CLASSES) + 1, 1)
+    groups = [{"params": [*body.parameters(), *local.parameters()]}, {"params": top.parameters()}]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
     rounds = len(data) // BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -45,10 +45,10 @@ def fit(data: Data, epochs: int) -> nn.Sequential:
     with click.progressbar(length=epochs * rounds, label="training", file=sys.stderr) as bar:
         for _ in range(epochs):
             for rows in torch.randperm(len(data))[: rounds * BATCH].split(BATCH):
-                images, places = _turned(data.images[rows], cells[rows])
+                images, wanted = _turned(data.images[rows], cells[rows])
                 features = body(images.contiguous(memory_format=torch.channels_last))
                 loss = functional.cross_entropy(top(features), data.labels[rows])
-                loss = loss + functional.cross_entropy(probe(features), places, weights)
+                loss = loss + functional.cross_entropy(local(features), wanted, weights)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -58,11 +58,11 @@ def fit(data: Data, epochs: int) -> nn.Sequential:
 
 
 def standing(data: Data) -> torch.Tensor:
-    """Which class stands on each place of the last feature map, int64 [N, 12, 12]; ``GROUND`` where none does.
+    """Which class stands at each position of the last feature map, int64 [N, 12, 12]; ``GROUND`` where none does.
 
-    A shape stands where it covers at least a quarter of the place's pixels.
+    A shape stands where it covers at least a quarter of the position's pixels.
     """
-    share = functional.adaptive_avg_pool2d(data.masks.float(), PLACES)
+    share = functional.adaptive_avg_pool2d(data.masks.float(), POSITIONS)
     return torch.where(share >= 0.25, data.labels[:, None, None], GROUND)
 
 

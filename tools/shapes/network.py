@@ -9,7 +9,7 @@ from .outlines import CLASSES
 
 CHANNELS: Final = 64
 """Channels of the last feature map."""
-PLACES: Final = 12
+POSITIONS: Final = 12
 """Height and width of the last feature map."""
 
 
@@ -29,11 +29,11 @@ def trunk() -> nn.Sequential:
 def head() -> nn.Sequential:
     """One linear layer on the whole flattened feature map, to logits, float32 [N, 6].
 
-    Each logit is a weighted sum over the feature map with a weight of its own for every place. So gradient times
-    activation is exactly what each place adds to the logit (HiResCAM), while averaging the gradient first (Grad-CAM) is
-    not; behind a global average pooling the two could not be told apart.
+    Each logit is a weighted sum over the feature map with a weight of its own for every position. So gradient times
+    activation is exactly what each position adds to the logit (HiResCAM), while averaging the gradient first (Grad-CAM)
+    is not; after a global average pooling the two would be equal.
     """
-    linear = nn.Linear(CHANNELS * PLACES * PLACES, len(CLASSES))
+    linear = nn.Linear(CHANNELS * POSITIONS * POSITIONS, len(CLASSES))
     with torch.no_grad():
         linear.weight.mul_(0.1)  # 9216 terms add up: larger beginnings drown the first hundred steps in their own noise
     return nn.Sequential(nn.Dropout(0.2), nn.Flatten(), linear)

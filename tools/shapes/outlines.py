@@ -63,7 +63,7 @@ _OUTLINES: Final[dict[str, Callable[[], list[Points]]]] = {
 }
 
 CLASSES: Final = tuple(_OUTLINES)
-"""The class names; a place in this tuple is the model's class index."""
+"""The class names; a name's index in this tuple is the model's class index."""
 
 
 def area(points: Points) -> float:
@@ -75,8 +75,8 @@ def area(points: Points) -> float:
 def outline(label: int) -> list[Points]:
     """The shape of a class around the origin: its rim, then its hole where it has one.
 
-    Every shape has the area of the unit circle. Equal areas leave form as the only difference between classes: a count
-    of coloured pixels tells nothing.
+    Every shape has the area of the unit circle. Equal areas leave form as the only difference between classes: the
+    number of coloured pixels says nothing of the class.
 
     Args:
         label: The class index, 0..5.

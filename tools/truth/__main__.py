@@ -5,8 +5,8 @@
     python -m tools.truth rise --write           some methods, beside the control
 
 On freshly drawn images whose deciding pixels are known, and on ImageNet photographs with boxes of ../shared: the share
-of the display map's mass inside the truth, how often its highest place is there, and the time of one explanation over
-one plain run of the same file.
+of the display map's mass inside the truth, how often its highest position is there, and the time of one explanation
+over one plain run of the same file.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def found_on(truth: TruthSet, caption: str, chosen: Mapping[str, Method], slow: 
     with click.progressbar(chosen.items(), label=truth.name, file=sys.stderr, item_show_func=_shown) as bar:
         for name, made in bar:
             results[name] = measure(made, truth, slow if name in SLOW else None)
-    fixed = {"any place alike: the truth's area, chance": chance(truth), "middle of the image": centre(truth)}
+    fixed = {"any position alike: the truth's area, chance": chance(truth), "middle of the image": centre(truth)}
     images = len(truth.samples)
     caption = f"{images} {caption}; the network names {truth.right} right"
     return SetResult(truth.name, caption, images, results, fixed)

@@ -27,7 +27,7 @@ class Measured:
 
     Attributes:
         inside: share of the map's mass in the truth.
-        hits: whether its highest place is there.
+        hits: whether its highest position is there.
         ratio: time of one explanation over that of one plain run; None for what takes none.
     """
 
@@ -70,7 +70,7 @@ def judged(maps: Sequence[Map], samples: Sequence[Sample]) -> tuple[Numbers, Num
 
 
 def chance(truth: TruthSet) -> Measured:
-    """Return what a map is worth that is the same everywhere: area of the truth, and hits of a random place."""
+    """Return what a map is worth that is the same everywhere: area of the truth, and hits of a random position."""
     return Measured(*judged([np.ones((1, 1), np.float32)] * len(truth.samples), truth.samples))
 
 

@@ -1,4 +1,4 @@
-"""What a map is worth where the truth is known: its mass inside, and its highest place."""
+"""What a map is worth where the truth is known: its mass inside, and its highest position."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def share_inside(map: Map, truth: Mask) -> float:
 
 
 def hit(map: Map, near: Mask) -> float:
-    """Return whether the highest place of a map lies in the truth or near enough, 0 or 1.
+    """Return whether the highest position of a map lies in the truth or near enough, 0 or 1.
 
-    Of several places that are equally high, it is the share of them that do: the first of them would be the top left
+    Of several positions that are equally high, it is the share of them that do: the first of them would be the top left
     corner of a flat map. A blank map has none.
     """
     highest = map.max()

@@ -79,8 +79,8 @@ def _note(sets: Sequence[SetResult], name: str) -> str:
     reasons = {
         found.name: r.reason.partition(";")[0] for found in sets if isinstance(r := found.methods[name], Refused)
     }
-    told = [f"{reason} ({', '.join(n for n in reasons if reasons[n] == reason)})" for reason in {*reasons.values()}]
-    return f"[^{name}]: {'. '.join(sorted(told))}" if told else ""
+    notes = [f"{reason} ({', '.join(n for n in reasons if reasons[n] == reason)})" for reason in {*reasons.values()}]
+    return f"[^{name}]: {'. '.join(sorted(notes))}" if notes else ""
 
 
 def _title(made: Method) -> str:

@@ -1,4 +1,4 @@
-"""Elementwise functions of one input; most derivatives are written with the output, which frees the input."""
+"""Element-wise functions of one input; most derivatives are written with the output, which frees the input."""
 
 from __future__ import annotations
 

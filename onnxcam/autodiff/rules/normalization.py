@@ -46,7 +46,10 @@ def _channel_sum(op: Builder, x: Var, rank: int) -> Var:
 
 
 def _scale_and_bias(node: NodeView, dy: Var, z: Var, total: Callable[[Var, int], Var]) -> list[Var | None]:
-    """Return their cotangents where they are computed; ``total`` sums over all that share one number of an input."""
+    """Return the cotangents of scale and bias where these are computed.
+
+    ``total`` sums over all that share one number of an input.
+    """
     dscale = total(dy * z, 1) if node.needs(1) else None
     return [dscale, total(dy, 2) if node.needs(2) else None]
 
@@ -113,7 +116,7 @@ def group_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 
 @vjp("GroupNormalization", since=18)
 def group_normalization_18(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """As later, with one scale a group."""
+    """Normalised over the channels and positions of each group; before opset 21 one scale a group."""
     dy = op.Reshape(dy, [0, node.integer("num_groups", 1), -1])
     dx, z = _grouped(op, node, dy * op.Reshape(node.input(1), [1, -1, 1]))
     return dx, *_scale_and_bias(node, dy, z, lambda terms, _: op.ReduceSum(terms, [0, 2], keepdims=0))

@@ -51,7 +51,7 @@ def average_pool(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = mean of each window: every position of a window receives dy over how many positions were counted."""
     win = window(node, node.integers("kernel_shape") or ())
     x = node.raw(0)
-    share = dy / _counted_places(op, node, win, dy)
+    share = dy / _counted_positions(op, node, win, dy)
     # One channel a sample: a transposed convolution with ones, which needs no weight per channel.
     single = op.Reshape(share, shapes.sizes_tensor(op, [-1, 1, *_tail(op, node.y)]))
     ones = op.const(np.ones((1, 1, *win.kernel)), dy.dtype)
@@ -65,7 +65,7 @@ def _tail(op: Builder, x: Var) -> list[int | Var]:
     return [shapes.dim(op, x, axis) for axis in range(2, len(x.shape))]
 
 
-def _counted_places(op: Builder, node: NodeView, win: Window, dy: Var) -> Var:
+def _counted_positions(op: Builder, node: NodeView, win: Window, dy: Var) -> Var:
     """Return how many positions each window averages over, a number or ``[*out]``."""
     include = bool(node.integer("count_include_pad", 0))
     if not win.ceil and (include or not any(win.pads)):

@@ -29,7 +29,7 @@ def quantized(op: Builder, node: NodeView, dq: Var) -> Cotangents:
     """q = f((a - za) sa, ...) / s + z, cut to the range: da = sa f'(dq / s) where q is inside the range."""
     read = real_operator(node.node)
     if read is None:
-        raise TypeError(f"{node.node.op_type} has no reading in real numbers")
+        raise TypeError(f"{node.node.op_type} has no counterpart on real numbers")
     _refuse(node)
     dy, result = _result(op, node, read, dq)
     operands = [_operand(op, node, read, position) for position in range(len(read.operands))]

@@ -62,7 +62,7 @@ def scatter_elements(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 
 @vjp("ScatterND", since=11)
 def scatter_nd(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """The same for slices at index tuples."""
+    """y = x with slices u written, added or compared at index tuples: du = dy read there, dx as for ScatterElements."""
     index = op.cast(node.raw(1), ir.DataType.INT64)
     access = _Access(
         lambda x: op.GatherND(x, index), lambda x, u, reduction: op.ScatterND(x, index, u, reduction=reduction)

@@ -1,6 +1,6 @@
 """What the axes of a value mean: batch, channels and space, followed through the graph.
 
-Convolutions and pools fix the meaning of their axes; elementwise operators keep it, Transpose moves it, Reshape joins
+Convolutions and pools fix the meaning of their axes; element-wise operators keep it, Transpose moves it, Reshape joins
 space to tokens and splits it again, and where an operator mixes axes it is lost until a residual sum brings it back.
 """
 

@@ -19,9 +19,9 @@ _KEEPS_AXES = operators_with(Trait.ELEMENTWISE | Trait.CONVERTS) | {"Concat", "S
 def box_axis(score: ir.Value, known: Mapping[ir.Value, Axes]) -> int:
     """Return the axis of a value of three axes, 1 or 2, that counts detections.
 
-    Places of feature maps are where detections come from, and weights multiply their values: whichever of both lies
-    nearest before the score decides. Where neither can be followed, sizes do: what is open is the number of boxes,
-    since it follows the image's size, and else the larger number is.
+    Detections are made at the positions of feature maps, and products with weights mix the values of each detection:
+    whichever of the two is nearest before the score decides. Where neither is found, the sizes decide: an open one is
+    the number of boxes, since it depends on the image's size; of two fixed ones the larger is.
 
     Args:
         score: the detections.

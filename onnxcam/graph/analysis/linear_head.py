@@ -91,12 +91,10 @@ def _is_linear(node: ir.Node, given: list[int]) -> bool:
     """Whether a node is affine in the inputs of some indices, the others being fixed."""
     if node.domain != "":
         return False
-    if node.op_type == "Cast":
+    if node.op_type in ("Cast", "CastLike"):
         return node.outputs[0].dtype in FLOATS
     if node.op_type == "Pad":
         return given == [0] and node.attributes.get_string("mode", "constant") == "constant"
-    if node.op_type == "Resize":
-        return given == [0] and node.attributes.get_string("mode", "nearest") != "tf_crop_and_resize"
     if node.op_type == "Gemm":
         return given in ([0], [1], [2], [0, 2], [1, 2])
     if node.op_type in _LINEAR_IN_EACH:

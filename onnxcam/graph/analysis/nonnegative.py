@@ -38,17 +38,17 @@ def nonnegative(graph: ir.Graph) -> set[ir.Value]:
     def known(value: ir.Value | None) -> bool:
         return value is None or value in found or value.dtype in _UNSIGNED
 
-    found.update(value for value in graph.initializers.values() if _is_nonnegative(value))
+    found.update(value for value in graph.initializers.values() if _holds_nonnegative(value))
     found.update(value for value in graph.inputs if known(value))
     for node in graph:
-        positive = _is_positive(node, known)
+        claimed = _gives_nonnegative(node, known)
         for value in node.outputs:
-            if known(value) or (positive and value.dtype in FLOATS) or (positive and node.op_type == "QuantizeLinear"):
+            if known(value) or (claimed and (value.dtype in FLOATS or node.op_type == "QuantizeLinear")):
                 found.add(value)
     return found
 
 
-def _is_positive(node: ir.Node, known: Known) -> bool:
+def _gives_nonnegative(node: ir.Node, known: Known) -> bool:
     if node.domain:
         return False
     if node.op_type in _ALWAYS:
@@ -65,7 +65,7 @@ def _by_inputs(node: ir.Node, known: Known) -> bool:
     return node.op_type in _OF_ALL and all(known(value) for value in node.inputs)
 
 
-def _is_nonnegative(value: ir.Value | None) -> bool:
+def _holds_nonnegative(value: ir.Value | None) -> bool:
     """Whether numbers in the file are at least 0; most weights that are not have a negative number early."""
     if value is None or value.const_value is None or value.dtype not in FLOATS | _UNSIGNED:
         return False

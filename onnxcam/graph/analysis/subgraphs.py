@@ -34,7 +34,7 @@ def reads(node: ir.Node) -> Iterator[ir.Value]:
 def return_own_results(graph: onnx.GraphProto) -> None:
     """Put an Identity before what a branch returns without having made it: a value of the graph around it.
 
-    onnxruntime asks for it, and the graph's other readers take the value for one that nobody makes.
+    onnxruntime requires it, and code that reads the branch would take the value for one that no node computes.
     """
     for node in graph.node:
         for attribute in node.attribute:

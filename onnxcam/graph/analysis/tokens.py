@@ -108,8 +108,8 @@ def _guessed(count: int, before: int, extent: tuple[int, ...]) -> tuple[tuple[in
     """Guess the grid after a usual number of extra tokens: square patches of the image, or a square."""
     extras = list(dict.fromkeys((before, *_USUAL_EXTRAS)))
     if len(extent) == 2:
-        whole, cut = _patches(*extent)
-        tried = [(grid, extra) for extra in extras for grid in whole] + [(grid, before) for grid in cut]
+        exact, cut = _patches(*extent)
+        tried = [(grid, extra) for extra in extras for grid in exact] + [(grid, before) for grid in cut]
     else:
         tried = [((side, side), extra) for extra in extras for side in range(isqrt(count), 1, -1)]
     for (rows, columns), extra in tried:
@@ -119,8 +119,8 @@ def _guessed(count: int, before: int, extent: tuple[int, ...]) -> tuple[tuple[in
 
 
 def _patches(height: int, width: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Return the grids that square patches make of an image: those without a rest; the rest cut off or filled up."""
+    """Return the grids of square patches: those that fit exactly, and those that cut off or pad the remainder."""
     sides = range(1, min(height, width) + 1)
-    whole = [(height // side, width // side) for side in sides if not height % side and not width % side]
+    exact = [(height // side, width // side) for side in sides if not height % side and not width % side]
     cut = [(height // side, width // side) for side in sides]
-    return whole, cut + [(-(-height // side), -(-width // side)) for side in sides]
+    return exact, cut + [(-(-height // side), -(-width // side)) for side in sides]

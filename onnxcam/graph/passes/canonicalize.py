@@ -64,7 +64,7 @@ def _pipeline() -> tuple[PassBase, ...]:
         RaiseOpset(),
         ExpandFused(),
         LeaveTrainingMode(),
-        # Not before: outputs that only training has are unused from here on.
+        # Only here: outputs that only training uses are unused from here on.
         RemoveUnusedNodesPass(),
         # The backward pass of a branch reads the branch's weights, and reads them in the main graph.
         LiftSubgraphInitializersToMainGraphPass(),

@@ -13,8 +13,9 @@ _IMAGE_RANK = 4
 class ClearOutputSizes(ir.passes.InPlacePass):
     """Clear the spatial sizes of outputs where an input leaves its own open: often they are the exporter's example's.
 
-    Shape inference sets them again where the graph fixes them; without this pass it believes what is declared, and so
-    does whoever feeds a cotangent. Sizes of 1, and the numbers of samples and classes, do not depend on the image.
+    Shape inference sets them again where the graph fixes them. Without this pass the declared sizes would count as
+    fixed, also for a cotangent that a user feeds. Sizes of 1, and the numbers of samples and classes, do not depend on
+    the image.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:

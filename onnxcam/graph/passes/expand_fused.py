@@ -3,7 +3,8 @@
 This is done to every such node when a model is brought into canonical form: shapes, layers, gradient rules and
 relevance rules then meet operators that they know, and no second set of rules has to be kept right. onnxruntime fuses
 what it can when it loads the result; scores move by the rounding of one float32 operation, as they do between its own
-optimisation levels. Quantised operators stay as they are, since rounding to integers would not forgive that.
+optimisation levels. Quantised operators stay as they are, since such a difference can change the integer that a number
+is rounded to.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def _expand(node: ir.Node, function: Expansion) -> bool:
     ir.convenience.replace_nodes_and_values(
         graph, node, [node], op.nodes, [old for old, _ in pairs], [new for _, new in pairs]
     )
-    # Whoever names the node gets its result.
+    # The name of the fused node still finds the value that it gave.
     producer = pairs[0][1].producer()
     if producer is not None and node.name:
         producer.name = node.name

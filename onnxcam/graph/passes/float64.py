@@ -16,7 +16,7 @@ _TYPE_ATTRIBUTES = ("to", "dtype")
 class ToFloat64(ir.passes.FunctionalPass):
     """Turn every float, half and bfloat16 of a canonical model into a double.
 
-    That an engine has double kernels for all of its operators is not said: onnxruntime has none for convolutions.
+    An engine may lack double kernels for some of its operators: onnxruntime has none for convolutions.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:

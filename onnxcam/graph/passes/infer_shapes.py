@@ -35,7 +35,7 @@ class InferShapes(ir.passes.InPlacePass):
 
 @contextmanager
 def _group_normalization_renamed(graph: ir.Graph) -> Iterator[None]:
-    """Call GroupNormalization, for which onnx infers nothing, InstanceNormalization: its output has the same shape."""
+    """Rename GroupNormalization, for which onnx infers nothing, to InstanceNormalization, which has the same shapes."""
     renamed = [node for node in graph.all_nodes() if node.domain == "" and node.op_type == "GroupNormalization"]
     for node in renamed:
         node.op_type = "InstanceNormalization"

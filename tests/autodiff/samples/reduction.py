@@ -54,8 +54,8 @@ for _op in ("ReduceSum", "ReduceMean", "ReduceLogSum"):
         _x = var(_numbers(_op, _RNG, (2, 16, 3, 2)))
         listed(__name__, Sample(_op, (_x, const(np.array([2, 3], np.int64))), {"keepdims": _keep}))
 
-# With no axes and noop_with_empty_axes an operator only applies its elementwise part. Engines do not agree on what that
-# is for the norms and logarithms: tests/autodiff/test_edges.py holds those to the specification.
+# With no axes and noop_with_empty_axes an operator only applies its element-wise part. Engines do not agree on what
+# that is for the norms and logarithms: tests/autodiff/test_edges.py holds those to the specification.
 for _op in ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd"):
     listed(
         __name__,

@@ -55,7 +55,7 @@ def _graph(body: str) -> ir.Graph:
     return canonicalize(load(_proto(body)).ir).graph
 
 
-# A class token in front, two blocks, and a head that reads the class token alone.
+# A class token before the patches, two blocks, and a head that reads the class token alone.
 _VIT = f"""
     tokens = Concat <axis = 1> (cls, patches)
     {_block("a", "tokens", "b1")} {_block("b", "b1", "b2")}

@@ -113,7 +113,7 @@ def _with_bias(
 def _attend(
     op: NodeWriter, node: ir.Node, heads: _Heads, size: int, mask: ir.Value | None, bias: ir.Value | None
 ) -> ir.Value:
-    """Return ``[B, S, H e]``."""
+    """Return softmax(q k^T scale + mask + bias) v, its heads joined, ``[B, S, H e]``."""
     scale = node.attributes.get_float("scale", 0.0) or 1 / math.sqrt(size)
     scores = op.Mul(op.MatMul(heads.query, heads.key), scale)
     if bias is not None:

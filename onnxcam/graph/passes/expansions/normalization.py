@@ -12,7 +12,7 @@ from onnxcam.graph.passes.expansions.registry import expansion
 
 @expansion("LayerNormalization")
 def layer_normalization(op: NodeWriter, node: ir.Node) -> Results:
-    """As ONNX's own from opset 17 on; onnxruntime writes it into older files."""
+    """The operator that ONNX has from opset 17 on, which onnxruntime also writes into older files."""
     operands = [op.required(0), op.required(1), op.input(2)]
     kept = op.attributes("axis", "epsilon", "stash_type")
     return op.emit("LayerNormalization", operands, kept, outputs=len(node.outputs))

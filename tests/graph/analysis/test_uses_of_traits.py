@@ -24,6 +24,8 @@ CONSTANTS: dict[str, Any] = {
     "index": np.array([[0, 2]]),
     "step": np.array(0.1, np.float32),
     "zero": np.array(3, np.uint8),
+    "half": np.array(1, np.float64),
+    "scales": np.array([1, 2], np.float32),
     "two": np.array([2]),
     "last": np.array([1]),
 }
@@ -42,6 +44,9 @@ def graph(nodes: str, result: str = "float[n, k] y") -> ir.Graph:
         ('y = Einsum <equation = "ij,jk->ik"> (a, w)', True),
         ("y = Mean (a, x)", True),
         ("y = Trilu (a)", True),
+        ("y = CastLike (a, half)", True),
+        ("i = CastLike (a, zero) y = Cast <to = 1> (i)", False),
+        ("y = Resize (a, , scales)", True),
         ("y = Swish (a)", False),
         ('y = Einsum <equation = "ij,ij->ij"> (a, a)', False),
     ],
