@@ -33,7 +33,7 @@ _CONSTANT = {("CastLike", 1), ("RoiAlign", 1), ("OneHot", 0)}
 
 def test_every_float_input_has_a_sample_or_is_left_out_by_its_rule() -> None:
     sampled = {(s.rule, int(name[1:])) for s in SAMPLES for name in s.variables}
-    for rule in {s.rule for s in SAMPLES}:
+    for rule in {s.rule for s in SAMPLES if not s.domain}:
         schema = onnx.defs.get_schema(rule.op_type, max(rule.since, MINIMUM_OPSET))
         types = {entry.type_param_str: entry.allowed_type_strs for entry in schema.type_constraints}
         for index, given in enumerate(schema.inputs):

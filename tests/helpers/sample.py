@@ -71,6 +71,7 @@ class Sample:
         rtol: how far float32 may be from float64.
         captured: how many of the last arguments are no inputs of the node: only its branches read them.
         note: what is special, for the test's name.
+        domain: of the operator, in version 1 of it.
     """
 
     op: str
@@ -84,6 +85,7 @@ class Sample:
     rtol: float = 1e-5
     captured: int = 0
     note: str = ""
+    domain: str = ""
 
     @property
     def name(self) -> str:
@@ -106,7 +108,8 @@ class Sample:
     @property
     def rule(self) -> Rule:
         """The rule that this sample checks."""
-        rule = find_rule(gradient_table(), "", self.op, max(self.opset, MINIMUM_OPSET))
+        version = 1 if self.domain else max(self.opset, MINIMUM_OPSET)
+        rule = find_rule(gradient_table(), self.domain, self.op, version)
         assert rule is not None, f"{self.op} has no rule"
         return rule
 
@@ -134,14 +137,14 @@ class Sample:
         given = self.args[: len(self.args) - self.captured]
         names = ["" if arg is None else f"x{i}" for i, arg in enumerate(given)]
         outputs = [f"y{i}" for i in range(self.outputs)]
-        nodes = [helper.make_node(self.op, names, outputs, name="node", **self.attributes)]
+        nodes = [helper.make_node(self.op, names, outputs, name="node", domain=self.domain, **self.attributes)]
         if self.uses is not None:
             nodes += [helper.make_node("Flatten", [f"y{i}"], [f"flat{i}"], axis=0) for i in self.uses]
             nodes.append(helper.make_node("Concat", [f"flat{i}" for i in self.uses], ["score"], axis=1))
         graph = helper.make_graph(nodes, "sample", inputs, [onnx.ValueInfoProto(name=self.score)], weights)
-        return helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=10 if self.opset < 23 else 11
-        )
+        opsets = [helper.make_opsetid("", self.opset)]
+        opsets += [helper.make_opsetid(self.domain, 1)] if self.domain else []
+        return helper.make_model(graph, opset_imports=opsets, ir_version=10 if self.opset < 23 else 11)
 
 
 def declared(shape: tuple[int, ...], sizes: Sizes) -> list[int | str | None]:

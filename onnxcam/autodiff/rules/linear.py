@@ -56,6 +56,13 @@ def matmul(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     return da, db
 
 
+@vjp("Inverse", domain="com.microsoft")
+def inverse(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+    """Y = X^-1 over the last two axes: dX = -Y^T dY Y^T."""
+    y = transpose(op, node.y, -1, -2, node.rank(0))
+    return (-op.MatMul(op.MatMul(y, dy), y),)
+
+
 def _batch(a: Shape | None, b: Shape | None) -> Shape:
     """Return the broadcast leading axes of a product, None where they are not known."""
     left, right = (a or ())[:-2], (b or ())[:-2]

@@ -24,7 +24,11 @@ class InferShapes(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Infer twice where the first run leaves outputs of Split unknown, whose rank is known."""
         infer = ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)
-        with _group_normalization_renamed(model.graph), _as_real_operators(model.graph):
+        with (
+            _group_normalization_renamed(model.graph),
+            _inverses_renamed(model.graph),
+            _as_real_operators(model.graph),
+        ):
             modified = infer(model).modified
             if _set_split_ranks(model.graph):
                 infer(model)
@@ -44,6 +48,19 @@ def _group_normalization_renamed(graph: ir.Graph) -> Iterator[None]:
     finally:
         for node in renamed:
             node.op_type = "GroupNormalization"
+
+
+@contextmanager
+def _inverses_renamed(graph: ir.Graph) -> Iterator[None]:
+    """Call Inverse, for which onnx infers nothing, Identity: its output has the same shape."""
+    renamed = [node for node in graph.all_nodes() if node.domain == MICROSOFT and node.op_type == "Inverse"]
+    for node in renamed:
+        node.domain, node.op_type = "", "Identity"
+    try:
+        yield
+    finally:
+        for node in renamed:
+            node.domain, node.op_type = MICROSOFT, "Inverse"
 
 
 @contextmanager

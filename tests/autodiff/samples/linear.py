@@ -41,3 +41,15 @@ listed(
     Sample("MatMul", (var(smooth(_RNG, 2, 3)), const(smooth(_RNG, 3, 4)))),
     Sample("MatMul", (const(smooth(_RNG, 2, 2, 3)), var(smooth(_RNG, 3, 4)))),
 )
+listed(
+    __name__,
+    *(
+        Sample(
+            "Inverse",
+            (var(smooth(_RNG, *shape) * 0.3 + 2 * np.eye(shape[-1])),),
+            oracle="float32",
+            domain="com.microsoft",
+        )
+        for shape in ((3, 3), (2, 3, 3), (2, 1, 4, 4))
+    ),
+)
