@@ -46,4 +46,8 @@ def _without_keyword(text: TargetText) -> list[Target]:
         else:
             if found is not None:
                 return found
-    raise first_error or TargetError(f"target '{text.whole}' has none of the forms {list_forms()}")
+    if first_error is None:
+        raise TargetError(f"target '{text.whole}' has none of the forms {list_forms()}")
+    if ":" in text.whole:
+        raise type(first_error)(f"{first_error}; the forms of a target are {list_forms()}")
+    raise first_error

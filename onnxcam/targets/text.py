@@ -42,9 +42,11 @@ class TargetText:
         """Return the class that a part of the text names by index or label.
 
         Raises:
-            TargetError: no class can have that index, or there are no labels.
+            TargetError: nothing is named, no class can have that index, or there are no labels.
             NameNotFoundError: no such label.
         """
+        if not part.strip():
+            raise TargetError(f"the target '{self.whole}' lacks a class; the forms are {self.forms}")
         return class_index(int(part) if self.is_integer(part) else part, self.labels)
 
     def find_class(self, part: str) -> int | None:

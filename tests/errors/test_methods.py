@@ -29,7 +29,7 @@ _POOLED = "p = GlobalAveragePool (b) y = Flatten (p)"
 # After the layer "a" [n, 4, 6, 6]: what has no rule, and what names it.
 NO_RULE = {
     "Det": "y = Det (a)",
-    "com.microsoft:Inverse": f"i = com.microsoft.Inverse (a) b = Add (a, i) {_POOLED}",
+    "com.microsoft:SampleOp": f"i = com.microsoft.SampleOp (a) b = Add (a, i) {_POOLED}",
     "Loop": """z = Abs (a) t = ReduceMax <keepdims = 0> (z) trips = Cast <to = 7> (t)
         b = Loop (trips, on, a) <body = step (int64 i, bool go, float[n, 4, 6, 6] v)
             => (bool more, float[n, 4, 6, 6] next) { more = Identity (go) next = Tanh (v) }>

@@ -63,6 +63,8 @@ SAMPLES = Samples(
         "mask:region.png:15": [f"class 15 over mask {digest(np.repeat([True, False], 6).reshape(2, 6))}"],
     },
     wrong_texts={
+        "mask:region.png:": "target 'mask:region.png:' lacks a class; the forms are",
+        "tops:3": "no label is named 'tops:3'; the forms of a target are",
         "": "a target is empty; the forms are INDEX | LABEL |",
         " ": "a target is empty",
         "cow": "no label is named 'cow'",
