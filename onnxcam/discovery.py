@@ -1,6 +1,6 @@
 """What registries share: find the classes in the modules of a package, and build one from its fields by name.
 
-There is no second list to edit: a class joins by standing in a module of the registry's package.
+There is no second list to edit: a class is in the registry as soon as it is defined in a module of its package.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Named(Protocol):
-    """A class that a registry holds: users type its name."""
+    """A class that a registry finds, with the name that users type."""
 
     name: ClassVar[str]
 

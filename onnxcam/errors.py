@@ -9,7 +9,7 @@
         NoGradientError     it does, but as a piecewise constant              the same
       TargetError           a class out of range                              exit code 7
       ImageError            the image cannot be read or does not fit          exit code 8
-      InputError            an array that the model does not take             exit code 9
+      InputError            an array, file or option that is not accepted    exit code 9
       ProviderError         the requested provider does not load or fails     exit code 10
         OutOfMemoryError    there is too little memory                        the same
       VerificationError     two computations of one gradient disagree         exit code 11
@@ -81,7 +81,7 @@ class ImageError(OnnxcamError):
 
 
 class InputError(OnnxcamError):
-    """An array has a shape, type or name that the model does not take."""
+    """An array does not suit the model, or an option, a field or a file has a value that is not accepted."""
 
     exit_code = 9
 
@@ -103,7 +103,7 @@ class VerificationError(OnnxcamError):
 
 
 class OnnxcamWarning(UserWarning):
-    """A result that should not be trusted as it stands: blank, constant or not finite."""
+    """A result that should not be trusted as it stands: a blank map, or preprocessing that is only assumed."""
 
 
 def did_you_mean(name: str, known: Iterable[str], limit: int = 3) -> str:

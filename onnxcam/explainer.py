@@ -1,4 +1,4 @@
-"""Model, method and layer make an explainer; arrays or photographs make explanations."""
+"""The main entry: an explainer of one model by one method at one layer, and ``explain`` for a single call."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Explainer:
 
     Attributes:
         method: how activations and gradients become a map.
-        labels: names of the classes, from the model's metadata if not given.
+        labels: names of the classes, from the model file if not given; None where it has none.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Explainer:
             ModelError: no ONNX model.
             NameNotFoundError: no such method, layer or score; near names are suggested.
             UnsupportedError: the method does not apply to this network, or the layer has nothing to locate.
-            InputError: a keyword's value is none that it takes.
+            InputError: a keyword has a value that is not accepted, or contradicts another one.
         """
         settings = Settings.of(providers, keywords)
         network = model if isinstance(model, Network) else read_network(model, score)
@@ -116,7 +116,15 @@ class Explainer:
         self._context = Context(plan, settings, self._pool, self.method.needs.gradient)
 
     def at(self, resolution: int | tuple[int, ...]) -> Explainer:
-        """Return an explainer like this one whose raw maps have another size; argument and errors as of the class."""
+        """Return an explainer like this one whose raw maps have another size; loaded graphs are shared.
+
+        Args:
+            resolution: as ``ExplainerOptions`` describes it.
+
+        Raises:
+            NameNotFoundError: no layer has that size; the message lists those that there are.
+            UnsupportedError: the method makes maps of one size only.
+        """
         method = with_end(self.method, INPUT) if propagates(self.method) else self.method
         made = Explainer.__new__(Explainer)
         made._assemble(self._read_network, method, self._propagation_start, self._settings, resolution, self._pool)
@@ -124,7 +132,7 @@ class Explainer:
 
     @property
     def network(self) -> Network:
-        """The model as it is explained."""
+        """The model in the form that runs, with quantised layers as the real numbers that they stand for."""
         return self._context.network
 
     @property
@@ -139,7 +147,7 @@ class Explainer:
 
     @property
     def image_spec(self) -> ImageInput:
-        """What the image input takes of a photograph.
+        """The size, channels, layout and type of the image input.
 
         Raises:
             UnsupportedError: the input is no two-dimensional image.
@@ -148,7 +156,7 @@ class Explainer:
 
     @property
     def preprocessing(self) -> tuple[Preprocess, str]:
-        """How photographs become inputs, and where that comes from: a note that says so if it is only assumed."""
+        """How photographs become inputs, and a note on the source of that, which begins with "assumed" for a guess."""
         return self._images.preprocessing
 
     @property
@@ -164,7 +172,7 @@ class Explainer:
 
     @property
     def batch_size(self) -> int:
-        """Samples a run."""
+        """The number of samples that run at once."""
         return self.engine.batch_size
 
     def __call__(self, inputs: Tensor | Mapping[str, Tensor], targets: Targets = None) -> Explanation:
@@ -221,7 +229,10 @@ class Explainer:
         )
 
     def view(self, inputs: Tensor | Mapping[str, Tensor], targets: Targets = None) -> BatchView:
-        """Run arrays that are ready for the model and return the view that the method gets; arguments as of a call."""
+        """Run arrays that are ready for the model and return the view that the method gets.
+
+        Arguments and errors are those of calling the explainer.
+        """
         feeds = check_feeds(self.network, inputs)
         wanted, samples = flatten_targets(targets, self.network.count(feeds))
         batch = resolve_targets(wanted, len(samples), self.network.score, self.labels)
@@ -251,7 +262,7 @@ class Explainer:
             photographs: of one size as the model sees them.
             targets: as for arrays.
             film: also draw each photograph's maps of every size that the method can make, coarse to fine, in one strip.
-            inputs: extra inputs beside the image, by name: one row for all photographs, or a row for each.
+            inputs: extra inputs, by name: one row for all photographs, or a row for each.
 
         Raises:
             InputError: there are none, the model sees them in different sizes, or takes no such inputs.
@@ -285,7 +296,7 @@ class Explainer:
             explanation
             if (one.method, one.layer) == (self.method, self.layer)
             else one.explain(photographs, targets, inputs=inputs)
-            for one in self._finer
+            for one in self._by_resolution
         ]
         films = tuple(strip([step[row] for step in steps]) for row in range(len(explanation)))
         return replace(explanation, images=replace(explanation.images, films=films))
@@ -296,13 +307,13 @@ class Explainer:
         return self._start_layer if propagates(self.method) else None
 
     @cached_property
-    def _finer(self) -> list[Explainer]:
-        """An explainer for each size of maps, coarse to fine."""
+    def _by_resolution(self) -> list[Explainer]:
+        """An explainer for each size of maps that the method can make, coarse to fine."""
         return [self.at(size) for size in resolutions(self.method, self._read_network, self._propagation_start)]
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
-        """What is needed beside the explanation itself to repeat it."""
+        """The model file, its hash, the layer and the versions of the software, to repeat an explanation."""
         return provenance(self.network, self.layer)
 
     def _map_size(self, feeds: Mapping[str, Tensor], raw: Tensor) -> tuple[int, ...]:

@@ -62,7 +62,7 @@ class Context:
 
     @cached_property
     def guided(self) -> Engine:
-        """What propagates from the score to the image by the rules of guided backpropagation."""
+        """An engine whose gradients of the image are those of guided backpropagation."""
         model, name = dequantize_layer(self.network.model, self.image.value)
         return OnnxEngine(replace(self.network, model=model), name, self.pool, rules=guided_table())
 

@@ -1,4 +1,4 @@
-"""Photographs for a network: what its image input takes, how they are preprocessed, and reading them."""
+"""Read photographs and prepare them for a network, as its image input and its preprocessing require."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from onnxcam.network.network import Network
 
 
 class ImageReader:
-    """Reads photographs as one network takes them.
+    """Reads photographs and makes of them the arrays that one network takes.
 
     Attributes:
         network: the model.
@@ -44,7 +44,7 @@ class ImageReader:
 
     @cached_property
     def spec(self) -> ImageInput:
-        """What the image input takes of a photograph.
+        """The size, channels, layout and type of the image input.
 
         Raises:
             UnsupportedError: the input is no two-dimensional image.
@@ -60,7 +60,7 @@ class ImageReader:
 
     @cached_property
     def preprocessing(self) -> tuple[Preprocess, str]:
-        """How photographs become inputs, and where that comes from: a note that says so if it is only assumed."""
+        """How photographs become inputs, and a note on the source of that, which begins with "assumed" for a guess."""
         if self._preprocess is not None:
             found, note = self._preprocess, "as asked for"
         else:

@@ -1,4 +1,4 @@
-"""Between a layer's own layout and channels first with spatial axes, which formulas are written for."""
+"""Convert a layer's value from its own layout to the one of formulas (channels first, spatial axes), and back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Tensor: TypeAlias = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class LayerLayout:
-    """How the value of one layer lies in space, for images of one size.
+    """The layout of one layer's value, for images of one size.
 
     Attributes:
         layer: says which axis is which; of a transformer also which tokens are none of the image's patches.

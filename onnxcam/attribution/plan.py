@@ -29,7 +29,7 @@ class Plan:
     Attributes:
         network: with quantised layers as the real numbers that they stand for.
         layers: the layer first, then the others that the method combines or ends at.
-        combined: how many of them it reads.
+        combined: how many of them, from the first on, the method reads; a layer where it ends is not read.
         affine: whether the score is an affine function of the first one.
         relevance: relevance that is propagated in the same run as the forward pass, if the method allows it.
         biases: where constants are added, if the method reads them.

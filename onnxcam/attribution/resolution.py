@@ -1,4 +1,4 @@
-"""Maps of a chosen size: the layer that a method explains at, or ends at."""
+"""Find the layer that gives maps of a chosen size: where a method explains, or where it ends."""
 
 from __future__ import annotations
 
@@ -63,11 +63,9 @@ def at_resolution(
     """
     offered = resolutions(method, network, layer)
     if not propagates(method) and layer is not None:
-        raise InputError("a layer and a resolution are two ways to say one thing; give one of them")
+        raise InputError("a layer and a resolution both choose the layer; give one of them")
     if (inner := propagating_method(method)) is not None and inner.to != INPUT:
-        raise InputError(
-            f"to={inner.to} and a resolution are two ways to say where {inner.name} ends; give one of them"
-        )
+        raise InputError(f"to={inner.to} and a resolution both choose where {inner.name} ends; give one of them")
     axes = len(next(iter(offered), (0, 0)))
     size = (wanted,) * axes if isinstance(wanted, int) else tuple(wanted)
     if size not in offered:

@@ -1,4 +1,4 @@
-"""How an explainer works, beside its model, method and layer."""
+"""The keywords of an explainer that do not choose its model, method or layer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ExplainerOptions(TypedDict, total=False):
     """Keywords of ``Explainer`` and ``explain``.
 
     Attributes:
-        options: how graphs run, as a whole; instead of the four that follow.
+        options: how graphs run, as a whole; instead of ``providers`` and the next three.
         batch_size: samples a run. Default: as many as fit about 1 GiB of values.
         threads: of onnxruntime, for one operator. Default: all cores.
         share_weights: let the backward pass read the forward pass's weights; False for runtimes that confuse them.
@@ -29,7 +29,7 @@ class ExplainerOptions(TypedDict, total=False):
         preprocess: for photographs: a preset's name, a JSON file or text, or ``Preprocess``. Default: what the model's
             metadata says, or an assumption that warns.
         resize: how a photograph is brought to the model's size. Default: as ``preprocess`` says.
-        labels: class names. Default: what the model's metadata says.
+        labels: class names. Default: those that the model file carries, if any.
         grid: rows and columns of a transformer's tokens. Default: what the graph says, else a square.
         progress: wraps the steps of methods that take many runs, as ``progress(steps, total)``, for a progress bar.
         resolution: size of the raw map, instead of a layer: 56, or (56, 56). Methods of layers explain at the last
@@ -67,7 +67,7 @@ class Settings:
         """Return the settings of these keywords; ``resolution``, which chooses a layer, is none of them.
 
         Raises:
-            InputError: an unknown engine, a batch size below 1, or ``options`` beside what it holds.
+            InputError: an unknown engine, a batch size below 1, or ``options`` together with a keyword that it holds.
             TypeError: an unknown keyword.
         """
         given: dict[str, Any] = dict(keywords)

@@ -10,7 +10,7 @@ from onnxcam.attribution.resolution import size_text
 from onnxcam.explanation import Explanation
 from onnxcam.report.sheet import caption, grid
 
-# Frames of one size, small enough for seven of them on a screen.
+# The longer side of each map in pixels: small enough for seven of them on a screen.
 _SIDE = 256
 
 

@@ -1,4 +1,7 @@
-"""Append methods that apply to an error about gradients: the graphs that fail do not know of methods."""
+"""Append the methods that work without a backward pass to an error about gradients.
+
+The code that raises such an error works on graphs and does not know of methods.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from onnxcam.network.sessions import SessionPool
 
 @contextmanager
 def with_suggestions(network: Network, pool: SessionPool) -> Iterator[None]:
-    """Append to errors of the body what to use instead.
+    """Append to errors about gradients that the body raises what to use instead.
 
     Raises:
         NoRuleError, NoGradientError: with the names of methods that need no backward pass; or that none helps, if the
@@ -31,11 +34,11 @@ def with_suggestions(network: Network, pool: SessionPool) -> Iterator[None]:
 
 @cache
 def without_backward_pass() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the methods that need no backward pass: those that explain the score, and those that do not."""
+    """Return the methods that need no backward pass: those that explain the score, then the class-agnostic ones."""
     found = {name: cls() for name, cls in methods().items()}
     usable = {name: one for name, one in found.items() if _is_usable(one.needs)}
-    blind = tuple(name for name, one in usable.items() if isinstance(one, ActivationMethod))
-    return tuple(name for name in usable if name not in blind), blind
+    class_agnostic = tuple(name for name, one in usable.items() if isinstance(one, ActivationMethod))
+    return tuple(name for name in usable if name not in class_agnostic), class_agnostic
 
 
 def _is_usable(needs: Needs) -> bool:
@@ -48,5 +51,6 @@ def _instead(network: Network, pool: SessionPool) -> str:
         pool.open(network, expose(network.model, [network.score.name]))
     except OnnxcamError as error:
         return f"; no other method helps, since the model does not run: {error}"
-    of_score, blind = without_backward_pass()
-    return f", or a method that needs no gradient: {', '.join(of_score)}, or {blind[0]}, which is class-agnostic"
+    of_score, class_agnostic = without_backward_pass()
+    listed = f"{', '.join(of_score)}, or {class_agnostic[0]}, which is class-agnostic"
+    return f", or a method that needs no gradient: {listed}"

@@ -1,4 +1,4 @@
-"""The view that a method gets of a network, answered by running graphs."""
+"""The view that a method gets of a network; it runs graphs to compute what the method asks for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from onnxcam.targets.batch import TargetBatch
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
-# Two ways of computing one mean differ by rounding.
+# Relative difference up to which relevance in the graph and in NumPy started from the same: they round differently.
 _SAME = 1e-5
 
 
@@ -37,7 +37,7 @@ class BatchView:
         result: scores, values and gradients of the batch.
         samples: for each target the row of ``feeds`` that it belongs to; targets of one sample share what does not
             depend on them.
-        origin: for each target the sample that it was given for.
+        origin: for each target the sample that it was given for, of the arrays that the user passed.
         at: which of the context's layers.
     """
 
@@ -55,7 +55,7 @@ class BatchView:
 
     @property
     def affine(self) -> bool:
-        """Whether the score is an affine function of ``a``; found out for the first layer only."""
+        """Whether the score is an affine function of ``a``; computed for the first layer, False for the others."""
         return self.context.plan.affine and self.at == 0
 
     @property
@@ -142,7 +142,7 @@ class BatchView:
         return [replace(self, at=at) for at in range(1, len(self.context.layers))]
 
     def hessian_vector_product(self, v: Tensor) -> Tensor:
-        """Run the gradient of the head's gradient."""
+        """Run the graph of the head's second derivative."""
         self._require_graphs("second derivatives")
         layout = self._layout(self.layer)
         v = layout.from_positions(v, self._value)
@@ -204,7 +204,7 @@ class BatchView:
         return self._layout(self.layer).tokens_to_positions(tokens)
 
     def steps(self, total: int) -> Iterator[int]:
-        """Count from 0 to ``total``, reporting progress."""
+        """Yield 0 to ``total - 1``, reporting progress."""
         progress = self.context.settings.progress
         return iter(range(total) if progress is None else progress(range(total), total))
 

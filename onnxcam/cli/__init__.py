@@ -63,6 +63,6 @@ def _with_hint(error: click.UsageError) -> str:
 
 
 def _silence_stdout() -> None:
-    """Redirect stdout to nowhere, so that Python does not report at exit that it cannot be flushed."""
+    """Redirect stdout to the null device, so that Python does not report at exit that it cannot be flushed."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

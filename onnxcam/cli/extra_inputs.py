@@ -74,7 +74,7 @@ def _read(file: str) -> npt.NDArray[Any]:
     try:
         array = np.load(file, allow_pickle=False)
     except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror or error}") from error
+        raise InputError(f"{file}: cannot be read: {error.strerror or error}; check the path") from error
     except (ValueError, EOFError) as error:
         raise InputError(f"{file}: not a NumPy file of numbers; write it with numpy.save(FILE, array)") from error
     if not isinstance(array, np.ndarray):

@@ -34,7 +34,7 @@ class Commands(click.Group):
     """A group that imports a command only when it is used or listed in the help."""
 
     def __init__(self, **options: Any) -> None:
-        """Make the group."""
+        """Set the group's help text and its options ``--help``, ``-h`` and ``--version``."""
         super().__init__(
             help="White-box visual explanations for the ONNX file that you deploy.",
             context_settings={"help_option_names": ["-h", "--help"]},
@@ -74,5 +74,5 @@ class Commands(click.Group):
             raise QuietEndError(INTERRUPTED) from None
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples."""
+        """Write the examples at the end of the help, unwrapped."""
         write_examples(formatter, _EXAMPLES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
@@ -79,8 +78,3 @@ def print_json(value: Any) -> None:
     import json
 
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def both_terminals() -> bool:
-    """Whether stdout and stderr are both terminals, so that their lines mix."""
-    return sys.stdout.isatty() and sys.stderr.isatty()

@@ -1,1 +1,1 @@
-"""Looking at a file without explaining anything: what it offers, and whether its gradients are right."""
+"""Inspect a model file without explaining anything, and verify its gradients."""

@@ -1,4 +1,4 @@
-"""Bisect for the first tensor where two gradient computations disagree."""
+"""Find the tensor where a gradient becomes wrong, or where two engines begin to disagree."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _VALUES, _GRADIENTS = 1e-3, 1e-2
 
 
 def bisect_by_differences(network: Network, start: str, agrees: Callable[[str], bool]) -> str:
-    """Return which value after ``start``, where the gradient is wrong, is the last one where it is.
+    """Return, in words, the latest value (closest to the score) at which the gradient is wrong.
 
-    A gradient that is wrong at one value is wrong at all values before it, so that a bisection finds the last.
+    A gradient that is wrong at one value is wrong at all earlier values, so that a bisection finds it.
 
     Args:
         network: the model.
@@ -39,7 +39,7 @@ def bisect_by_differences(network: Network, start: str, agrees: Callable[[str], 
             right = middle
         else:
             wrong = middle
-    return f"the gradient is wrong from '{points[wrong]}' on back, {_readers(network, points[wrong])}"
+    return f"the gradient is wrong at '{points[wrong]}' and before it, {_readers(network, points[wrong])}"
 
 
 def first_disagreement(
@@ -48,7 +48,7 @@ def first_disagreement(
     feeds: Mapping[str, Tensor],
     cotangents: Tensor,
 ) -> str:
-    """Return the first value that two engines disagree on; if there is none, the last one whose gradient they do."""
+    """Return, in words, the first value that two engines disagree on, or the latest one with different gradients."""
     network = first.network
     coverage = Coverage(network.model, network.score.name)
     names = [name for name in [*_points(network, None), network.score.name] if coverage.has_gradient(name)]

@@ -34,9 +34,7 @@ _DIRECTIONS = 4
 _JITTER = 1e-2
 # How far float64 may be from the float32 model that it stands for.
 _SAME_MODEL = {"float32": 1e-3, "float16": 5e-2}
-
-
-# What half precision rounds away in the forward pass, no gradient can know.
+# Largest error where the head computes in float16: its forward pass rounds, which a gradient does not contain.
 _HALF_TOLERANCE = 1e-1
 _HALF_BITS = 16
 
@@ -79,7 +77,7 @@ class FiniteDifferences:
         return list(kinds(node for node, values in signals if any(value.dtype not in FLOATS for value in values)))
 
     def check(self, feeds: Mapping[str, Tensor]) -> Comparison:
-        """Compare at some inputs of the model.
+        """Compare the gradient with finite differences, for some inputs of the model.
 
         Raises:
             OnnxcamError: the model does not run, or cannot be differentiated.
@@ -89,13 +87,13 @@ class FiniteDifferences:
         given[self.value] = _off_kinks(given[self.value], rng)
         gradient, score = self._gradient(given)
         half = given[self.value].dtype == np.float16 or self._has_float16
-        for_double = _double_head(self.parts, given, self.network)
-        if for_double is not None and self._same(for_double, given, score, half):
-            return self._compare(for_double, given, gradient, DOUBLE, rng, half)
+        double_head = _double_head(self.parts, given, self.network)
+        if double_head is not None and self._same(double_head, given, score, half):
+            return self._compare(double_head, given, gradient, DOUBLE, rng, half)
         return self._compare(self._open(self.parts.head), given, gradient, SINGLE, rng, half)
 
     def gradient(self, feeds: Mapping[str, Tensor]) -> Tensor:
-        """Return the gradient at the value for some inputs of the model, computed, by the head alone."""
+        """Return the gradient at the value for some inputs of the model, computed by the head alone."""
         return self._gradient(self._run_trunk(feeds))[0]
 
     @property
@@ -153,8 +151,8 @@ class FiniteDifferences:
         self, session: Session, given: Mapping[str, Tensor], base: Tensor, direction: Tensor, step: float
     ) -> float:
         """Return the central difference of the weighted scores along a direction."""
-        kind = session.inputs[self.value].dtype
-        up, down = ((base + sign * step * direction).astype(kind) for sign in (1.0, -1.0))
+        dtype = session.inputs[self.value].dtype
+        up, down = ((base + sign * step * direction).astype(dtype) for sign in (1.0, -1.0))
         high, low = (
             float(np.vdot(self.cotangent, _scores(session, {**given, self.value: end}, self.score)))
             for end in (up, down)

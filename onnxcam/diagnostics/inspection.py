@@ -1,4 +1,4 @@
-"""What a model file offers: inputs, score, layers and problems, found without explaining anything."""
+"""Inspect a model file: its inputs, score, layers and problems, without explaining anything."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ListedLayer:
     """A layer that a map can be read from.
 
     Attributes:
-        index: to name it by: -1 is the last one, the default.
+        index: what ``layer`` and ``--layer`` take: -1 is the last one, the default.
         layer: the value.
         gradient: whether methods that need a gradient work there.
     """
@@ -39,7 +39,7 @@ class ListedLayer:
 
 @dataclass(frozen=True)
 class Interface:
-    """What a model file takes and gives.
+    """The inputs and outputs of a model file.
 
     Attributes:
         inputs: as the file declares them.
@@ -58,7 +58,7 @@ class Interface:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a model file offers.
+    """What inspecting a model file has found.
 
     Attributes:
         file: as it was given.
@@ -88,8 +88,8 @@ class Inspection:
             "sha256": file.sha256,
             "exporter": file.exporter,
             "opset": file.opset,
-            "inputs": [slot.to_dict() | {"axes": interface.axes.get(slot.name, "")} for slot in interface.inputs],
-            "outputs": [slot.to_dict() for slot in interface.outputs],
+            "inputs": [value.to_dict() | {"axes": interface.axes.get(value.name, "")} for value in interface.inputs],
+            "outputs": [value.to_dict() for value in interface.outputs],
             "batch": {"size": interface.batch, "opened": interface.opened},
             "score": score
             and {
@@ -103,16 +103,16 @@ class Inspection:
             },
             "layers": [
                 {
-                    "index": offer.index,
-                    "name": offer.layer.name,
-                    "node": offer.layer.node,
-                    "operator": offer.layer.op_type,
-                    "shape": list(offer.layer.shape),
-                    "axes": offer.layer.axes,
-                    "gradient": offer.gradient,
-                    "default": offer.index == -1,
+                    "index": listed.index,
+                    "name": listed.layer.name,
+                    "node": listed.layer.node,
+                    "operator": listed.layer.op_type,
+                    "shape": list(listed.layer.shape),
+                    "axes": listed.layer.axes,
+                    "gradient": listed.gradient,
+                    "default": listed.index == -1,
                 }
-                for offer in self.layers
+                for listed in self.layers
             ],
             "operators_without_rule": self.missing,
             "metadata": file.metadata,
@@ -121,7 +121,7 @@ class Inspection:
 
 
 def inspect(source: ModelSource, score: str | None = None) -> Inspection:
-    """Look at a model.
+    """Find the inputs, score, layers and problems of a model.
 
     Args:
         source: path, bytes or onnx ``ModelProto``.

@@ -29,7 +29,7 @@ from onnxcam.targets.batch import resolve_targets
 Tensor: TypeAlias = npt.NDArray[Any]
 Verdict: TypeAlias = Literal["agrees", "differs", "skipped"]
 
-# Of two engines in float32: rounding, and the few units whose sign it turns.
+# Between two engines in float32: they round differently, which turns the sign of a few units.
 _TOLERANCES = {"scores": 1e-3, "activations": 1e-3, "gradients": 1e-2}
 _HALF = 10
 _SAMPLES = 2
@@ -152,7 +152,7 @@ def verify(
 
     Args:
         network: the model.
-        layer: name of a value at which gradients are checked, beside the inputs.
+        layer: name of a value at which gradients are checked as well as at the inputs.
         feeds: an array for each input; random numbers if not given.
         options: providers, threads and weight sharing of the gradients that are checked.
         against: a second engine.
@@ -240,7 +240,7 @@ class _ValueCheck:
         yield Row(self.at, "gradient against differences", slope.error, slope.tolerance, _verdict(slope.agrees), note)
 
     def against(self, other: EngineResult, name: str, engine: Engine) -> Iterator[Row]:
-        """Compare with what another engine finds."""
+        """Compare scores, activations and gradients with those of another engine."""
         mine = self.found
         assert mine.g is not None
         assert other.g is not None
@@ -253,8 +253,7 @@ class _ValueCheck:
         for kind, left, right in pairs:
             row = self._row(f"{kind} against {name}", kind, left, right)
             if row.verdict == "differs":
-                place = first_disagreement(self.engine, engine, self.feeds, weights)
-                row = replace(row, note=place)
+                row = replace(row, note=first_disagreement(self.engine, engine, self.feeds, weights))
             yield row
 
     def _row(self, what: str, kind: str, left: Tensor, right: Tensor) -> Row:

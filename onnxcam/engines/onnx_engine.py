@@ -1,4 +1,4 @@
-"""The engine that a deployed file runs on: its gradient graph on onnxruntime."""
+"""The default engine: the model's gradient graph, run by onnxruntime."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _LARGEST_BATCH = 64
 class OnnxEngine:
     """Runs the gradient graph on onnxruntime.
 
-    A vector of classes is explained in one pass, the predicted class included. Any other target is a cotangent of the
-    scores, which for some targets must be known first: then the model runs once more.
+    Targets that are classes take one run, the predicted class included. Any other target is a cotangent of the scores;
+    where that depends on the scores themselves, the forward pass runs once before.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class OnnxEngine:
 
     @property
     def runs_graphs(self) -> bool:
-        """Graphs that onnxcam writes run here."""
+        """True: onnxruntime runs every graph that onnxcam writes."""
         return True
 
     def run(self, feeds: Mapping[str, Tensor], targets: TargetBatch) -> EngineResult:
@@ -90,7 +90,7 @@ class OnnxEngine:
     def trace(
         self, names: Sequence[str], feeds: Mapping[str, Tensor], cotangents: Tensor
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return values and gradients of the weighted scores, by name; the graph is not kept."""
+        """Return values and gradients of the weighted scores, by name; the graph is not added to the pool."""
         model = expose(self._with_gradients(names, "cotangent"), [*names, *map(gradient_name, names)])
         found = self._run(self.pool.open(self.network, model), {**feeds, COTANGENT: cotangents})
         return {name: found[name] for name in names}, {name: found[gradient_name(name)] for name in names}
@@ -116,17 +116,17 @@ class OnnxEngine:
 
     @property
     def session(self) -> Session:
-        """The graph of the usual case."""
+        """The graph that explains a class, or a cotangent where the scores are no classes, loaded."""
         return self._usual.session
 
     @property
     def provider(self) -> str:
-        """The execution provider that runs it."""
+        """The execution provider that runs the graphs."""
         return self.session.provider
 
     @property
     def batch_size(self) -> int:
-        """Samples a run."""
+        """The number of samples that run at once."""
         return self._usual.rows
 
     @property
@@ -146,7 +146,7 @@ class OnnxEngine:
             "class": lambda: self._differentiated("class"),
             "cotangent": lambda: self._differentiated("cotangent"),
         }
-        what = () if seed == "forward" else (self.relevance, _Same(self._rules))
+        what = () if seed == "forward" else (self.relevance, _ByIdentity(self._rules))
         key = ("engine", self.network.score.name, self.names, seed, *what)
         return self.pool.get(self.network, key, writers[seed], _LARGEST_BATCH)
 
@@ -179,14 +179,14 @@ class OnnxEngine:
         )
 
 
-class _Same:
-    """Stands for an object in a key, equal only where the object is the same; keeps it alive."""
+class _ByIdentity:
+    """Part of a key for an object without a hash: equal only where it holds the same object, which it keeps alive."""
 
     def __init__(self, held: object) -> None:
         self._held = held
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self._held is other._held
+        return isinstance(other, _ByIdentity) and self._held is other._held
 
     def __hash__(self) -> int:
         return id(self._held)

@@ -46,7 +46,7 @@ class Engine(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Samples a run; larger batches are run in pieces."""
+        """The number of samples that run at once; larger batches are run in pieces."""
 
     def run(self, feeds: Mapping[str, Tensor], targets: TargetBatch) -> EngineResult:
         """Compute scores, values and gradients.

@@ -1,6 +1,6 @@
 """The second engine: the file converted by onnx2torch, and differentiated by torch.
 
-It shares nothing with the first one but the file, so that where both agree neither is likely to be wrong.
+It shares no code for gradients with the first one, so that where both agree neither is likely to be wrong.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class TorchEngine:
 
     @property
     def runs_graphs(self) -> bool:
-        """Torch runs the file alone, and no graphs that onnxcam writes."""
+        """False: torch runs the file itself, and no graph that onnxcam writes."""
         return False
 
     @cached_property
@@ -78,12 +78,12 @@ class TorchEngine:
 
     @property
     def provider(self) -> str:
-        """The name of torch, and of what converts the file for it."""
+        """``torch (onnx2torch)``: torch runs the model, onnx2torch converts the file."""
         return PROVIDER
 
     @cached_property
     def batch_size(self) -> int:
-        """Samples a run: the number in the file, which is converted as it is."""
+        """The number of samples that run at once: what the file, converted unchanged, fixes, else the option."""
         fixed = batch_size(self.network.file.ir.graph) or self.network.batch
         return fixed or self.options.batch_size or _USUAL_BATCH
 

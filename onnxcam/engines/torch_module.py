@@ -38,7 +38,7 @@ class TorchModule:
 
     @property
     def provider(self) -> str:
-        """The name of torch, and of what converts the file for it."""
+        """``torch (onnx2torch)``: torch runs the model, onnx2torch converts the file."""
         return PROVIDER
 
     def run(self, feeds: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Any]:

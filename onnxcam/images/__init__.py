@@ -1,4 +1,4 @@
-"""Photographs in, arrays out: reading, preprocessing, geometry and class names."""
+"""Read photographs, preprocess them into arrays, map coordinates back to them, and name classes."""
 
 from onnxcam.images.defaults import METADATA_KEY, default_for
 from onnxcam.images.fit import Resize

@@ -37,7 +37,7 @@ def default_for(spec: ImageInput, metadata: Mapping[str, str]) -> tuple[Preproce
 
 
 def _from_metadata(text: str) -> Preprocess:
-    """A model file is untrusted: its text may be JSON or the name of a preset, never a path to read."""
+    """Return the preprocessing of a metadata entry: JSON or a preset's name. Never a path: the file is untrusted."""
     try:
         return Preprocess.from_json(text) if text.lstrip().startswith("{") else Preprocess.named(text.strip())
     except OnnxcamError as error:

@@ -35,7 +35,9 @@ def input_size(photo: tuple[int, int], width: int | None, height: int | None) ->
         shrink = min(1.0, LONGEST / max(photo))
         size = (_open(across * shrink), _open(down * shrink))
     if min(size) < 1 or size[0] * size[1] > _MOST_PIXELS:
-        raise ImageError(f"the model asks for images of {size[0]}x{size[1]} pixels, which cannot be filled; check it")
+        raise ImageError(
+            f"the model asks for images of {size[0]}x{size[1]} pixels, which is empty or too large; check its input"
+        )
     return size
 
 

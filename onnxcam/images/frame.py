@@ -70,7 +70,7 @@ class Frame:
             InputError: the map has not two axes, or is empty.
         """
         if map.ndim != 2 or 0 in map.shape:
-            raise InputError(f"a map to place must be [h, w], this one is {list(map.shape)}")
+            raise InputError(f"a map must be [h, w], this one is {list(map.shape)}; give a map of two axes")
         width, height = size or self.photo
         left, top, right, bottom = self.box
         rows, seen_rows = _weights(height, map.shape[0], top / self.photo[1], bottom / self.photo[1])

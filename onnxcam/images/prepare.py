@@ -50,7 +50,7 @@ def prepare(image: Image.Image, spec: ImageInput, preprocess: Preprocess) -> Pre
 
 
 def _for_channels(preprocess: Preprocess, spec: ImageInput) -> Preprocess:
-    """Colour numbers serve a grey model where they are the same for every channel."""
+    """Return preprocessing for the input's channels: colour numbers, if equal for all channels, also suit grey ones."""
     made = len(preprocess.channels)
     if spec.channels is None or spec.channels == made:
         return preprocess

@@ -15,7 +15,7 @@ from onnxcam.images.fit import Resize
 
 Channels: TypeAlias = Literal["RGB", "BGR", "L"]
 
-# Keys that describe a model beside its preprocessing, so that an entry of a model list can be used as it is.
+# Keys that describe a model rather than its preprocessing: an entry of a model list can be used as it is.
 _DESCRIPTIVE = frozenset(
     {"task", "classes", "class_offset", "layout", "size", "dtype", "inputs", "name", "description"}
     | {"licence", "license", "source", "quantized_from"}
@@ -93,7 +93,9 @@ class Preprocess:
         try:
             found = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{where} is not valid JSON ({error}); see `to_dict` for an example") from None
+            raise InputError(
+                f"{where} is not valid JSON ({error}); give an object with the keys {', '.join(_REQUIRED)}"
+            ) from None
         if not isinstance(found, dict):
             raise InputError(f"{where} must hold one object with the keys {', '.join(_REQUIRED)}")
         return cls._from_mapping(found, where)

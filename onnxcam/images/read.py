@@ -41,7 +41,7 @@ def expand(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def _expand_one(path: str | Path) -> list[Path]:
-    """Existing names win over patterns: a file may well be called ``photo[1].png``."""
+    """Return the files that one path names. Existing names win over patterns: a file may be called ``photo[1].png``."""
     named = Path(path)
     try:
         if named.is_dir():

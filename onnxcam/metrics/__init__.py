@@ -1,1 +1,1 @@
-"""Metrics: numbers that say how good maps are. They know arrays only, and ask a view for what arrays do not hold."""
+"""Metrics: numbers that say how good maps are. They compute on arrays, and ask a view for what needs the model."""

@@ -1,4 +1,4 @@
-"""What a metric is: a frozen set of fields and one way of measuring maps, sample by sample."""
+"""The base class of metrics: a frozen dataclass whose fields are options, which measures maps sample by sample."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onnxcam.metrics.view import ExplainedSamples
 
 @dataclass(frozen=True)
 class MetricNeeds:
-    """What a metric needs beside the maps and images.
+    """What a metric needs besides the maps and images.
 
     Attributes:
         truth: where the explained object is: masks of its pixels.
@@ -47,7 +47,7 @@ class Metric(ABC):
         paper: key in ``papers.bib`` of the definition that is followed.
         better: whether ``higher`` or ``lower`` values are better.
         bounds: least and greatest value; infinite where there is no bound.
-        needs: what it needs beside maps and images.
+        needs: what it needs besides maps and images.
     """
 
     name: ClassVar[str]

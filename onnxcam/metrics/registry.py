@@ -1,4 +1,4 @@
-"""Metrics by name. One joins by being a class in a module of ``onnxcam.metrics.formulas``: there is no second list."""
+"""Metrics by name. A metric is a class in a module of ``onnxcam.metrics.formulas``: there is no second list."""
 
 from __future__ import annotations
 

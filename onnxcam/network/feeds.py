@@ -43,7 +43,7 @@ def check_names(network: Network, given: Collection[str]) -> None:
     """Raise unless every input of the model is given, and nothing else.
 
     Raises:
-        InputError: the first name that is no input's, or all inputs that are missing.
+        InputError: the model has no input of one of the names, or some inputs are missing; all of those are listed.
     """
     entries = {entry.name: entry for entry in network.inputs}
     if unknown := [name for name in given if name not in entries]:
@@ -52,13 +52,13 @@ def check_names(network: Network, given: Collection[str]) -> None:
         )
     if missing := [entry for name, entry in entries.items() if name not in given]:
         raise InputError(
-            f"nothing is given for {_listed(missing)} of the model: pass an array for each input by name in Python "
+            f"nothing is given for {_describe(missing)} of the model: pass an array for each input by name in Python "
             "(Explainer(...)({name: array})), or a file of numbers with onnxcam explain --input NAME=FILE.npy"
         )
 
 
 def extra_inputs(entries: Sequence[ModelInput], given: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
-    """Return the extra inputs beside the image, a row for each photograph where the input has a batch axis.
+    """Return the extra inputs with a row for each photograph where the input has a batch axis.
 
     Args:
         entries: the model's inputs.
@@ -88,7 +88,7 @@ def _in_rows(entry: ModelInput, array: Tensor, count: int) -> Tensor:
     return array if len(array) == count else np.repeat(array, count, axis=0)
 
 
-def _listed(entries: Sequence[ModelInput]) -> str:
+def _describe(entries: Sequence[ModelInput]) -> str:
     """Return a description of some inputs: names, types and shapes."""
     described = " and ".join(f"'{entry.name}' ({entry.dtype}, {_shape(entry)})" for entry in entries)
     return f"input{'s' * (len(entries) > 1)} {described}"

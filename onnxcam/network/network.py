@@ -49,11 +49,16 @@ class Network:
         return frozenset(entry.name for entry in self.inputs if not entry.batched)
 
     def count(self, feeds: Mapping[str, Tensor]) -> int:
-        """Return how many samples an array for each input makes."""
+        """Return the number of samples in ``feeds``, an array for each input; 1 where all samples share every input."""
         return next((len(array) for name, array in feeds.items() if name not in self.shared), 1)
 
     def rows(self, feeds: Mapping[str, Tensor], which: Tensor | slice) -> dict[str, Tensor]:
-        """Return the arrays of some samples."""
+        """Return the rows of some samples; arrays that all samples share stay whole.
+
+        Args:
+            feeds: an array for each input, or for some of them.
+            which: indices or a slice of the samples.
+        """
         return {name: array if name in self.shared else array[which] for name, array in feeds.items()}
 
     @property
@@ -71,7 +76,7 @@ class Network:
         text = self.file.metadata.get(_LABELS_KEY)
         if text is None:
             found = self.file.labels
-            # Names that are looked up by something else than this score are none of its classes.
+            # The file may name the classes of another output: a list of another length is not of this score.
             return found if found is not None and self.score.classes in (None, len(found)) else None
         try:
             found = json.loads(text)

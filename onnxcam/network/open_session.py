@@ -1,4 +1,4 @@
-"""A graph of this process, loaded into onnxruntime."""
+"""Load a graph that is held in memory into onnxruntime."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def open_session(
         model: the graph.
         providers: of onnxruntime, best first; None for CUDA where it works, else the CPU.
         threads: for one operator; None for all cores.
-        folder: where external weights lie.
+        folder: the folder of external weights.
 
     Raises:
         ModelError: onnxruntime rejects the graph.

@@ -29,8 +29,8 @@ def read_network(source: ModelSource, score: str | None = None, samples_first: b
 
     Args:
         source: path, bytes or onnx ``ModelProto``.
-        score: name of the tensor to explain; without it, what lies before a final activation.
-        samples_first: give a score whose first axis counts no samples, or that has no second one, these two.
+        score: name of the tensor to explain; without it, the one before a final activation.
+        samples_first: reshape or transpose a score that is not ``[N, classes, ...]`` to that shape.
 
     Raises:
         ModelError: no ONNX model.
@@ -50,7 +50,7 @@ def prepare_network(file: ModelFile, score: str | None = None, samples_first: bo
     if alone:
         return Network(file, model, found, 1)
     if size is None and found.shape and isinstance(found.shape[0], int):
-        # The inputs are open, but something on the way, a Reshape for instance, has a number built in.
+        # The inputs are open, but an operator before the score, a Reshape for instance, has a number built in.
         size = found.shape[0]
     if size == 1:
         opened = OpenBatch()(model).model
@@ -60,13 +60,13 @@ def prepare_network(file: ModelFile, score: str | None = None, samples_first: bo
 
 
 def _is_one_number(model: Model, score: Score) -> bool:
-    """Whether there is one score for all samples of a run, which then belongs to one sample only if it is alone."""
+    """Whether a run of several samples would give a single number, so that each sample must run alone."""
     shape = find_value(model.graph, score.name).shape
     return shape is not None and len(shape) == 0 and batch_size(model.graph) in (None, 1)
 
 
 def _samples_stay_apart(fixed: Model, opened: Model, score: str, file: ModelFile) -> bool:
-    """Run two samples at once and one by one: where the scores are equal, the batch axis is a batch axis."""
+    """Whether two samples have the same scores when they run together as when they run one by one."""
     folder = None if file.path is None else file.path.parent
     samples = random_inputs(model_inputs(fixed.graph), 2)
     try:

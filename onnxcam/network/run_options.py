@@ -18,7 +18,7 @@ class RunOptions:
         threads: for one operator; None for all cores.
         batch_size: samples a run; None for as many as fit ``memory``.
         memory: bytes that the values of one run may take together, all of them counted though most are freed while it
-            runs: a gibibyte keeps any machine busy and fits all of them.
+            runs. The default, 1 GiB, makes runs large enough to be fast and fits any machine.
         share_weights: let the backward pass read the forward pass's weights; False copies them, for runtimes that
             compute wrong gradients from shared ones.
 

@@ -1,4 +1,4 @@
-"""Sessions of the graphs that are made of a network: each graph is written and loaded once, whoever asks for it."""
+"""Sessions of the graphs that are made of a network: each graph is written and loaded once and then shared."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class LoadedGraph:
 
 
 class SessionPool:
-    """The one cache of loaded graphs.
+    """Graphs that have been loaded, by network and key.
 
     Attributes:
         options: how they run.
@@ -53,8 +53,8 @@ class SessionPool:
         """Return the loaded graph of that key, which is built and loaded when it is first asked for.
 
         Args:
-            network: what the graph is made of. Graphs of another ``network.model`` are others.
-            key: what tells the graph from all others of the network, such as ``("masked", True)``.
+            network: what the graph is made of; graphs of two models are distinct though their keys are equal.
+            key: what distinguishes the graph from all others of the network, such as ``("masked", True)``.
             build: writes the graph.
             most_rows: upper bound of the rows a run where no batch size is asked for.
 
@@ -62,18 +62,21 @@ class SessionPool:
             ModelError: onnxruntime rejects the graph.
             ProviderError: a requested provider does not load.
         """
-        place = network.model, key
-        if place not in self._loaded:
+        entry = network.model, key
+        if entry not in self._loaded:
             model = build()
-            self._loaded[place] = LoadedGraph(self.open(network, model), self.rows(network, model, most_rows))
-        return self._loaded[place]
+            self._loaded[entry] = LoadedGraph(self.open(network, model), self.rows(network, model, most_rows))
+        return self._loaded[entry]
 
     def open(self, network: Network, model: Model) -> Session:
-        """Load a graph of a network without keeping it."""
+        """Load a graph of a network without adding it to the pool."""
         return open_session(model, self.options.providers, threads=self.options.threads, folder=network.folder)
 
     def rows(self, network: Network, model: Model, most: int = _MOST_ROWS) -> int:
-        """Return how many rows of a graph run at once: what the file insists on, what is asked for, or what fits."""
+        """Return how many rows of a graph run at once.
+
+        That is the number that the file fixes, else ``options.batch_size``, else what fits ``options.memory``.
+        """
         if network.batch is not None:
             return network.batch
         if self.options.batch_size is not None:
@@ -82,7 +85,7 @@ class SessionPool:
 
 
 def run_in_pieces(rows: Tensor, size: int, fixed: bool, run: Callable[[Tensor], Tensor]) -> Tensor:
-    """Run many rows in pieces of ``size``, each of them filled up where the graph insists on that number."""
+    """Run rows in pieces of ``size``; where that is ``fixed``, the last piece is filled up with its last row."""
     pieces = []
     for start in range(0, len(rows), size):
         piece = rows[start : start + size]

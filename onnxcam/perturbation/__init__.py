@@ -1,6 +1,6 @@
-"""Perturbed networks: parts of a layer ablated, an image masked, and the derivatives of the head that go with it.
+"""Perturbed networks: parts of a layer ablated, an image masked, and second derivatives of the head.
 
-The change is part of the graph, so that only small masks cross to the device and never what is masked by them.
+The masks are applied inside the graph, so that only they are copied to the device, and not the masked activations.
 """
 
 from onnxcam.perturbation.ablation_graph import KEEP, ablate_layer

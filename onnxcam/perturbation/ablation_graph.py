@@ -14,21 +14,21 @@ from onnxcam.perturbation.broadcast import broadcast_rows, new_input, replace_in
 KEEP = "keep"
 
 
-def ablate_layer(network: Cut, shared: Collection[str] = ()) -> ir.Model:
+def ablate_layer(parts: Cut, shared: Collection[str] = ()) -> ir.Model:
     """Return the head of a network with a further input ``keep``: factors for the layer's value.
 
     The layer's value and the others that cross the cut are then those of one sample, ``[1, ...]``, and the result has a
     row for each row of ``keep``, float32 ``[M, ...]``, which has the value's own layout and broadcasts against it.
 
     Args:
-        network: cut at one value, the layer's; not changed.
+        parts: the network, cut at one value, the layer's; not changed.
         shared: names of values that cross the cut and are the same for all samples: they stay as they are.
     """
-    model = network.head.clone()
+    model = parts.head.clone()
     graph = model.graph
     op = Builder(graph, "keep")
     inputs = {str(value.name): value for value in data_inputs(graph)}
-    layer = inputs[network.at[0]]
+    layer = inputs[parts.at[0]]
     assert layer.shape is not None
     shape = layer.shape
     keep = new_input(op, KEEP, ir.DataType.FLOAT, ["rows", *(f"keep_{axis}" for axis in range(1, len(shape)))])
@@ -37,7 +37,7 @@ def ablate_layer(network: Cut, shared: Collection[str] = ()) -> ir.Model:
     changed.value.shape = shape
     replace_input(op, layer, changed)
     layer.shape = ir.Shape([None, *shape.dims[1:]])
-    for name in network.others:
+    for name in parts.others:
         if name in shared:
             continue
         broadcast_rows(op, inputs[name], keep)

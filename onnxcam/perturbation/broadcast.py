@@ -1,4 +1,4 @@
-"""Inputs of one sample, repeated for all rows of a run inside the graph."""
+"""Change inputs of a graph: add one, replace one, or repeat one of a single sample for all rows of a run."""
 
 from __future__ import annotations
 

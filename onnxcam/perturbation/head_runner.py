@@ -1,4 +1,4 @@
-"""Runs of the head alone, many for each sample, on what the trunk gave once."""
+"""Run the head many times for each sample, on the values that the trunk has computed once."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class HeadRunner:
 
     @cached_property
     def crossing(self) -> dict[str, Tensor] | None:
-        """What the head reads, a row for each sample; None where sizes of the whole run are among it."""
+        """The values that the head reads, a row for each sample; None where sizes of the whole run are among them."""
         if not self.sessions.has_rows:
             return None
         names = self.sessions.names
@@ -53,7 +53,7 @@ class HeadRunner:
         return found if all(name in shared or len(found[name]) == count for name in names) else None
 
     def ablated(self, sample: int, keep: Tensor, read: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return a number for each row of ``keep``: made of the scores with the layer's value multiplied by that row.
+        """Return a number for each row of ``keep``, from the scores with the layer's value multiplied by that row.
 
         Args:
             sample: which one of the batch.
@@ -134,15 +134,16 @@ class HeadRunner:
         """Return what crosses the cut for one sample; the graph repeats it for ``count`` rows."""
         if self.crossing is None:
             return self._repeated((sample,) * count)
-        return self._of(self.crossing, slice(sample, sample + 1))
+        return self._select(self.crossing, slice(sample, sample + 1))
 
     def _many(self, samples: Tensor) -> dict[str, Tensor]:
         """Return what crosses the cut with a row for each of some samples."""
         if self.crossing is None:
             return self._repeated(tuple(samples.tolist()))
-        return self._of(self.crossing, samples)
+        return self._select(self.crossing, samples)
 
-    def _of(self, crossing: Mapping[str, Tensor], samples: Tensor | slice) -> dict[str, Tensor]:
+    def _select(self, crossing: Mapping[str, Tensor], samples: Tensor | slice) -> dict[str, Tensor]:
+        """Return the rows of some samples; what all samples share stays whole."""
         shared = self.sessions.shared
         return {name: array if name in shared else array[samples] for name, array in crossing.items()}
 
@@ -158,6 +159,7 @@ class HeadRunner:
         return repeated
 
     def _trunk(self, feeds: Mapping[str, Tensor], size: int) -> dict[str, Tensor]:
+        """Run the trunk, ``size`` samples at once, and return what the head reads."""
         made: dict[str, Tensor] = {}
         if self.sessions.cut.trunk is not None:
             trunk = self.sessions.cut.trunk

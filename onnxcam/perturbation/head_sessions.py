@@ -26,7 +26,7 @@ class HeadSessions:
         score: name of the score.
         pool: loads graphs.
         cut: trunk and head.
-        names: of the values that the head reads: the layer's, and others that cross the cut beside it.
+        names: of the values that the head reads: the layer's, and others that cross the cut.
     """
 
     def __init__(self, network: Network, layer: str, pool: SessionPool) -> None:
@@ -52,20 +52,20 @@ class HeadSessions:
         return self.pool.get(self.network, ("head", self.score, self.layer, name), build)
 
     def with_gradient(self, model: Model, rules: Table | None = None) -> Model:
-        """Return a form of the head whose one output is the layer's gradient, or what other rules propagate."""
+        """Return the head with one output: the layer's gradient, or what ``rules`` propagate to the layer instead."""
         shared = self.pool.options.share_weights
         found = add_gradients(model, self.score, [self.layer], table=rules, share_weights=shared)
         return expose(found, [gradient_name(self.layer)])
 
     @cached_property
     def has_rows(self) -> bool:
-        """Whether all that crosses the cut has a row for each sample; else sizes of the whole run are among it."""
+        """Whether every value that crosses the cut has a row for each sample; else some are sizes of the whole run."""
         inputs = {str(value.name): value for value in data_inputs(self.cut.head.graph)}
         return all(has_rows(inputs[name]) for name in self.names if name not in self.shared)
 
     @cached_property
     def shared(self) -> frozenset[str]:
-        """Names of what crosses the cut and is the same for all samples, and of the inputs that are."""
+        """Names of the inputs that all samples share, and of values that cross the cut and depend on those alone."""
         graph = self.network.model.graph
         different = {value.name for value in with_samples(graph)}
         return self.network.shared | {name for name in self.names if name not in different}

@@ -33,7 +33,7 @@ def hessian_vector_product(model: ir.Model, score: str, layer: str) -> ir.Model:
     for output in once.graph.outputs:
         if output.name == gradient_name(layer):
             output.name = _GRADIENT
-    # Rules write no shapes, and those of the second backward pass need them.
+    # The rules of the second backward pass need shapes, which those of the first do not write.
     first = InferShapes()(expose(once, [_GRADIENT])).model
     twice = expose(add_gradients(first, _GRADIENT, [layer]), [gradient_name(layer)])
     twice.graph.outputs[0].name = PRODUCT

@@ -1,4 +1,4 @@
-"""Runs of the whole network on one image seen through many masks."""
+"""Run the whole network on one image under many masks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Tensor: TypeAlias = npt.NDArray[Any]
 
 
 class MaskedRuns:
-    """Runs a network on masked images, which are made where it runs."""
+    """Runs a network on masked images; the masks are applied inside the graph."""
 
     def __init__(self, network: Network, image: ModelInput, pool: SessionPool) -> None:
         """Remember what to run; graphs are written and loaded when they are first needed."""

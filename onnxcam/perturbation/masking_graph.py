@@ -73,6 +73,6 @@ def _masks(op: Builder, rank: int, rescale: bool) -> Var:
     axes = list(range(1, rank + 1))
     low, high = op.ReduceMin(m, axes, keepdims=1), op.ReduceMax(m, axes, keepdims=1)
     span = high - low
-    # A constant mask that has been resized differs from position to position by rounding, which must not be blown up.
+    # A constant mask that has been resized varies by rounding, which rescaling would amplify.
     varies = span > op.Max(op.Abs(low), op.Abs(high)) * _ROUNDING
     return op.Where(varies, (m - low) / op.Where(varies, span, 1.0), 0.0)

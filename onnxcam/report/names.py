@@ -1,4 +1,4 @@
-"""Names of methods and files, made of what an explanation says."""
+"""Titles of methods and names of files, from the record of an explanation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def file_stem(source: str, method: Mapping[str, Any], target: str, class_index: 
     Args:
         source: where the image came from: a path, or empty.
         method: as ``Method.describe`` returns it.
-        target: name of the explained class; its index stands where nothing of the name can.
+        target: name of the explained class; its index is used where no character of the name can stand in a file name.
         class_index: index of the explained class.
     """
     image = slug(Path(source).stem) or "image"

@@ -23,7 +23,7 @@ _DARK = 0.05
 def picture(
     map: npt.NDArray[Any], positions: int, photo: Image.Image | None = None, frame: Frame | None = None
 ) -> Image.Image:
-    """Return the map over its photograph; without one, or if it is no image's, the map stands alone in its colours.
+    """Return the map over its photograph; without one, or if the map has not two axes, the map alone in its colours.
 
     Args:
         map: values from 0 to 1 of one, two or three axes.

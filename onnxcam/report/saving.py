@@ -15,7 +15,7 @@ from onnxcam.report.format import Format, ImageReport
 from onnxcam.report.record import read_record, same_explanation
 from onnxcam.report.registry import find_formats, formats
 
-# Written always, and last: where it stands, the files that it lists are whole and belong to its explanation.
+# Always written, and last: where it exists, the files that it lists are complete and belong to its explanation.
 _RECORD = "record"
 
 
@@ -72,15 +72,15 @@ class Writer:
         chosen = self._formats(report)
         name, earlier = self._free(stem, chosen, report.record)
         paths = self._paths(name, chosen)
-        left = self._earlier_files(name, earlier)
+        earlier_files = self._earlier_files(name, earlier)
         files = {each: path.name for each, path in paths.items() if each != _RECORD}
         same = earlier is not None and same_explanation(earlier, report.record)
         if same:  # what an earlier call wrote in other formats shows this explanation still
-            files = {each: path.name for each, path in left.items()} | files
+            files = {each: path.name for each, path in earlier_files.items()} | files
         report = replace(report, record={**report.record, "files": files})
         for each in chosen:
             write(paths[each.name], partial(each.write, report))
-        for path in [] if same else left.values():
+        for path in [] if same else earlier_files.values():
             if path not in paths.values():
                 remove(path)
         return Saved(paths)

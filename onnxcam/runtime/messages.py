@@ -1,4 +1,4 @@
-"""What onnxruntime complains of, without the locations in its own source code, and whether it is want of memory."""
+"""Errors of onnxruntime: their message without the position in its source code, and whether memory was too small."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from onnxcam.errors import OutOfMemoryError
 
 _CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 # "/onnxruntime_src/.../file.cc:729 void onnxruntime::function(arguments) ", then what matters.
-_PLACE = re.compile(r"\S+\.(?:cc|h|cpp):\d+ .*?\)(?: const)? (?=\S)")
+_SOURCE_POSITION = re.compile(r"\S+\.(?:cc|h|cpp):\d+ .*?\)(?: const)? (?=\S)")
 
 # Of the CPU's allocators, of its arena at its limit, of the C++ library, of the system, of CUDA and what uses it.
 _NO_MEMORY = re.compile(
@@ -20,7 +20,7 @@ _NO_MEMORY = re.compile(
 
 def reason(error: Exception) -> str:
     """Return the message of an error of onnxruntime in one line."""
-    text = _PLACE.sub("", _CODE.sub("", " ".join(str(error).split())))
+    text = _SOURCE_POSITION.sub("", _CODE.sub("", " ".join(str(error).split())))
     return text.rstrip(" .") or type(error).__name__
 
 
@@ -31,10 +31,10 @@ def wants_memory(error: Exception) -> bool:
 
 @contextmanager
 def report_memory_errors() -> Iterator[None]:
-    """Say what to do where NumPy has too little memory in the body.
+    """Turn a ``MemoryError`` of the body, usually NumPy's, into one that says what to do.
 
     Raises:
-        OutOfMemoryError: it has.
+        OutOfMemoryError: in its stead.
     """
     try:
         yield

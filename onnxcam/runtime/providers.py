@@ -1,4 +1,4 @@
-"""Execution providers: CUDA where it loads, else the CPU, and never one in silence for the other."""
+"""Execution providers: CUDA where it loads, else the CPU; one that was asked for is never silently replaced."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ Provider: TypeAlias = str | tuple[str, dict[str, Any]]
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
-_FATAL = 4
+# Severities of onnxruntime's log.
+FATAL = 4
 _WARNING = 2
 
 
@@ -93,7 +94,7 @@ def name_of(provider: Provider) -> str:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep onnxruntime from printing what is reported as an error here."""
-    onnxruntime.set_default_logger_severity(_FATAL)
+    onnxruntime.set_default_logger_severity(FATAL)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""One class that runs a graph: types brought into line, batches within memory, errors in one line."""
+"""Run a graph on onnxruntime: arrays converted to the types it takes, large batches in pieces, errors in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import onnxruntime
 
 from onnxcam.errors import InputError, ModelError, OutOfMemoryError, ProviderError
 from onnxcam.runtime.messages import reason, wants_memory
-from onnxcam.runtime.providers import CPU, Provider, name_of, preferred, quiet, require_loaded
+from onnxcam.runtime.providers import CPU, FATAL, Provider, name_of, preferred, quiet, require_loaded
 
 Tensor = npt.NDArray[Any]
 
@@ -29,7 +29,6 @@ _TYPES = {
     "tensor(int64)": np.int64,
     "tensor(bool)": np.bool_,
 }
-_FATAL_ONLY = 4
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Session:
             providers: execution providers, best first; None for CUDA where it works, else the CPU. If the first of them
                 does not load, that is an error.
             threads: for one operator; None for all cores.
-            folder: where external weights lie.
+            folder: the folder of external weights.
             weights: arrays for weights that the graph declares as external, used where they are, without a copy.
 
         Raises:
@@ -81,7 +80,7 @@ class Session:
         """
         asked = preferred(providers)
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = _FATAL_ONLY
+        options.log_severity_level = FATAL
         if threads is not None:
             options.intra_op_num_threads = threads
         if folder is not None:
@@ -107,12 +106,12 @@ class Session:
         """Run once.
 
         Args:
-            feeds: an array for each input; its type is brought into line where that loses nothing of meaning.
+            feeds: an array for each input; it is converted to the type that the graph takes where no number is lost.
             outputs: names to return; all if not given.
 
         Raises:
             InputError: a name, type or shape that the graph does not take.
-            ProviderError: the provider fails while running, for instance for want of memory.
+            ProviderError: the provider fails while running, for instance because of too little memory.
         """
         names = list(outputs or self.outputs)
         arrays = self._check(feeds)
@@ -243,7 +242,7 @@ def _input(entry: Any) -> Input:
     return Input(entry.name, np.dtype(_TYPES[entry.type]), shape)
 
 
-def _told(shape: Sequence[int | None]) -> str:
+def _shape_text(shape: Sequence[int | None]) -> str:
     return "x".join("?" if size is None else str(size) for size in shape) or "a single number"
 
 
@@ -256,13 +255,13 @@ def _fit(array: Tensor, expected: Input) -> Tensor:
     if array.ndim != len(expected.shape) or any(
         size is not None and size != have for size, have in zip(expected.shape, array.shape, strict=True)
     ):
-        wanted = f"shape {_told(expected.shape)}" if expected.shape else _told(())
-        raise InputError(f"input '{expected.name}' takes {wanted}, not {_told(array.shape)}")
+        wanted = f"shape {_shape_text(expected.shape)}" if expected.shape else _shape_text(())
+        raise InputError(f"input '{expected.name}' takes {wanted}, not {_shape_text(array.shape)}")
     if array.dtype == expected.dtype:
         return np.asarray(array, order="C")
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         raise InputError(f"input '{expected.name}' takes numbers of type {expected.dtype}, not {array.dtype}")
-    # Not ascontiguousarray, which gives a single number an axis.
+    # Not ascontiguousarray, which turns a single number into an array of one axis.
     converted = np.asarray(array, dtype=expected.dtype, order="C")
     if expected.dtype.kind in "iu" and not np.array_equal(converted, array):
         raise InputError(

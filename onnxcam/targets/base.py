@@ -1,4 +1,4 @@
-"""What a target is: a number made of the scores of one sample, with the forms in which people write it.
+"""The base class of targets, each a number computed from the scores of one sample, and their written forms.
 
 ``--help`` lists the written forms and must not load NumPy. So this module and those of ``kinds`` import NumPy, and what
 else is heavy, inside the functions that compute, as commands do.
@@ -26,7 +26,7 @@ PREDICTED = -1
 
 
 class Target(ABC):
-    """A number made of the scores of one sample: their sum, weighted by a cotangent.
+    """A number computed from the scores of one sample: their sum, weighted by a cotangent.
 
     A kind of target is a class in a module of ``onnxcam.targets.kinds``; its parsers carry the decorator ``written``.
 

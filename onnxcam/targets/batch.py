@@ -28,7 +28,7 @@ class TargetBatch:
 
     Attributes:
         targets: one a row.
-        score: the tensor of scores that they are made of.
+        score: the score tensor that they weigh.
         indices: int64 ``[N]``: the class or box that stands for each target, -1 for the predicted one until the scores
             are known.
         cotangents: float32, of the scores' shape, once the scores are known; empty before, and where the class index
@@ -66,7 +66,7 @@ class TargetBatch:
         return hot.reshape(scores.shape)
 
     def value(self, row: int, scores: Tensor, probability: bool = False) -> Tensor:
-        """Return the number that one target makes of each of many scores, for instance of perturbed inputs.
+        """Return the number that one target computes from each of many scores, for instance of perturbed inputs.
 
         Args:
             row: which target; the batch must be resolved.

@@ -73,8 +73,8 @@ def test_the_layer_where_propagation_ends_is_only_named() -> None:
         ("grad-cam", {"resolution": 5}, NameNotFoundError, "grad-cam makes no map of 5x5 .* there are 4x4, 8x8"),
         ("lrp", {"resolution": (4, 8)}, NameNotFoundError, "lrp makes no map of 4x8 .* there are 4x4, 8x8"),
         ("gradient", {"resolution": 8}, UnsupportedError, "gradient makes maps of the input's size only"),
-        ("grad-cam", {"resolution": 8, "layer": -1}, InputError, "two ways to say one thing"),
-        (onnxcam.method("fg-cam", to="a1"), {"resolution": 4}, InputError, "to=a1 and a resolution are two ways"),
+        ("grad-cam", {"resolution": 8, "layer": -1}, InputError, "both choose the layer"),
+        (onnxcam.method("fg-cam", to="a1"), {"resolution": 4}, InputError, "to=a1 and a resolution both choose"),
         ("fg-cam", {"resolution": 4, "layer": "a1"}, NameNotFoundError, "there are 8x8"),
         ("fg-cam", {"resolution": 8, "layer": "a3"}, NameNotFoundError, "did you mean"),
     ],
@@ -100,8 +100,8 @@ def test_a_film_has_a_frame_for_each_size(method: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(plain.raw, filmed.raw)
     assert (len(plain.films), len(filmed.films)) == (0, 4)
     frame = onnxcam.Explainer(SHAPES, method).explain([photo]).overlay(captioned=False).width
-    sizes = {one.explain([photo]).raw.shape[1:] for one in made._finer}
-    assert len(sizes) == len(made._finer) >= 2
+    sizes = {one.explain([photo]).raw.shape[1:] for one in made._by_resolution}
+    assert len(sizes) == len(made._by_resolution) >= 2
     assert filmed.films[0].width >= len(sizes) * min(frame, 256)
     # One target has its own strip.
     assert filmed.films[0].tobytes() != filmed.films[1].tobytes()

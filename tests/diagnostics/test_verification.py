@@ -61,7 +61,7 @@ def test_a_wrong_rule_is_found_and_named(op_type: str, at: str) -> None:
     found = check(classifier(), "a1", rules=wrong(op_type))
     assert not found.agrees
     row = next(row for row in found.rows if row.verdict == "differs")
-    assert f"wrong from '{at}' on back, which {op_type} '" in row.note
+    assert f"wrong at '{at}' and before it, which {op_type} '" in row.note
     with pytest.raises(VerificationError, match=f"layer 'a1': gradient against differences.*'{at}'"):
         found.require()
 

@@ -19,7 +19,7 @@ from tests.helpers.commands import save
 from tests.helpers.models import classifier, floats
 
 
-def test_keywords_and_options_are_two_ways_to_say_one_thing() -> None:
+def test_keywords_and_options_make_equal_settings() -> None:
     whole = Settings.of(None, {"options": RunOptions(["cpu"], threads=1, batch_size=2, share_weights=False)})
     alone = Settings.of(["cpu"], {"threads": 1, "batch_size": 2, "share_weights": False})
     assert whole == alone
@@ -27,7 +27,7 @@ def test_keywords_and_options_are_two_ways_to_say_one_thing() -> None:
 
 
 @pytest.mark.parametrize("keywords", [{"threads": 1}, {"batch_size": None}, {"share_weights": True}])
-def test_both_ways_at_once_are_refused(keywords: Any) -> None:
+def test_keywords_together_with_options_are_refused(keywords: Any) -> None:
     with pytest.raises(InputError, match=f"options holds {next(iter(keywords))} already"):
         onnxcam.Explainer(classifier(), options=RunOptions(), **keywords)
     with pytest.raises(InputError, match="options holds providers already"):

@@ -108,5 +108,5 @@ def test_open_sizes_follow_the_photograph_uncropped() -> None:
 
 
 def test_absurd_sizes_are_refused() -> None:
-    with pytest.raises(ImageError, match="cannot be filled"):
+    with pytest.raises(ImageError, match="empty or too large"):
         prepare(PHOTO, spec(height=1 << 20, width=1 << 20), Preprocess())

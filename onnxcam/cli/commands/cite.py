@@ -11,7 +11,7 @@ from onnxcam.cli.command import Command
 @click.argument("name", metavar="NAME")
 @click.option("--plain", is_flag=True, help="One line of text instead of BibTeX.")
 def command(name: str, plain: bool) -> None:
-    """Print the paper behind a method or metric, as BibTeX.
+    """Print the paper of a method or metric, as BibTeX.
 
     NAME is a method or a wrapper, or the key of a paper, as onnxcam methods lists them, or a metric.
     """

@@ -52,8 +52,8 @@ def command(model: str, score: str | None, as_json: bool) -> None:
 def _facts(found: Inspection) -> list[tuple[str, str]]:
     """Return the lines above the layers, each as its heading and its text."""
     interface = found.interface
-    rows = [("input", f"{_slot(slot)}{_meaning(interface.axes.get(slot.name, ''))}") for slot in interface.inputs]
-    rows += [("output", _slot(slot)) for slot in interface.outputs]
+    rows = [("input", f"{_declared(one)}{_meaning(interface.axes.get(one.name, ''))}") for one in interface.inputs]
+    rows += [("output", _declared(one)) for one in interface.outputs]
     rows.append(("batch", _batch(interface)))
     rows += [("score", text) for text in ([] if found.score is None else _score(found.score))]
     rows += [] if found.score is None else [("gradient", _gradient(found))]
@@ -65,8 +65,8 @@ def _facts(found: Inspection) -> list[tuple[str, str]]:
     return [("" if i and rows[i - 1][0] == word else word, text) for i, (word, text) in enumerate(rows)]
 
 
-def _slot(slot: DeclaredValue) -> str:
-    return f"{slot.name}  {slot.dtype}  {'shape unknown' if slot.shape is None else shape_text(slot.shape)}"
+def _declared(value: DeclaredValue) -> str:
+    return f"{value.name}  {value.dtype}  {'shape unknown' if value.shape is None else shape_text(value.shape)}"
 
 
 def _meaning(axes: str) -> str:
@@ -109,15 +109,15 @@ def _gradient(found: Inspection) -> str:
 
 
 def _layers(found: Inspection) -> list[tuple[str, ...]]:
-    all_gradients = all(offer.gradient for offer in found.layers)
+    all_gradients = all(listed.gradient for listed in found.layers)
     rows: list[tuple[str, ...]] = [("INDEX", "NAME", "OPERATOR", "SHAPE", "AXES", "")]
-    for offer in reversed(found.layers):
-        layer = offer.layer
-        notes = ["default"] if offer.index == -1 else []
-        notes += [] if all_gradients or offer.gradient else ["no gradient"]
+    for listed in reversed(found.layers):
+        layer = listed.layer
+        notes = ["default"] if listed.index == -1 else []
+        notes += [] if all_gradients or listed.gradient else ["no gradient"]
         rows.append(
             (
-                str(offer.index),
+                str(listed.index),
                 shorten(layer.name),
                 layer.op_type,
                 shape_text(layer.shape),

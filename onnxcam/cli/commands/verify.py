@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """What is checked: at a layer as well as the input, of a score, against a second engine, with a random seed."""
+    """Values of the options that say what is checked.
+
+    Attributes:
+        layer: name or index of the layer to check as well as the input.
+        score: name of the tensor to explain.
+        against: a second engine to compare with.
+        seed: of random inputs and directions.
+    """
 
     layer: str | None
     score: str | None

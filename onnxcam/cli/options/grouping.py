@@ -1,4 +1,4 @@
-"""Options that belong together reach a command as one object."""
+"""Pass options that belong together to a command as one object."""
 
 from __future__ import annotations
 

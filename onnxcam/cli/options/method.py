@@ -1,4 +1,4 @@
-"""Options that choose a method, and where and of what it makes its map."""
+"""Options that choose a method, the score that it explains, and the layer or size of its map."""
 
 from __future__ import annotations
 

@@ -33,12 +33,12 @@ class OutputOptions:
 
     @property
     def names(self) -> list[str] | None:
-        """The formats to write, that of films too where ``--film`` asks for them; None for the default ones."""
+        """The formats to write, the film too where ``--film`` is given; None for the default ones."""
         return [*self.formats, *[_FILM] * self.film] if self.formats else None
 
     @property
     def draws_films(self) -> bool:
-        """Whether films are asked for, by ``--film`` or by their format."""
+        """Whether to draw films: ``--film`` or ``--format film`` is given."""
         return self.film or _FILM in self.formats
 
 
