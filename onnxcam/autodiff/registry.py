@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -44,7 +44,8 @@ class Rule:
     inputs: frozenset[int] | None = None
 
 
-Table: TypeAlias = MappingProxyType[tuple[str, str], tuple[Rule, ...]]
+Key: TypeAlias = tuple[str, str]  # domain and operator
+Table: TypeAlias = MappingProxyType[Key, tuple[Rule, ...]]
 
 _RULES: dict[tuple[str, str], list[Rule]] = {}
 _ZERO: dict[tuple[str, str], str] = {}
@@ -113,8 +114,19 @@ def _load() -> None:
     package = importlib.import_module("onnxcam.autodiff.rules")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
-    if both := (_RULES.keys() & _ZERO.keys()) | (_REFUSED.keys() & (_RULES.keys() | _ZERO.keys())):
-        raise RuntimeError(f"operators with a rule and without a gradient: {sorted(both)}")
+    check_declared_once(_RULES.keys(), _ZERO.keys(), _REFUSED.keys())
+
+
+def check_declared_once(rules: Set[Key], zero: Set[Key], refused: Set[Key]) -> None:
+    """Refuse operators, given as (domain, operator), of which two declarations contradict each other.
+
+    Raises:
+        RuntimeError: there are such.
+    """
+    if both := sorted(refused & (rules | zero)):
+        raise RuntimeError(f"operators with a derivative are refused: {both}; take them out of rules/refused.py")
+    if both := sorted(rules & zero):
+        raise RuntimeError(f"operators with a rule have zero_gradient too: {both}; take one of the two away")
 
 
 def gradient_table() -> Table:

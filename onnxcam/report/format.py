@@ -22,7 +22,7 @@ class ImageReport:
 
     Attributes:
         map: float32 from 0 to 1, ``[H, W]`` of the model's input for images.
-        raw: float32, signed, ``[h, w]`` of the layer, in the method's own units.
+        raw: float32, signed, ``[*spatial]`` of the layer (one, two or three axes), in the method's own units.
         scores: float32 ``[classes]``, as the score tensor gives them.
         record: everything else in terms of JSON, as ``Explanation.record`` returns it; while files are written its
             ``files`` holds their names by format.

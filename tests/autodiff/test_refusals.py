@@ -7,6 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from onnxcam.autodiff.differentiate import add_gradients
+from onnxcam.autodiff.registry import check_declared_once
 from onnxcam.errors import UnsupportedError
 from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.helpers.sample import Sample, const, sized, var
@@ -42,3 +43,13 @@ def test_what_rules_refuse(sample: Sample, why: str) -> None:
     model = canonicalize(ir.from_proto(sample.model(np.float32)))
     with pytest.raises(UnsupportedError, match=why):
         add_gradients(model, "y0", ["x0"])
+
+
+def test_operators_are_declared_once() -> None:
+    rule, zero, refused = {("", "Relu")}, {("", "Ceil")}, {("", "Det")}
+    check_declared_once(rule, zero, refused)
+    for given in ((rule | refused, zero, refused), (rule, zero | refused, refused)):
+        with pytest.raises(RuntimeError, match=r"refused: \[\('', 'Det'\)\]; take them out of rules/refused.py"):
+            check_declared_once(*given)
+    with pytest.raises(RuntimeError, match=r"zero_gradient too: \[\('', 'Relu'\)\]; take one"):
+        check_declared_once(rule, zero | rule, refused)

@@ -24,7 +24,9 @@ def test_every_rule_has_samples() -> None:
     rules = [rule for rules in gradient_table().values() for rule in rules]
     wanted = {(r.domain, r.op_type, r.since) for r in rules if r.function.__module__ not in STRAIGHT_THROUGH}
     sampled = {(s.rule.domain, s.rule.op_type, s.rule.since) for s in SAMPLES}
-    assert wanted == sampled
+    missing = sorted(wanted - sampled)
+    assert not missing, f"add a Sample in a module of tests/autodiff/samples/ for (domain, operator, opset) {missing}"
+    assert sampled <= wanted, "a sample of a rule that rounds, which differences cannot check"
 
 
 # Of the first only the type counts, boxes are taken as they are, and an index moves in steps.

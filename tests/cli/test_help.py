@@ -30,6 +30,17 @@ def test_the_commands_are_there() -> None:
     assert {"cite", "explain", "inspect", "methods"} <= set(NAMES)
 
 
+def module_of(name: str) -> Path:
+    """Return the file that tests a command."""
+    return Path(__file__).with_name(f"test_{name.replace('-', '_')}.py")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_a_module_of_tests(name: str) -> None:
+    assert module_of(name).is_file(), f"add tests/cli/{module_of(name).name}"
+    assert not module_of("novel").exists()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_has_help_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     ran = run(capsys, name, "--help")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import pytest
 
@@ -42,8 +42,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_code_runs(file: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    names: dict[str, Any] = {"__name__": "__main__"}
+def test_code_runs(
+    file: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Dataclasses look up annotations that are text in the module of the class.
+    example = ModuleType("example_of_the_manual")
+    monkeypatch.setitem(sys.modules, example.__name__, example)
     for block in blocks(file):
         if block.reason or block.language in ("text", "json"):
             continue
@@ -53,7 +57,7 @@ def test_code_runs(file: Path, folder: Path, capsys: pytest.CaptureFixture[str])
         elif block.language == "python":
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # maps of random weights may be blank
-                exec(compile(block.code, f"{file.name}, block {block.number}", "exec", dont_inherit=True), names)
+                exec(compile(block.code, f"{file.name}, block {block.number}", "exec", dont_inherit=True), vars(example))
         else:
             pytest.fail(f"{file.name}: a block of code names no language: sh, python, json or text")
 

@@ -21,6 +21,7 @@ from tests.networks.table import NETWORKS
 from tests.oracles.registry import wrapper_oracles
 
 HIRES = method("hires-cam")
+SUMS = ", ".join(name for name, cls in methods().items() if issubclass(cls, WeightedMethod))
 every_sample = pytest.mark.parametrize("sample", WRAPPED, ids=repr)
 every_wrapper = pytest.mark.parametrize("cls", wrappers().values(), ids=wrappers().keys())
 

@@ -81,7 +81,7 @@ SAMPLES: dict[str, Callable[[Path, Explanation], bool]] = {
 
 
 def test_every_format_has_a_sample() -> None:
-    assert set(SAMPLES) == set(formats())
+    assert set(SAMPLES) == set(formats()), "add an entry to SAMPLES in tests/report/test_formats.py"
 
 
 @pytest.mark.parametrize("name", list(SAMPLES))
