@@ -57,7 +57,8 @@ def test_code_runs(
         elif block.language == "python":
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # maps of random weights may be blank
-                exec(compile(block.code, f"{file.name}, block {block.number}", "exec", dont_inherit=True), vars(example))
+                code = compile(block.code, f"{file.name}, block {block.number}", "exec", dont_inherit=True)
+                exec(code, vars(example))
         else:
             pytest.fail(f"{file.name}: a block of code names no language: sh, python, json or text")
 
