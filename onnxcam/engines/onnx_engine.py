@@ -61,7 +61,7 @@ class OnnxEngine:
 
     @property
     def runs_graphs(self) -> bool:
-        """True: onnxruntime runs every graph that onnxcam writes."""
+        """Always true: onnxruntime runs every graph that onnxcam writes."""
         return True
 
     def run(self, feeds: Mapping[str, Tensor], targets: TargetBatch) -> EngineResult:

@@ -54,7 +54,7 @@ class TorchEngine:
 
     @property
     def runs_graphs(self) -> bool:
-        """False: torch runs the file itself, and no graph that onnxcam writes."""
+        """Always false: torch runs the file itself, and no graph that onnxcam writes."""
         return False
 
     @cached_property
