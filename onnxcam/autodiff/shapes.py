@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import prod
 
+import numpy as np
+
 from onnxcam.autodiff.builder import Builder, Shape, Var
 
 
@@ -34,6 +36,13 @@ def dim_tensor(op: Builder, x: Var, axis: int) -> Var:
     """Return the size of one axis as an int64 tensor of shape [1]."""
     size = dim(op, x, axis)
     return op.ints([size]) if isinstance(size, int) else size
+
+
+def index_along(op: Builder, x: Var, axis: int, rank: int) -> Var:
+    """Return the indices 0, 1, ... of an axis of ``x``, in ``rank`` axes of which the others have size 1."""
+    size = op.Squeeze(dim_tensor(op, x, axis), [0])
+    index = op.emit("Range", [op.const(np.int64(0)), size, op.const(np.int64(1))])
+    return op.Reshape(index, [-1 if a == axis else 1 for a in range(rank)])
 
 
 def sizes_tensor(op: Builder, parts: list[int | Var]) -> Var:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import string
 
-import numpy as np
-
 from onnxcam.autodiff import shapes
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView
@@ -98,12 +96,6 @@ def _off_diagonal(op: Builder, dx: Var, x: Var, term: str, unique: str) -> Var:
     full = op.Expand(op.Unsqueeze(dx, again), op.Shape(x))
     for axis in again:
         first = term.index(term[axis])
-        positions = [_counted(op, x, a, len(term)) for a in (first, axis)]
+        positions = [shapes.index_along(op, x, a, len(term)) for a in (first, axis)]
         full = op.Where(op.Equal(*positions), full, 0)
     return full
-
-
-def _counted(op: Builder, x: Var, axis: int, rank: int) -> Var:
-    size = op.Squeeze(shapes.dim_tensor(op, x, axis), [0])
-    counted = op.emit("Range", [op.const(np.int64(0)), size, op.const(np.int64(1))])
-    return op.Reshape(counted, [-1 if a == axis else 1 for a in range(rank)])

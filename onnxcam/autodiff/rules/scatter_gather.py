@@ -37,16 +37,9 @@ def gather_nd(op: Builder, node: NodeView, dy: Var) -> Cotangents:
         rank = node.rank(1)
         sizes = op.Shape(index, start=0, end=rank - 1)
         wide = op.Concat(sizes, op.ints([1]), axis=0)
-        own = [op.Expand(_counted(op, index, axis, rank), wide) for axis in range(batch)]
+        own = [op.Expand(shapes.index_along(op, index, axis, rank), wide) for axis in range(batch)]
         index = op.Concat(*own, index, axis=-1)
     return (op.ScatterND(shapes.zeros_like(op, node.raw(0), dy), index, dy, reduction="add"),)
-
-
-def _counted(op: Builder, x: Var, axis: int, rank: int) -> Var:
-    """Return 0, 1, ... along one axis, in ``rank`` axes."""
-    size = op.Squeeze(shapes.dim_tensor(op, x, axis), [0])
-    counted = op.emit("Range", [op.const(np.int64(0)), size, op.const(np.int64(1))])
-    return op.Reshape(counted, [-1 if a == axis else 1 for a in range(rank)])
 
 
 @vjp("ScatterElements", since=11)

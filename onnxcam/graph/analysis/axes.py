@@ -146,6 +146,8 @@ def _joined(node: ir.Node, known: dict[ir.Value, Axes], axes: Axes) -> Axes | No
 def _sliced(node: ir.Node, axes: Axes) -> Axes | None:
     """Follow a slice that cuts off leading tokens; after any other, the positions of the tokens are unknown."""
     axis = axes.letters.index("T")
+    if node.op_type == "Slice" and not _takes_every_position(node):
+        return None
     old, new = _sizes(node.inputs[0])[axis], _sizes(node.outputs[0])[axis]
     if old is not None and old == new:
         return axes
@@ -156,6 +158,12 @@ def _sliced(node: ir.Node, axes: Axes) -> Axes | None:
     if [a % len(axes.letters) for a in sliced] != [axis] or ends[0] < 2**31 - 1 or not 0 <= starts[0] <= axes.before:
         return None
     return Axes(axes.letters, axes.grid, axes.before - starts[0], axes.after)
+
+
+def _takes_every_position(node: ir.Node) -> bool:
+    """Whether all steps of a Slice are known to be 1."""
+    steps = node.inputs[4] if len(node.inputs) > 4 else None
+    return steps is None or (steps.const_value is not None and bool((steps.const_value.numpy() == 1).all()))
 
 
 def spatial_axes(letters: str) -> list[int]:

@@ -10,8 +10,10 @@ import pytest
 
 import onnxcam
 from onnxcam.errors import UnsupportedError
+from onnxcam.graph.analysis.axes import axis_meanings
 from onnxcam.graph.analysis.layers import candidates
 from onnxcam.graph.analysis.tokens import to_grid
+from onnxcam.graph.analysis.values import find_value
 from onnxcam.graph.io.load import load
 from onnxcam.graph.passes.canonicalize import canonicalize
 from tests.helpers.models import floats, model
@@ -27,6 +29,10 @@ _WEIGHTS: dict[str, npt.NDArray[Any]] = {
     "one": np.array([1]),
     "two": np.array([2]),
     "end": np.array([2**62]),
+    "first": np.array([0]),
+    "last": np.array([-1]),
+    "begin": np.array([-(2**62)]),
+    "back": np.array([-1]),
     "zero": np.array(0),
     "middle": np.array([1]),
 }
@@ -84,6 +90,17 @@ def test_cutting_off_the_class_token_is_followed() -> None:
     pooled = ReduceMean <keepdims = 0> (cut, middle)"""
     last = candidates(_graph(body), "y")[-1]
     assert (last.name, last.grid, last.before) == ("cut", (2, 3), 0)
+
+
+@pytest.mark.parametrize(("slicing", "known"), [("first, end, one", True), ("first, end, one, two", False)])
+def test_of_tokens_with_some_left_out_between_no_positions_are_known(slicing: str, known: bool) -> None:
+    graph = _graph(f"cut = Slice(patches, {slicing}) pooled = ReduceMean <keepdims = 0> (cut, middle)")
+    assert (find_value(graph, "cut") in axis_meanings(graph)) == known
+
+
+def test_tokens_in_reverse_order_have_no_known_positions() -> None:
+    graph = _graph("cut = Slice(patches, last, begin, one, back) pooled = ReduceMean <keepdims = 0> (cut, middle)")
+    assert find_value(graph, "cut") not in axis_meanings(graph)
 
 
 def test_tokens_after_the_others_are_counted() -> None:
