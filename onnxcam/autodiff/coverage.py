@@ -37,12 +37,12 @@ class Coverage:
         graph = self._graph
         inputs = data_inputs(graph)
         _, smooth = paths(graph, inputs, [find_value(graph, self._score)])
-        # Integer inputs, as words and positions, are on the way; nothing is differentiated with respect to them.
+        # Integer inputs, such as words and positions, are among these values; they need no gradient.
         smooth.difference_update(value for value in inputs if value.dtype in _COUNTS)
         return without_rules(graph.opset_imports, self._nodes(graph), smooth, self._table)
 
     def has_gradient(self, value: str) -> bool:
-        """Whether the score depends smoothly on a value, and every operator on the way has a rule."""
+        """Whether the score depends smoothly on a value, and every operator between the two has a rule."""
         graph = self._graph
         try:
             nodes, wanted = between(graph, [find_value(graph, value)], find_value(graph, self._score))

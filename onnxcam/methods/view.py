@@ -1,7 +1,7 @@
 """What a method may ask of the network: one batch of samples, the explained score of each, and one layer.
 
 The formulas of this package know arrays only. What they cannot compute from arrays, such as the score of an image with
-a part of it masked, they ask of a view; the explainer answers with a graph, tests with a few lines of torch.
+a part of it masked, they ask of a view. The explainer's view runs graphs; that of the tests is a few lines of torch.
 """
 
 from __future__ import annotations

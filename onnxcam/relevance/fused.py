@@ -28,7 +28,7 @@ from onnxcam.relevance.table import refuse_unlisted, relevance_table
 # that Grad-CAM sums up.
 Initial: TypeAlias = Literal["score", "terms"]
 
-# Names of the outputs that hold the relevance that was started with, and the one that was asked for.
+# Names of the outputs that hold relevance where it starts and where it ends.
 START, END = "relevance/start", "relevance/end"
 
 

@@ -34,7 +34,7 @@ def gate(node: ir.Node, origins: Origins) -> int | None:
     if from_left != from_right:
         return 1 if from_left else 0
     if from_left and left is right:
-        # Both are functions of one value: the one that is affine in it carries the signal.
+        # Both are functions of one value: the one that is affine in it counts as the features.
         affine = [_is_affine(value, left, origins) for value in (a, b)]
         return None if affine[0] == affine[1] else affine.index(False)
     wide = [_is_broadcast(a, b), _is_broadcast(b, a)]

@@ -13,7 +13,7 @@ LINEAR = operators_with(Trait.WEIGHTED)
 
 
 class Origins:
-    """Answers for one graph that is only added to, and remembers the answers."""
+    """Finds origins of values in one graph, to which nodes may be added; results are kept."""
 
     def __init__(self) -> None:
         self._varying: dict[ir.Value, bool] = {}
@@ -21,7 +21,7 @@ class Origins:
         self._constant = zero_gradients()
 
     def varies(self, value: ir.Value | None) -> bool:
-        """Whether a value changes smoothly with an input of the model, whether or not relevance is asked for there."""
+        """Whether a value changes smoothly with an input of the model, whether or not relevance is wanted there."""
         return value is not None and any_ancestor(value, self._is_input, self._varying, self._sources)
 
     def data_input(self, node: ir.Node) -> int | None:

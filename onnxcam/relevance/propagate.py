@@ -1,4 +1,4 @@
-"""The one way in which relevance passes a linear layer: the layer again with the numbers of a rule, and back.
+"""Propagation of relevance through a linear layer, the same code for every rule.
 
 Every rule's shares are terms ``w' x'``. The layer is applied to each term's numbers, the relevance divided by the sum,
 and the layer's own derivative takes the quotients back, so that all strides, groups and paddings are the operator's.
@@ -36,7 +36,7 @@ def _passed_by(layer: LinearLayer, rule: LinearRule, group: Group, r: Var, sprea
     """Return what each term of a group passes on, and what it spreads."""
     op = layer.op
     terms = [term for term in group.terms if term.x != "negative" or not layer.nonnegative]
-    # Raised by the layer's own bias, which onnxruntime adds on the way.
+    # Raised by the layer's own bias, which onnxruntime adds in the same kernel.
     lift = (rule.stabilizer or _TINY) if group.nonnegative else 0.0
     applied = [layer.apply(term, rule, 0.0 if i else lift) for i, term in enumerate(terms)]
     if group.outputs != "all":

@@ -1,4 +1,4 @@
-"""What a real network answers, against the same network in torch: every question of a view, and every method."""
+"""Views of a real network against the same network in torch: every property and function, and every method."""
 
 from __future__ import annotations
 

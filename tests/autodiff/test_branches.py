@@ -82,7 +82,7 @@ def _model(text: str) -> onnx.ModelProto:
 
 
 def _runnable(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model as onnxruntime takes it: it wants an Identity before what a branch hands on."""
+    """Return the model as onnxruntime takes it: with an Identity before each outer value that a branch returns."""
     found: onnx.ModelProto = ir.to_proto(load(proto).ir)
     return found
 

@@ -39,7 +39,7 @@ def test_steps_are_counted_and_lines_stay_whole(tmp_path: Path) -> None:
 
 
 def _read_all(reader: int) -> str:
-    """Return what a terminal shows until nobody writes to it any more."""
+    """Return what a terminal shows until the last writer has closed it."""
     shown = b""
     while True:
         try:

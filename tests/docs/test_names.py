@@ -105,7 +105,7 @@ def test_methods_and_topics_exist(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_quoted_messages_exist(file: Path) -> None:
-    """What stands in double quotes in the text of a page is said by the program."""
+    """What stands in double quotes in the text of a page is a message of the program."""
     source = _source()
     for message in re.findall(r'"([^"\n]{12,})"', re.sub(r"`[^`]*`", "", prose(file))):
         assert message in source, f"{file.name} quotes: {message}"

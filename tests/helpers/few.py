@@ -1,4 +1,4 @@
-"""Methods that run the network many times, with few runs: enough to show that they run, where nobody looks at maps."""
+"""Methods that run the network many times, with few runs: enough to show that they run, where maps are not compared."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tests.oracles.registry import Floats, oracles, wrapper_oracles
 
 # Methods as they are tested: with the fields that their oracles name, of which the first are the defaults or near them.
 _ALL = {name: [method(name, **fields) for fields in found.fields] for name, found in oracles().items()}
-# Formulas of arrays, and methods that ask a view with the networks on which they do.
+# Formulas of arrays; and methods that use a view, each with the networks on which it is tested.
 SAMPLES = tuple(sample for name, samples in _ALL.items() if not oracles()[name].networks for sample in samples)
 VIEWED = tuple((sample, network) for name in _ALL for sample in _ALL[name] for network in oracles()[name].networks)
 EVERY = tuple(sample for samples in _ALL.values() for sample in samples)
@@ -28,7 +28,7 @@ WRAPPED = tuple(
 
 
 def raw_map(sample: Method, a: Any, g: Any) -> Any:
-    """Return the raw map, whichever arrays the method asks for."""
+    """Return the raw map, whichever arrays the method takes."""
     if isinstance(sample, ActivationMethod):
         return sample(a)
     assert isinstance(sample, GradientMethod)

@@ -225,7 +225,7 @@ def doubled(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """Yield nodes, and those of the bodies inside them, whose values are made float64 on the way."""
+    """Yield nodes, and those of the bodies inside them, and make their values float64."""
     for node in nodes:
         yield node
         for body in (attribute.g for attribute in node.attribute if attribute.HasField("g")):

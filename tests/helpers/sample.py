@@ -67,7 +67,7 @@ class Sample:
         uses: outputs that the score reads, flattened one after the other; None for the first output as it is.
         oracle: ``reference`` takes differences in float64 through onnx's reference evaluator. Where that is no use
             onnxruntime does in float32: ``linear`` with a wide step, exact for linear operators, ``float32`` else.
-        static_only: the rule asks for sizes that the file says, and says so where it does not.
+        static_only: the rule needs sizes that the file fixes, and raises an error where it does not.
         rtol: how far float32 may be from float64.
         captured: how many of the last arguments are no inputs of the node: only its branches read them.
         note: what is special, for the test's name.

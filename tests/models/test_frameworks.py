@@ -1,6 +1,6 @@
 """Files of Keras, Flax, Paddle and torch exporters: gradients are those that each framework itself computes.
 
-``tools/exporters`` wrote the files and, beside them, what the framework answers in float64.
+``tools/exporters`` wrote the files and, beside them, what the framework computes in float64.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Graphs are loaded once, whoever asks for them, and run as the options say."""
+"""Graphs are loaded once, wherever they are used, and run as the options say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small torch networks for methods that ask a view: run directly by oracles, through a view by the methods."""
+"""Small torch networks for methods that use a view: run directly by oracles, through a view by the methods."""
 
 from __future__ import annotations
 

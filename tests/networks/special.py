@@ -19,7 +19,7 @@ Stage = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 
 
 class SpecialView(TorchView):
-    """A view that keeps its network, so that ``with_images`` returns a view with the same answers."""
+    """A view that keeps its network, so that ``with_images`` returns a view of the same kind."""
 
     def __init__(self, network: Special, x: Floats, targets: Sequence[int]) -> None:
         super().__init__(network.trunk, network.head, x, targets, network.affine)
@@ -133,7 +133,7 @@ def _transformer(token: bool) -> Special:
 
 
 def _layered() -> Special:
-    torch.manual_seed(8)  # at each layer some position speaks for each target
+    torch.manual_seed(8)  # at each layer some position supports each target
     parts = [
         nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.SiLU()),
         nn.Sequential(nn.Conv2d(4, 5, 3, stride=2, padding=1), nn.SiLU()),

@@ -44,6 +44,6 @@ def write(module: Any, size: Sequence[int], exporter: str, path: Path, outputs: 
 
 
 def neighbours(x: torch.Tensor) -> list[torch.Tensor]:
-    """Return inputs that float32 arithmetic cannot tell apart: which of them crosses a kink is luck."""
+    """Return inputs that float32 arithmetic cannot tell apart: which of them crosses a kink is arbitrary."""
     signs = [torch.sign(torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))) for seed in range(4)]
     return [x, *(x * (1 + 2e-7 * sign) for sign in signs)]

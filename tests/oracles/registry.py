@@ -6,7 +6,7 @@ rearrangement.
 
 - ``@oracle(name)`` is for a formula of arrays. It takes the method (for its fields) and one image's activations and
   gradient ``[K, *spatial]``.
-- ``@view_oracle(name)`` is for a method that asks a view. It takes the method, a network of ``tests/networks`` and
+- ``@view_oracle(name)`` is for a method that uses a view. It takes the method, a network of ``tests/networks`` and
   which of its images; it runs the network's trunk and head itself.
 - ``@wrapper_oracle(name)`` is for a wrapper, around HiResCAM. It takes the same as the oracle of a view.
 
@@ -72,7 +72,7 @@ def oracle(name: str, *variants: Fields) -> Callable[[ArrayOracle], ArrayOracle]
 def view_oracle(
     name: str, *variants: Fields, quick: Fields | None = None, networks: Sequence[str] = ("pooled", "curved")
 ) -> Callable[[ViewOracle], ViewOracle]:
-    """Register the oracle of a method that asks a view.
+    """Register the oracle of a method that uses a view.
 
     Args:
         name: of the method.

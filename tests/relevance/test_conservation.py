@@ -1,4 +1,4 @@
-"""Nothing is lost on the way: the total of relevance is the same at every layer."""
+"""Relevance is conserved: the total of relevance is the same at every layer."""
 
 from __future__ import annotations
 

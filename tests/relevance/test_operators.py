@@ -1,4 +1,4 @@
-"""How relevance passes operators without weights: small graphs, and what each has to hand back, in NumPy."""
+"""How relevance passes operators without weights: small graphs, and the relevance that each has to return, in NumPy."""
 
 from __future__ import annotations
 

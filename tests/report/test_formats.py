@@ -1,4 +1,4 @@
-"""Formats of output: those that there are, and one that a stranger adds."""
+"""Formats of output: those that there are, and one that a file adds."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_a_file_of_somebody_else_stays(tmp_path: Path) -> None:
 
 @pytest.fixture
 def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
-    """Return what adds a module to the folder of formats, as somebody would who adds a file."""
+    """Return what adds a module to the folder of formats, as a new file would."""
     folder, before = tmp_path / "formats", set(sys.modules)
     folder.mkdir()
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])

@@ -87,14 +87,14 @@ def test_what_depends_on_chance_would_be_noticed() -> None:
 
 
 class Interrupting:
-    """Progress that somebody breaks off at the second step, once."""
+    """Progress that is interrupted at the second step, once."""
 
     def __init__(self) -> None:
         self.left = 1
         self.seen: list[int] = []
 
     def __call__(self, steps: Iterable[int], total: int) -> Iterator[int]:
-        """Count; what is asked for after the interrupt goes through."""
+        """Count; calls after the interrupt pass."""
         for step in steps:
             self.seen.append(step)
             if step == 1 and self.left:

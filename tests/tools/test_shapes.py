@@ -26,7 +26,7 @@ def pixels(path: Path) -> NDArray[np.uint8]:
 
 
 def logits(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The committed model's answers, fed as its own metadata says."""
+    """The committed model's logits, fed as its own metadata says."""
     metadata = {prop.key: prop.value for prop in onnx.load(MODEL).metadata_props}
     recipe = json.loads(metadata["onnxcam.preprocess"])
     assert json.loads(metadata["onnxcam.labels"]) == list(CLASSES)

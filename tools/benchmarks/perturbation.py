@@ -19,9 +19,9 @@ from tools.benchmarks.timing import interleaved
 
 _TARGET = 281
 _CHANNELS = 2048
-# Of these the peer runs as many; what it does for each is the same.
+# Channels that pytorch-grad-cam runs: its time grows with their number, so that it can be scaled to all of them.
 _SHARE = 32
-# As many masks differ where peak memory is measured.
+# Different masks where peak memory is measured; the others repeat them.
 _MASKS = 64
 _TARGETS = 10
 
@@ -86,7 +86,8 @@ def _score(module: Any, x: Any, provider: str, path: Path) -> Iterator[Result]:
     yield at_most("Score-CAM: our peak memory over theirs", peak[0] / peak[1], 0.5, detail=detail)
 
 
-# Every mask is kept as all 2048 would be: the peer makes all masked images at once, whatever it runs of them.
+# Programs whose peak memory is compared. Both run a few of the masked images only, which is when the peak is reached:
+# pytorch-grad-cam makes the masked images of all channels before it runs the first.
 OUR_SCORES = f"""
 import sys, numpy, onnxcam
 x = numpy.random.default_rng(0).standard_normal((1, 3, 224, 224)).astype(numpy.float32)

@@ -1,4 +1,4 @@
-"""What the shape is drawn on: clutter that knows nothing of the class."""
+"""What the shape is drawn on: clutter that does not depend on the class."""
 
 from typing import Final
 

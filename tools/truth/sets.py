@@ -25,7 +25,7 @@ Tensor: TypeAlias = npt.NDArray[Any]
 # Far from the seeds of training, validation and the samples.
 _FIRST_SEED = 50_000_000
 _NETWORK = "mobilenet_v2_torch_dynamo_fp32"
-# The pointing game forgives this much beside a box, in pixels of the photograph (Zhang et al. 2018).
+# The pointing game counts hits up to this far beside a box, in pixels of the photograph (Zhang et al. 2018).
 _TOLERANCE = 15
 
 

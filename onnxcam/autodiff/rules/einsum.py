@@ -51,7 +51,7 @@ def _operand(op: Builder, node: NodeView, dy: Var, terms: list[str], result: str
     if shared != unique:
         dx = op.Unsqueeze(dx, [axis for axis, c in enumerate(unique) if c not in shared])
     if unique:
-        # An axis that y has summed, or that was broadcast from size 1 in y, comes back in the operand's size.
+        # An axis that y has summed, or that was broadcast from size 1 in y, is repeated to the operand's size.
         dx = _fitted(op, dx, sizes, unique, terms, index, node)
     return _off_diagonal(op, dx, x, term, unique) if unique != term else dx
 

@@ -65,7 +65,7 @@ def lstm(op: Builder, node: NodeView, dys: list[Var | None]) -> Cotangents:
 
 @vjp("GRU", since=7, all_outputs=True, inputs=(Input.X, Input.INITIAL_H))
 def gru(op: Builder, node: NodeView, dys: list[Var | None]) -> Cotangents:
-    """h = (1 - z) n + z h' with gates z, r of x and h', and n of x and what r lets through of h'."""
+    """h = (1 - z) n + z h' with gates z, r of x and h', and n of x and the part of h' that r keeps."""
     _refuse(node)
     after = bool(node.integer("linear_before_reset", 0))
 

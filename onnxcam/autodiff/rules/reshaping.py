@@ -100,7 +100,7 @@ def pad(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     pads, axes = _padding(node, rank)
     if mode == "constant":
         dx = op.Pad(dy, [-p for p in pads])
-        # A negative padding crops x; what was cropped comes back as zeros, as Pad gives them.
+        # A negative padding crops x; the cropped positions get the gradient 0, which Pad fills in.
         return dx, None, _filling(op, node, dy, dx)
     for axis in axes:
         begin, end = pads[axis], pads[axis + rank]

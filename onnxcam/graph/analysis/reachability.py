@@ -56,8 +56,8 @@ def any_ancestor(
 
     Args:
         value: where to begin; deep graphs allow no recursion.
-        holds: what is asked of each value.
-        known: answers so far, to which new ones are added: a graph that is only added to can be asked many times.
+        holds: the property that is looked for.
+        known: results so far, to which new ones are added; they stay right while nodes are only added to the graph.
         sources: which of the values that a node reads count.
     """
     waiting = [value]
@@ -85,7 +85,7 @@ def descendants(graph: ir.Graph, sources: Iterable[ir.Value], through: Through =
     Args:
         graph: in topological order; values inside branches and bodies are not listed.
         sources: the values to begin at.
-        through: which outputs of a node depend on what it reads in the sense that is asked for.
+        through: which outputs of a node depend on what it reads in the wanted sense.
     """
     found = set(sources)
     for node in graph:
@@ -96,9 +96,9 @@ def descendants(graph: ir.Graph, sources: Iterable[ir.Value], through: Through =
 def between(
     graph: ir.Graph, sources: Iterable[ir.Value], ends: Iterable[ir.Value], through: Through = every_output
 ) -> tuple[list[ir.Node], set[ir.Value]]:
-    """Return the nodes that lead from a source to an end, in order, and the values on these paths.
+    """Return the nodes on the paths from a source to an end, in order, and the values on these paths.
 
-    What computes a source is none of them, unless it leads there from another source.
+    A node that computes a source is not among them, unless it lies on a path from another source.
     """
     reached = descendants(graph, sources, through)
     needed, nodes = set(ends), []

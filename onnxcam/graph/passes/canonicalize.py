@@ -1,4 +1,4 @@
-"""Bring every model into one form, so that every later part meets one way of writing each thing.
+"""Bring every model into one form, in which each computation is written in one way.
 
 Functions are inlined, weights leave the list of inputs, constants become initializers, operators are raised to opset 18
 where they are older, operators that onnxruntime has fused are expanded, and operators in training mode are put into
@@ -69,7 +69,7 @@ def _pipeline() -> tuple[PassBase, ...]:
         # The backward pass of a branch reads the branch's weights, and reads them in the main graph.
         LiftSubgraphInitializersToMainGraphPass(),
         NameFixPass(),
-        # Inference believes the sizes that it finds declared.
+        # Shape inference takes declared sizes for the real ones.
         ClearOutputSizes(),
         InferShapes(),
         # Each of these needs the shapes, and the second one the sizes, that have been found before it.

@@ -1,4 +1,4 @@
-"""Cut a graph in two: the trunk computes some values, the head goes on from them to the outputs."""
+"""Cut a graph in two: the trunk computes some values, the head computes the outputs from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Cut:
     Attributes:
         trunk: from the model's inputs to the values of the cut, its outputs; None where those are inputs themselves.
         head: from there to those of the model's outputs that depend on them, under their own names.
-        at: the values that were asked for: the head's first inputs.
+        at: the wanted values: the head's first inputs.
         others: further values that the head reads, its other inputs: shortcuts past the cut, sizes, the model's own
             inputs. Weights are none of them; each part has its own.
     """

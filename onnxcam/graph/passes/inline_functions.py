@@ -130,7 +130,7 @@ def _small_model(model: ir.Model, node: ir.Node, definition: onnx.FunctionProto)
     call.domain = function.domain = _DOMAIN
     for entry in function.opset_import:
         entry.version = model.graph.opset_imports.get(entry.domain, entry.version)
-    # Definitions leave out what the node does not ask for.
+    # A definition leaves out outputs that the node does not have.
     kept = [index for index, value in enumerate(node.outputs) if value.name]
     names = [function.output[index] for index in kept]
     del function.output[:], call.output[:]

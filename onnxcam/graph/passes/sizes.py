@@ -17,7 +17,7 @@ import onnx_ir as ir
 Sizes: TypeAlias = list[int | None]
 _Rule: TypeAlias = Callable[[ir.Node, Sequence[Sizes | None]], Sizes | None]
 
-# The types of sizes, and of answers to questions about them.
+# The types of sizes, and of comparisons of sizes.
 SIZE_TYPES = (ir.DataType.INT64, ir.DataType.BOOL)
 # Larger constants are no sizes.
 LARGEST = 1024

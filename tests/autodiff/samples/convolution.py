@@ -46,7 +46,7 @@ def conv(rng: np.random.Generator) -> Sample:
 
 @samples(12)
 def conv_stride_one(rng: np.random.Generator) -> Sample:
-    """The rule has a way of its own for stride 1."""
+    """The rule writes another graph for stride 1."""
     rank = int(rng.choice([1, 2, 2, 3]))
     inner, out, group = _channels(rng)
     kernel, dilations = _ints(rng, 1, 3, rank), _ints(rng, 1, 2, rank)

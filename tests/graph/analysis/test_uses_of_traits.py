@@ -1,4 +1,4 @@
-"""Questions that the table of traits answers: operators that lists of their own had left out count as well."""
+"""Code that reads the table of traits treats every operator of the table, rare ones too."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ ACTIVATIONS = {"ReLU", "SiLU"}
 
 
 def guided(network: Network, image: int) -> Floats:
-    """Return what arrives at the input, ``[C, *space]``."""
+    """Return the guided gradient at the input, ``[C, *space]``."""
     modules = [*network.trunk, *network.head]
     values = [torch.tensor(network.x[image])[None]]
     for module in modules:

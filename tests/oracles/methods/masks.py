@@ -18,7 +18,7 @@ SCORED = ({"score": "logit"}, {"baseline": True}, {"score": "logit", "baseline":
 
 
 def enlarged(small: Floats, size: tuple[int, ...]) -> Floats:
-    """Interpolate linearly between centres; beyond the outermost centre its value goes on."""
+    """Interpolate linearly between centres; beyond the outermost centre its value is repeated."""
     large = np.zeros(size)
     for xy in np.ndindex(size):
         corners = []

@@ -31,7 +31,7 @@ def bias_shares(network: Special, image: int) -> list[Floats]:
         hook.remove()
     slopes = [slope[0].numpy() for slope in torch.autograd.grad(score, caught)]
     norm = body.norm
-    shift = norm(torch.zeros(1, 4, 1, 1, dtype=torch.float64))[0, :, 0, 0]  # what it makes of nothing
+    shift = norm(torch.zeros(1, 4, 1, 1, dtype=torch.float64))[0, :, 0, 0]  # the module of zeros is its bias
     constants = [bias.detach() for bias in (body.first.bias, shift, body.second.bias, body.last.bias)]
     pairs = zip(constants, slopes, strict=True)
     return [np.array([float(b) * g for b, g in zip(bias, slope, strict=True)]) for bias, slope in pairs]
@@ -53,7 +53,7 @@ def full_grad(method: Any, network: Special, image: int) -> Floats:
 
 @view_oracle("finer-cam", {"base": "layer-cam"}, {"alpha": 0.5}, {"count": 2})
 def finer_cam(method: Any, network: Network, image: int) -> Floats:
-    """The base's map of whatever is explained; what that is, the explainer sees to."""
+    """Return the base's map; the contrast of scores is made by the explainer, not by the method."""
     return np.asarray(oracles()[method.base].run(method, *layer_at(network, image, network.x[image])))
 
 

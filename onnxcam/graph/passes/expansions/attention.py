@@ -129,7 +129,7 @@ def _attend(
 
 
 def _mask(op: NodeWriter, node: ir.Node, mask: ir.Value, scores: ir.Value, key: ir.Value) -> ir.Value:
-    """Return what is added to the scores: 0 where the mask lets through, else a large negative number."""
+    """Return what is added to the scores: 0 for keys that count, a large negative number for the others."""
     outside = node.attributes.get_float("mask_filter_value", -10000.0)
     if rank(mask) == 1:
         # As many numbers as samples: how many keys count. Other one-dimensional forms have two and more a sample.
