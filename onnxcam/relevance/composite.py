@@ -127,9 +127,11 @@ class Composite:
         try:
             content = json.loads(Path(composite).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InputError(f"composite '{composite}' cannot be read: {error}; give a JSON file that can") from error
+            raise InputError(
+                f"composite '{composite}' cannot be read: {error}; give the path of a JSON file"
+            ) from error
         if not isinstance(content, Mapping):
-            raise InputError(f"composite '{composite}' is no JSON object; see Composite.parse")
+            raise InputError(f"composite '{composite}' is no JSON object; write {{\"rules\": [...]}} there")
         return _from_json(content, Path(composite).stem)
 
 
