@@ -267,8 +267,10 @@ class Explainer:
         Raises:
             InputError: there are none, the model sees them in different sizes, or takes no such inputs.
         """
+        if not photographs:
+            raise InputError("there are no photographs to explain; give at least one")
         if len({photograph.array.shape for photograph in photographs}) != 1:
-            raise InputError("photographs of one size are explained together; explain these one by one")
+            raise InputError("these photographs have several sizes as the model sees them; explain them one by one")
         with report_memory_errors():
             arrays = np.concatenate([photograph.array for photograph in photographs])
         extra = extra_inputs(self.network.inputs, inputs or {}, len(photographs))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
-from onnxcam.errors import UnsupportedError
+from onnxcam.errors import InputError, UnsupportedError
 from onnxcam.graph.analysis.inputs import ModelInput, image_input
 from onnxcam.images import ImageInput, ImageSource, Photograph, Preprocess, Resize, default_for, read_photograph
 from onnxcam.network.network import Network
@@ -20,7 +21,7 @@ class ImageReader:
     """
 
     def __init__(
-        self, network: Network, preprocess: Preprocess | str | None = None, resize: Resize | None = None
+        self, network: Network, preprocess: Preprocess | str | Path | None = None, resize: Resize | None = None
     ) -> None:
         """Remember how to read.
 
@@ -31,10 +32,15 @@ class ImageReader:
             resize: how a photograph is brought to the model's size. Default: as ``preprocess`` says.
 
         Raises:
-            InputError: there is no such preset, or the JSON describes no preprocessing.
+            NameNotFoundError: there is no such preset.
+            InputError: the JSON describes no preprocessing, or ``preprocess`` is none of these.
         """
         self.network = network
-        self._preprocess = Preprocess.parse(preprocess) if isinstance(preprocess, str) else preprocess
+        self._preprocess = Preprocess.parse(preprocess) if isinstance(preprocess, (str, Path)) else preprocess
+        if not isinstance(self._preprocess, Preprocess | None):
+            raise InputError(
+                f"preprocess is {preprocess!r}; give a preset's name, a JSON file or text, or a Preprocess"
+            )
         self._resize = resize
 
     @cached_property

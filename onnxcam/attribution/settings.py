@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from onnxcam.errors import InputError, did_you_mean
@@ -42,7 +43,7 @@ class ExplainerOptions(TypedDict, total=False):
     threads: int | None
     share_weights: bool
     engine: Literal["onnx", "torch"]
-    preprocess: Preprocess | str | None
+    preprocess: Preprocess | str | Path | None
     resize: Resize | None
     labels: Sequence[str] | None
     grid: tuple[int, int] | None
@@ -56,7 +57,7 @@ class Settings:
 
     options: RunOptions
     engine: Literal["onnx", "torch"] = "onnx"
-    preprocess: Preprocess | str | None = None
+    preprocess: Preprocess | str | Path | None = None
     resize: Resize | None = None
     labels: Sequence[str] | None = None
     grid: tuple[int, int] | None = None
@@ -67,7 +68,8 @@ class Settings:
         """Return the settings of these keywords; ``resolution``, which chooses a layer, is none of them.
 
         Raises:
-            InputError: an unknown engine, a batch size below 1, or ``options`` together with a keyword that it holds.
+            InputError: an unknown engine, labels that are no list, a batch size below 1, or ``options`` together with a
+                keyword that it holds.
             TypeError: an unknown keyword.
         """
         given: dict[str, Any] = dict(keywords)
@@ -86,6 +88,11 @@ class Settings:
             raise InputError(f"options holds {', '.join(running)} already; give one or the other")
         if given.get("engine", "onnx") not in _ENGINES:
             raise InputError(f"the engine is 'onnx' or 'torch', not '{given['engine']}'")
+        if isinstance(given.get("labels"), (str, Path)):
+            raise InputError(
+                f"labels are names, one a class, not '{given['labels']}'; "
+                "read a file of names with onnxcam.images.load_labels"
+            )
         return cls(options=options or RunOptions(**running), **{name: given[name] for name in _names() & given.keys()})
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from onnxcam.attribution.resolution import size_text
 from onnxcam.explanation import Explanation
+from onnxcam.report.names import method_title
 from onnxcam.report.sheet import caption, grid
 
 # The longer side of each map in pixels: small enough for seven of them on a screen.
@@ -22,7 +23,7 @@ def strip(steps: Sequence[Explanation]) -> Image.Image:
     """
     frames = [caption(_small(one.overlay(captioned=False)), size_text(one.raw.shape[1:])) for one in steps]
     target = steps[0].explained[0]
-    return caption(grid(frames, columns=len(frames)), target.label.split(",")[0], str(steps[0].method.get("name", "")))
+    return caption(grid(frames, columns=len(frames)), target.label.split(",")[0], method_title(steps[0].method))
 
 
 def _small(picture: Image.Image) -> Image.Image:

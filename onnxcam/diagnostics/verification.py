@@ -257,7 +257,7 @@ class _ValueCheck:
             yield row
 
     def _row(self, what: str, kind: str, left: Tensor, right: Tensor) -> Row:
-        half = any(entry.dtype.itemsize == 2 for entry in self.network.inputs)
+        half = any(entry.dtype.itemsize == 2 and entry.dtype.kind not in "iu" for entry in self.network.inputs)
         tolerance = _TOLERANCES[kind] * (_HALF if half else 1)
         error = relative(left, right)
         return Row(self.at, what, error, tolerance, _verdict(error <= tolerance))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from onnxcam.errors import InputError, NameNotFoundError, TargetError, did_you_mean
+from onnxcam.images.text_file import read_text
 
 _WORDNET = re.compile(r"^(n\d{8})(?:[\s_:,]+(.*))?$")
 _FILE_LIMIT = 16 << 20
@@ -25,7 +26,7 @@ def load_labels(path: str | Path) -> tuple[str, ...]:
     Raises:
         InputError: unreadable, empty, or JSON of another form.
     """
-    text = _read(Path(path))
+    text = read_text(Path(path), "label file", _FILE_LIMIT)
     if Path(path).suffix.lower() == ".json" or text.lstrip()[:1] in {"[", "{"}:
         labels = _from_json(text, path)
     else:
@@ -33,20 +34,6 @@ def load_labels(path: str | Path) -> tuple[str, ...]:
     if not any(labels):
         raise InputError(f"label file {path} holds no names; give one name a line, or a JSON list")
     return labels
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_FILE_LIMIT + 1)
-    except OSError as error:
-        raise InputError(f"label file {path} cannot be read ({error.strerror}); check the path") from None
-    if len(data) > _FILE_LIMIT:
-        raise InputError(f"label file {path} is larger than {_FILE_LIMIT} bytes; check that it is the right one")
-    try:
-        return data.decode("utf-8-sig")
-    except ValueError:
-        raise InputError(f"label file {path} is not UTF-8 text; check that it is the right one") from None
 
 
 def _from_json(text: str, path: str | Path) -> tuple[str, ...]:

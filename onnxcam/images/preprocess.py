@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from onnxcam.errors import InputError, NameNotFoundError, did_you_mean
 from onnxcam.images.fit import Resize
+from onnxcam.images.text_file import read_text
 
 Channels: TypeAlias = Literal["RGB", "BGR", "L"]
 
@@ -89,7 +90,7 @@ class Preprocess:
         """
         inline = isinstance(source, str) and source.lstrip().startswith("{")
         where = "preprocessing JSON" if inline else f"preprocessing file {source}"
-        text = str(source) if inline else _read(Path(source))
+        text = str(source) if inline else read_text(Path(source), "preprocessing file", _JSON_LIMIT)
         try:
             found = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -120,21 +121,6 @@ class Preprocess:
     def to_dict(self) -> dict[str, Any]:
         """Return all fields as plain values, which ``from_json`` reads back."""
         return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_JSON_LIMIT + 1)
-        if len(data) > _JSON_LIMIT:
-            raise InputError(
-                f"preprocessing file {path} is larger than {_JSON_LIMIT} bytes; check that it is the right one"
-            )
-        return data.decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"preprocessing file {path} cannot be read ({error.strerror}); check the path") from None
-    except ValueError:
-        raise InputError(f"preprocessing file {path} is not UTF-8 text; check that it is the right one") from None
 
 
 def _one_of(field: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -262,7 +262,8 @@ def _fit(array: Tensor, expected: Input) -> Tensor:
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
         raise InputError(f"input '{expected.name}' takes numbers of type {expected.dtype}, not {array.dtype}")
     # Not ascontiguousarray, which turns a single number into an array of one axis.
-    converted = np.asarray(array, dtype=expected.dtype, order="C")
+    with np.errstate(invalid="ignore"):  # NaN has no integer; it is refused below
+        converted = np.asarray(array, dtype=expected.dtype, order="C")
     if expected.dtype.kind in "iu" and not np.array_equal(converted, array):
         raise InputError(
             f"input '{expected.name}' takes {expected.dtype}: the given numbers are not whole or not in its range; "

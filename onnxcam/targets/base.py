@@ -102,6 +102,20 @@ def written(form: str, meaning: str, *, example: str) -> Callable[[Callable[[Tar
     return lambda parse: Form(form, meaning, example, parse)
 
 
+def check_choice(noun: str, index: int, rank: int) -> None:
+    """Refuse an index or a rank that counts from the end, as in a list: targets have no such form.
+
+    Raises:
+        TargetError: the index is below -1, or the rank below 0.
+    """
+    if index < PREDICTED:
+        raise TargetError(
+            f"{noun} {index} does not exist; indices count from 0, and {PREDICTED} is the predicted {noun}"
+        )
+    if rank < 0:
+        raise TargetError(f"rank {rank} of a {noun} does not exist; ranks count from 0, the highest score")
+
+
 def nth_highest(values: Tensor, rank: int) -> int:
     """Return the position of the highest value after ``rank`` higher ones; of equal values the first counts as higher.
 

@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 import onnxcam
+from onnxcam.attribution.strip import strip
 from onnxcam.errors import InputError, NameNotFoundError, OnnxcamError, UnsupportedError
 from onnxcam.methods.base import Method
 from onnxcam.methods.registry import methods
+from onnxcam.report.names import method_title
 from tests.helpers.commands import run
 from tests.helpers.models import classifier, floats
 
@@ -146,3 +148,17 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_methods_that_end_somewhere_say_so() -> None:
     ending = {name for name, method in methods().items() if "to" in method.__dataclass_fields__}
     assert ending == {"fg-cam", "lrp", "clrp", "sglrp"}
+
+
+def test_a_film_names_the_wrapped_method_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    details: list[str] = []
+
+    def caption(image: Image.Image, text: str, detail: str = "") -> Image.Image:
+        details.append(detail)
+        return image
+
+    monkeypatch.setattr("onnxcam.attribution.strip.caption", caption)
+    wrapped = onnxcam.wrap("noise", onnxcam.method("grad-cam"), n=2)
+    made = onnxcam.Explainer(SHAPES, wrapped, providers=["cpu"])
+    strip([made.explain([made.read(PHOTO)])])
+    assert details[-1] == method_title(wrapped.describe()) == "grad-cam-noise"

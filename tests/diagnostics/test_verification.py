@@ -191,3 +191,12 @@ def test_every_real_model_passes(name: str) -> None:
     found.require()
     quantised = any(part in name for part in ("int8", "uint8", "dynquant"))
     assert any(row.verdict == "skipped" for row in found.rows) == quantised
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("uint16", 1e-2), ("float16", 1e-1)])
+def test_only_half_precision_is_allowed_larger_errors(dtype: str, tolerance: float) -> None:
+    text = f"""g ({dtype}[n, 3, 8, 8] x) => (float[n, 4] y) {{
+        f = Cast <to = 1> (x) c = Conv (f, k) p = GlobalAveragePool (c) y = Flatten (p)
+    }}"""
+    rows = check(model(text, {"k": floats(4, 3, 3, 3)}), None).rows
+    assert [row.tolerance for row in rows if row.what.endswith("head alone")] == [tolerance]

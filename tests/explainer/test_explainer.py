@@ -136,3 +136,8 @@ def test_every_public_name_is_there() -> None:
     assert dir(onnxcam) == sorted(onnxcam.__all__)
     with pytest.raises(AttributeError):
         _ = onnxcam.nothing
+
+
+def test_no_photographs_are_refused() -> None:
+    with pytest.raises(InputError, match="there are no photographs to explain; give at least one"):
+        onnxcam.Explainer(classifier()).explain([])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from onnxcam.attribution.settings import ExplainerOptions, Settings
 from onnxcam.diagnostics.inspection import inspect
 from onnxcam.errors import InputError
 from onnxcam.graph.io import load as loading
+from onnxcam.images import PRESETS
 from onnxcam.network.read import read_network
 from onnxcam.network.run_options import RunOptions
 from tests.helpers.commands import save
@@ -63,3 +65,18 @@ def test_inspect_reads_the_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert inspect(path).score is not None
     assert reads == [path]
     assert loading.load(path).sha256 == inspect(classifier()).file.sha256
+
+
+@pytest.mark.parametrize("labels", ["names.txt", Path("names.txt")])
+def test_labels_are_names_and_no_file(labels: Any) -> None:
+    with pytest.raises(InputError, match=r"not 'names\.txt'; read a file of names with onnxcam\.images\.load_labels"):
+        onnxcam.Explainer(classifier(), labels=labels)
+
+
+def test_preprocessing_is_read_from_a_path(tmp_path: Path) -> None:
+    path = tmp_path / "unit.json"
+    path.write_text(json.dumps(PRESETS["unit"].to_dict()))
+    for given in (path, str(path), "unit", PRESETS["unit"]):
+        assert onnxcam.Explainer(classifier(), preprocess=given).preprocessing == (PRESETS["unit"], "as asked for")
+    with pytest.raises(InputError, match=r"preprocess is \{'mean': 0\}; give a preset's name"):
+        onnxcam.Explainer(classifier(), preprocess={"mean": 0})  # type: ignore[arg-type]

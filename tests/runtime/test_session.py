@@ -65,7 +65,7 @@ def test_types_are_brought_into_line() -> None:
 def test_integer_inputs_take_whole_numbers_in_range() -> None:
     session = Session(model("g (uint8[n] x) => (uint8[n] y) { y = Identity(x) }").SerializeToString(), ["cpu"])
     np.testing.assert_array_equal(session.run({"x": np.array([0.0, 255.0])})["y"], [0, 255])
-    for bad in ([0.5], [256.0], [-1]):
+    for bad in ([0.5], [256.0], [-1], [np.nan]):
         with pytest.raises(InputError, match="preprocessing"):
             session.run({"x": np.array(bad)})
 

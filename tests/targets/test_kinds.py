@@ -11,7 +11,7 @@ import pytest
 import onnxcam.targets
 from onnxcam.errors import TargetError
 from onnxcam.graph.analysis.score import Score
-from onnxcam.targets import Class, Cotangent, Target
+from onnxcam.targets import Box, Class, Cotangent, Target
 from onnxcam.targets.batch import contrast_with_nearest, resolve_targets
 from onnxcam.targets.registry import kinds
 from tests.targets.samples import BOXES, CHANNELS_LAST, CLASSES, DENSE, Sample, all_samples, random_scores
@@ -112,3 +112,12 @@ def test_reading_the_forms_imports_nothing_heavy() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert (ran.stdout, ran.stderr) == ("[]\n", "")
+
+
+@pytest.mark.parametrize("kind", [Class, Box])
+def test_indices_and_ranks_do_not_count_from_the_end(kind: type[Class] | type[Box]) -> None:
+    with pytest.raises(TargetError, match=r"-3 does not exist; indices count from 0, and -1 is the predicted"):
+        kind(-3)
+    with pytest.raises(TargetError, match=r"rank -1 of a \w+ does not exist; ranks count from 0"):
+        kind(rank=-1)
+    assert kind(-1).index == kind().index == -1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from onnxcam.errors import TargetError
-from onnxcam.targets.base import PREDICTED, Target, Tensor, nth_highest, written
+from onnxcam.targets.base import PREDICTED, Target, Tensor, check_choice, nth_highest, written
 
 if TYPE_CHECKING:
     from onnxcam.graph.analysis.score import Score
@@ -30,6 +30,10 @@ class Box(Target):
     index: int = PREDICTED
     value: int | None = None
     rank: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse an index or a rank that counts from the end."""
+        check_choice("box", self.index, self.rank)
 
     @written("box:INDEX[:VALUE]", "a detection: its highest score, or one of its numbers", example="box:12:5")
     @staticmethod

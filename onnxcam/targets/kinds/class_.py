@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from onnxcam.errors import TargetError
-from onnxcam.targets.base import PREDICTED, Target, Tensor, digest, nth_highest, written
+from onnxcam.targets.base import PREDICTED, Target, Tensor, check_choice, digest, nth_highest, written
 from onnxcam.targets.kinds.box import Box
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ class Class(Target):
     index: int = PREDICTED
     mask: npt.NDArray[np.bool_] | None = None
     rank: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse an index or a rank that counts from the end."""
+        check_choice("class", self.index, self.rank)
 
     @written("INDEX", "a class by index", example="3")
     @staticmethod
