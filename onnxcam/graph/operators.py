@@ -213,7 +213,7 @@ OPERATORS: dict[str, Trait] = {
     "Einsum": _T.LINEAR_IN_EACH | _T.NEW_AXES | _ALL,
     "CumSum": _T.LINEAR_IN_FIRST | _FIRST,
     "Col2Im": _T.LINEAR_IN_FIRST | _FIRST,
-    "Inverse": _T.NONE,
+    "Inverse": _T.NEW_AXES,  # rows become columns
     # Pools.
     "MaxPool": _POOL | _T.PICKS | _FIRST,
     "AveragePool": _POOL | _T.AVERAGES | _T.LINEAR_IN_ALL | _FIRST,
