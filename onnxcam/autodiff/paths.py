@@ -27,6 +27,11 @@ def kinds(nodes: Iterable[ir.Node]) -> dict[str, list[str]]:
     return dict(sorted(found.items()))
 
 
+def located(kind: str, names: Sequence[str]) -> str:
+    """Return an operator and the first three of its nodes, as messages show them."""
+    return f"{kind} (at {', '.join(names[:3])})"
+
+
 def carries_gradient(node: ir.Node, value: ir.Value, found: Container[ir.Value]) -> bool:
     """Whether a gradient can belong to an output of a node, given the values that already have one."""
     constant = constant_outputs(node.domain, node.op_type)

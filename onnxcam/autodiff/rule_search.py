@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import onnx_ir as ir
 
-from onnxcam.autodiff.paths import kinds, paths
+from onnxcam.autodiff.paths import kinds, located, paths
 from onnxcam.autodiff.registry import Rule, Table, find_rule, refusals
 from onnxcam.errors import NoRuleError
 from onnxcam.graph.analysis.subgraphs import bodies, captured
@@ -82,4 +82,4 @@ def _no_rule(kind: str, names: list[str], table: Table) -> str:
     for rule in table.get((domain, op_type), ()):
         if rule.inputs is not None:
             reason = f"it has one for its input {', '.join(map(str, sorted(rule.inputs)))} alone"
-    return f"{kind} (at {', '.join(names[:3])})" + (f": {reason}" if reason else "")
+    return located(kind, names) + (f": {reason}" if reason else "")

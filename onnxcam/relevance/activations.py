@@ -51,7 +51,7 @@ def _is_leaky(one: ir.Value | None, other: ir.Value | None) -> bool:
 
 
 def _is_gated(value: ir.Value | None, gate: ir.Value | None) -> bool:
-    """Whether a factor is a squashing function of the other one, number by number."""
+    """Whether a factor is a squashing function of the other one, element-wise."""
     source = _unscaled(value)
     waiting, squashed = [gate], False
     for _ in range(_STEPS):

@@ -20,7 +20,7 @@ _STEPS = 16
 def gate(node: ir.Node, origins: Origins) -> int | None:
     """Return which of two varying factors, or the divisor, is the gate; None where they are equals.
 
-    A divisor is; so is a function of the other factor, number by number (``x sigmoid(x)``, written-out GELU); so is a
+    A divisor is; so is a function of the other factor, element-wise (``x sigmoid(x)``, written-out GELU); so is a
     factor that is broadcast over positions or channels (squeeze and excitation); so is the only one that a squashing
     function gives.
     """
@@ -52,7 +52,7 @@ def is_normaliser(node: ir.Node) -> bool:
 
 
 def _base(value: ir.Value, origins: Origins) -> ir.Value:
-    """Return what a value is an affine function of, number by number."""
+    """Return what a value is an affine function of, element-wise."""
     while (node := value.producer()) is not None and node.op_type in _AFFINE:
         varying = [entry for entry in node.inputs if entry is not None and origins.varies(entry)]
         if len(varying) != 1:
@@ -66,7 +66,7 @@ def _is_affine(value: ir.Value, source: ir.Value, origins: Origins) -> bool:
 
 
 def _is_made_of(value: ir.Value, source: ir.Value, origins: Origins) -> bool:
-    """Whether a value is a function of another, number by number, in a few steps."""
+    """Whether a value is a function of another, element-wise, in a few steps."""
     waiting, steps = [value], 0
     while waiting and steps < _STEPS:
         entry, steps = waiting.pop(), steps + 1

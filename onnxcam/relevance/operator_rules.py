@@ -19,7 +19,7 @@ from onnxcam.relevance.quotients import divided, factor, like, refuse
 
 _NEWEST = 10**6
 _POOLED_MEANS = operators_with(Trait.AVERAGES) & operators_with(Trait.POOLS)
-# Of these the derivative adds up to 1 over what they read.
+# Operators whose derivatives with respect to all that one result reads sum to 1.
 _EVEN = operators_with(Trait.AVERAGES)
 
 

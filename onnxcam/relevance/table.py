@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import onnx_ir as ir
 
-from onnxcam.autodiff.paths import between, kinds
+from onnxcam.autodiff.paths import between, kinds, located
 from onnxcam.autodiff.registry import Rule, RuleFunction, Table, gradient_table
 from onnxcam.autodiff.rule_search import with_inner
 from onnxcam.errors import UnsupportedError
@@ -22,7 +22,7 @@ from onnxcam.relevance.origins import LINEAR, Origins
 
 # Numbers are moved, copied or chosen: their derivative passes relevance on, and what is copied receives the sum.
 MOVEMENT = operators_with(Trait.MOVES | Trait.PICKS) | {"If", "ScatterElements", "ScatterND", "Where"}
-# Functions of one value, number by number, and normalisations: relevance passes them unchanged. For BatchNormalization
+# Functions of one value, element-wise, and normalisations: relevance passes them unchanged. For BatchNormalization
 # that is the proportional rule without its bias; for the others the identity rule of AttnLRP (Achtibat et al. 2024,
 # prop. 3.4), where the divisor counts as constant.
 PASSING = operators_with(Trait.FUNCTION | Trait.COPIES | Trait.CONVERTS | Trait.NORMALISES) | {"Neg", "LogSoftmax"}
@@ -62,7 +62,7 @@ def refuse_unlisted(model: ir.Model, of: str, to: str, table: Table) -> None:
         if (key := (node.domain, node.op_type)) in gradients and key not in table
     )
     if unlisted:
-        listed = "; ".join(f"{kind} (at {', '.join(names[:3])})" for kind, names in unlisted.items())
+        listed = "; ".join(located(kind, names) for kind, names in unlisted.items())
         raise UnsupportedError(
             f"relevance has no rule for {len(unlisted)} operator(s) that it has to pass: {listed}; "
             "use a gradient method such as hires-cam or gradient-x-input"

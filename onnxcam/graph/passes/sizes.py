@@ -113,7 +113,7 @@ def _where(node: ir.Node, given: Sequence[Sizes | None]) -> Sizes | None:
 
 
 def _elementwise(compute: Callable[[int, int], int]) -> _Rule:
-    """Compute number by number; what is not known stays so."""
+    """Compute element-wise; the result of an unknown number is unknown."""
 
     def rule(node: ir.Node, given: Sequence[Sizes | None]) -> Sizes | None:
         a, b = given
