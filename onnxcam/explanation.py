@@ -122,7 +122,7 @@ class Explanation:
     def __getitem__(self, index: int) -> Explanation:
         """Return the explanation of one image, still with a batch axis, of length 1."""
         if not -len(self) <= index < len(self):
-            raise IndexError(f"image {index} of an explanation of {len(self)}")
+            raise IndexError(f"there is no image {index} in an explanation of {len(self)} images")
         index %= len(self)
         parts: dict[str, Any] = {name: part[index : index + 1] for name, part in self._per_image().items()}
         images = {name: parts.pop(name) for name in vars(self.images) if name in parts}

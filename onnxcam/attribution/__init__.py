@@ -1,1 +1,1 @@
-"""From a method and a network to raw maps: what to read, the view that a method gets, sizes of maps."""
+"""Apply a method to a network: choose the values to read, build the view that the method gets, find map sizes."""

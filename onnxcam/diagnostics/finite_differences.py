@@ -52,7 +52,16 @@ class FiniteDifferences:
         rules: Table | None = None,
         seed: int = 0,
     ) -> None:
-        """Cut the model at the value; ``cotangent`` weighs the scores."""
+        """Remember what to check; the model is cut when that is first needed.
+
+        Args:
+            network: the model.
+            value: name of the value whose gradient is checked.
+            cotangent: the weight of each score in the number that is differentiated, of the scores' shape.
+            providers: of the gradient, best first; None for CUDA where it works, else the CPU.
+            rules: of the backward pass; ONNX's gradients if not given.
+            seed: of random directions.
+        """
         self.network = network
         self.value = value
         self.score = network.score.name

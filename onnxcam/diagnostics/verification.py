@@ -204,7 +204,18 @@ def _run(engine: Engine, feeds: Mapping[str, Tensor]) -> EngineResult:
 
 @dataclass(frozen=True)
 class _ValueCheck:
-    """The checks at one value."""
+    """The checks of the gradient at one value.
+
+    Attributes:
+        network: the model.
+        at: the value as reports call it, such as ``layer 'a1'``.
+        name: the name of the value.
+        engine: the engine that is checked, which reads the value.
+        feeds: an array for each input.
+        found: what that engine computed from them.
+        rules: of the backward pass; ONNX's gradients if None.
+        seed: of random directions.
+    """
 
     network: Network
     at: str

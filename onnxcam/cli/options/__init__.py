@@ -1,4 +1,4 @@
-"""Options that commands share: decorators that add them, and what a command gets of them."""
+"""Options that commands share: decorators that add them, and the objects that commands receive."""
 
 from onnxcam.cli.options.common import as_json, images, model, score
 from onnxcam.cli.options.grouping import group

@@ -137,7 +137,9 @@ def _scaled(mask: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[
     import numpy as np
 
     if mask.ndim != len(shape):
-        raise TargetError(f"a mask of shape {mask.shape} does not fit scores of shape {shape}")
+        raise TargetError(
+            f"a mask of shape {mask.shape} does not fit scores of shape {shape}; give one of {len(shape)} axes"
+        )
     for axis, size in enumerate(shape):
         nearest = ((np.arange(size) + 0.5) * mask.shape[axis] / size).astype(np.intp)
         mask = mask.take(nearest, axis=axis)

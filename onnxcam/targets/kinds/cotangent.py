@@ -35,5 +35,8 @@ class Cotangent(Target):
         if self.array.size == scores.size == 1:
             return self.array.reshape(scores.shape), self.index
         if self.array.shape != scores.shape:
-            raise TargetError(f"a cotangent of shape {self.array.shape} does not fit scores of shape {scores.shape}")
+            raise TargetError(
+                f"a cotangent of shape {self.array.shape} does not fit scores of shape {scores.shape}; "
+                "give one coefficient a score"
+            )
         return self.array, self.index
