@@ -24,7 +24,8 @@ def test_every_case_with_a_gradient_passes() -> None:
     failed = [f"{outcome.name}: {outcome.reason}" for outcome in tally.having("failed")]
     assert not failed, "\n".join(failed)
     rules = [rule for rules in gradient_table().values() for rule in rules]
-    wanted = {rule.op_type for rule in rules if rule.function.__module__ not in STRAIGHT_THROUGH}
+    # ONNX has cases for its own operators only.
+    wanted = {rule.op_type for rule in rules if not rule.domain and rule.function.__module__ not in STRAIGHT_THROUGH}
     missing = wanted - tally.covered - _WITHOUT_CASE
     assert not missing, f"rules that no case reaches: {sorted(missing)}"
     unchecked = CHECKED_DEFINITIONS - tally.covered
