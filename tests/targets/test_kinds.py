@@ -37,7 +37,8 @@ def fits(sample: Sample, scale: float = 1.0) -> bool:
 
 
 def test_every_kind_has_samples_and_every_sample_a_kind() -> None:
-    assert {module_of(kind) for kind in kinds().values()} == set(SAMPLES)
+    modules = {module_of(kind) for kind in kinds().values()}
+    assert modules == set(SAMPLES), f"add tests/targets/samples/{'.py, '.join(sorted(modules ^ set(SAMPLES)))}.py"
     for kind in kinds().values():
         own = SAMPLES[module_of(kind)]
         assert any(type(sample.target) is kind for sample in own.resolved)
