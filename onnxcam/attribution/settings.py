@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypedDict
 
@@ -93,8 +93,4 @@ class Settings:
                 f"labels are names, one a class, not '{given['labels']}'; "
                 "read a file of names with onnxcam.images.load_labels"
             )
-        return cls(options=options or RunOptions(**running), **{name: given[name] for name in _names() & given.keys()})
-
-
-def _names() -> set[str]:
-    return {field.name for field in fields(Settings)}
+        return cls(options=options or RunOptions(**running), **given)

@@ -1,4 +1,4 @@
-"""The papers behind the methods: ``papers.bib``, read by key."""
+"""The papers of the methods: ``papers.bib``, read by key."""
 
 from __future__ import annotations
 

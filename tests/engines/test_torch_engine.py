@@ -105,29 +105,29 @@ def test_a_layer_that_the_file_does_not_have() -> None:
         _run(TorchEngine(network, "a1/real"), {"x": floats(1, 3, 8, 8)})
 
 
-def test_without_the_extra_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (ModuleNotFoundError("No module named 'onnx2torch'"), r"pip install 'onnxcam\[torch\]'"),
+        (
+            RuntimeError("operator torchvision::nms does not exist"),
+            r"nms does not exist; check that torch and torchvision match",
+        ),
+    ],
+    ids=["without the extra", "a torchvision that does not match torch"],
+)
+def test_an_import_that_fails_says_what_to_do(
+    failure: Exception, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = builtins.__import__
 
-    def missing(name: str, *arguments: Any, **options: Any) -> Any:
+    def failing(name: str, *arguments: Any, **options: Any) -> Any:
         if name == "onnx2torch":
-            raise ModuleNotFoundError("No module named 'onnx2torch'")
+            raise failure
         return real(name, *arguments, **options)
 
-    monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(ProviderError, match=r"pip install 'onnxcam\[torch\]'"):
-        onnxcam.Explainer(old(), engine="torch")(floats(1, 3, 8, 8))
-
-
-def test_a_torch_that_does_not_fit_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def broken(name: str, *arguments: Any, **options: Any) -> Any:
-        if name == "onnx2torch":
-            raise RuntimeError("operator torchvision::nms does not exist")
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", broken)
-    with pytest.raises(ProviderError, match=r"nms does not exist; check that torch and torchvision match"):
+    monkeypatch.setattr(builtins, "__import__", failing)
+    with pytest.raises(ProviderError, match=message):
         onnxcam.Explainer(old(), engine="torch")(floats(1, 3, 8, 8))
 
 
