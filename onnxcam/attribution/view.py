@@ -151,7 +151,11 @@ class BatchView:
     def deeplift_multipliers(self) -> Tensor:
         """Run the head on the layer and on zeros at once, and propagate by DeepLIFT's rules."""
         self._require_graphs("DeepLIFT")
-        found = self._head.deeplift_multipliers(self.samples.tolist(), self.weights)
+        layout, kept = self._layout(self.layer), None
+        if layout.has_tokens:
+            # As where it is ablated: extra tokens stay.
+            kept = layout.factors(np.zeros((1, 1, 1), np.float32), self._value)
+        found = self._head.deeplift_multipliers(self.samples.tolist(), self.weights, kept)
         return self._layout(self.layer).to_positions(found)
 
     def guided(self) -> Tensor:

@@ -16,7 +16,7 @@ from onnxcam.graph.io.model_file import Model
 from onnxcam.network.sessions import run_in_pieces
 from onnxcam.perturbation import DIRECTION, KEEP, PRODUCT, SCORE_COTANGENT, ablate_layer, hessian_vector_product
 from onnxcam.perturbation.head_sessions import HeadSessions
-from onnxcam.relevance.deeplift import deeplift_table, with_baseline
+from onnxcam.relevance.deeplift import KEPT, deeplift_table, with_baseline
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
@@ -105,16 +105,26 @@ class HeadRunner:
         except DependencyError:
             return np.zeros(v.shape, np.float32)
 
-    def deeplift_multipliers(self, samples: Sequence[int], cotangents: Tensor) -> Tensor:
-        """Return DeepLIFT's multipliers of the layer against a baseline of zeros."""
+    def deeplift_multipliers(self, samples: Sequence[int], cotangents: Tensor, kept: Tensor | None = None) -> Tensor:
+        """Return DeepLIFT's multipliers of the layer against a baseline of zeros.
+
+        Args:
+            samples: for each target, the sample that it belongs to.
+            cotangents: weight of each score, a row for each target.
+            kept: factors ``[1, ...]`` in the layer's own layout, 1 for what stays as it is in the baseline.
+        """
+        cut, layer, score = self.sessions.cut, self.sessions.layer, self.sessions.score
+        given = {COTANGENT: cotangents}
+        if kept is not None:
+            given[KEPT] = np.repeat(kept.astype(np.float32), len(samples), axis=0)
         return self._run_head(
-            "deeplift",
+            "deeplift" if kept is None else "deeplift beside kept",
             lambda: self.sessions.with_gradient(
-                with_baseline(self.sessions.cut.head, self.sessions.layer, self.sessions.score), deeplift_table()
+                with_baseline(cut.head, layer, score, keeps=kept is not None), deeplift_table()
             ),
             samples,
-            {COTANGENT: cotangents},
-            gradient_name(self.sessions.layer),
+            given,
+            gradient_name(layer),
         )
 
     def _run_head(

@@ -1,99 +1,160 @@
 """DeepLIFT: how the score differs from its value at a baseline, attributed to what differs at a layer.
 
-Source: Shrikumar et al. 2017, the rescale rule (eq. 11 and 12), with the linear rule for all that is linear. A product
-of two values that both differ is shared evenly, ``d(ab) = da (b + b')/2 + db (a + a')/2``, which the paper does not
-treat. Normalisations and softmax have no rule there; they pass on their gradient, as in captum.
+Every rule is exact, so that contributions, multipliers times what changed, sum to the change of the score:
+
+    function of one value   the change of the result over that of the value: the rescale rule
+    linear operator         the gradient: the linear rule
+    product                 shared evenly, d(ab) = da (b + b')/2 + db (a + a')/2
+    quotient                d(a/b) = da / b - (a'/b') db / b
+    maximum, pool           a rise to what is largest now, a fall to what was at the baseline, as captum and shap do
+    softmax                 the rescale rules of exponential, sum and logarithm
+    normalisation           the rules of the means, squares, roots and quotients that it consists of
+    anything else           the mean of the gradients at both ends, corrected by as little as possible
+
+Source: Shrikumar et al. 2017, the linear rule and the rescale rule (eq. 11 and 12); the paper has no rule for what
+several changing values make together. captum and shap pass on the gradient at normalisations, attention and products,
+and rescale a softmax as if each number depended on its own logit alone: there contributions do not sum to the
+change.
+
+Not exact: what a step function alone carries (``Floor``, ``Sign``, the positions of a maximum) is not attributed; the
+branches of an ``If`` pass on their gradient; and so does an operator of the last kind that changes the number of
+samples (it picks some, or sets boxes of several images side by side).
 """
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import onnx_ir as ir
 
 from onnxcam.autodiff.builder import Builder, Var
+from onnxcam.autodiff.functions import write_out_functions
 from onnxcam.autodiff.node import NodeView
-from onnxcam.autodiff.registry import Cotangents, RuleFunction, Table, find_rule, gradient_table
-from onnxcam.graph.analysis.reachability import signal_path
+from onnxcam.autodiff.registry import Cotangents, Key, Rule, Table, gradient_table
+from onnxcam.graph.analysis.reachability import between
 from onnxcam.graph.analysis.values import find_value
-from onnxcam.graph.operators import Trait, operators_with
-from onnxcam.relevance.overlay import overlay
+from onnxcam.graph.operators import Trait, traits
+from onnxcam.relevance import deeplift_rules as rules
+from onnxcam.relevance import log_mean
+from onnxcam.relevance.ends import PREFIX, BaselineView, Ends, varying, wanted
+from onnxcam.relevance.written_out import write_out
 
-_PREFIX = "baseline/"
-# Below this share of what a value itself is, a difference is rounding, and the slope is the gradient.
-_SMALL = 1e-6
-_FUNCTIONS = operators_with(Trait.FUNCTION)
-_NEWEST = 10**6
+Kind: TypeAlias = Callable[[Rule, Builder, NodeView, BaselineView, Any], Cotangents]
+
+# Name of the input of factors that say what of the layer the baseline keeps.
+KEPT = "kept"
+_OWN: dict[str, Kind] = {
+    "Softmax": log_mean.softmax,
+    "LogSoftmax": log_mean.log_softmax,
+    "ReduceLogSumExp": log_mean.log_sum_exp,
+    "Div": rules.quotient,
+    "Max": rules.picked,
+    "Min": rules.picked,
+    "QuantizeLinear": rules.rounded,
+    "DynamicQuantizeLinear": rules.own_range,
+    "TopK": rules.secant,
+}
+_LINEAR = Trait.LINEAR_IN_ALL | Trait.LINEAR_IN_FIRST | Trait.MOVES
 
 
-def with_baseline(model: ir.Model, layer: str, score: str) -> ir.Model:
-    """Return a model that computes everything after a layer a second time, with zeros instead of the layer."""
+def with_baseline(model: ir.Model, layer: str, score: str, keeps: bool = False) -> ir.Model:
+    """Return a model that computes everything after a layer a second time, with zeros instead of the layer.
+
+    Args:
+        model: canonical; it is not changed.
+        layer: name of the value that differs.
+        score: name of the value that is explained.
+        keeps: add an input ``KEPT``, float32 factors of the layer's rank: the baseline is the layer times these.
+    """
     model = model.clone()
     graph = model.graph
-    start, end = find_value(graph, layer), find_value(graph, score)
-    op = Builder(graph, "zeros")
-    zeros = op.var(start) * 0.0
+
+    def after(graph: ir.Graph) -> list[ir.Node]:
+        return between(graph, [find_value(graph, layer)], [find_value(graph, score)])[0]
+
+    write_out_functions(model, after, gradient_table())
+    write_out(model, after(graph))
+    start = find_value(graph, layer)
+    zeros = _baseline(Builder(graph, "zeros"), start, keeps)
     twins: dict[ir.Value, ir.Value] = {start: zeros.value}
-    for node in signal_path(graph, end)[0]:
-        if not any(value in twins for value in node.inputs if value is not None):
-            continue
+    for node in after(graph):
+        if traits(node.op_type) & Trait.SIZES or not any(value in twins for value in node.inputs):
+            continue  # the same at the baseline
         inputs = [None if value is None else twins.get(value, value) for value in node.inputs]
         outputs = [
-            ir.Value(name=f"{_PREFIX}{value.name}" if value.name else "", type=value.type, shape=value.shape)
+            ir.Value(name=f"{PREFIX}{value.name}" if value.name else "", type=value.type, shape=value.shape)
             for value in node.outputs
         ]
         graph.append(
             ir.Node(node.domain, node.op_type, inputs, list(node.attributes.values()), outputs=outputs, name=None)
         )
         twins.update(zip(node.outputs, outputs, strict=True))
-    zeros.value.name = f"{_PREFIX}{start.name}"
+    zeros.value.name = f"{PREFIX}{start.name}"
     graph.sort()
     return model
 
 
-@cache
+def _baseline(op: Builder, start: ir.Value, keeps: bool) -> Var:
+    factors = op.const(0.0, start.dtype)
+    if keeps:
+        axes = range(len(start.shape or ()))
+        kind = ir.TensorType(ir.DataType.FLOAT)
+        given = ir.Value(name=KEPT, type=kind, shape=ir.Shape([f"kept_{axis}" for axis in axes]))
+        op.graph.inputs.append(given)
+        factors = op.cast(op.var(given), op.var(start).dtype)
+    zeros = op.var(start) * factors
+    zeros.value.shape = start.shape
+    return zeros
+
+
 def deeplift_table() -> Table:
-    """Return the rules for a model with a baseline."""
-    gradients = gradient_table()
-    known = [op_type for op_type in (*_FUNCTIONS, "MaxPool") if ("", op_type) in gradients]
-    return overlay(
-        {**{op_type: _rescaled(op_type) for op_type in known}, "Mul": _product}, broadcasts=frozenset({"Mul"})
-    )
+    """Return the rules for a model with a baseline; the table remembers the graph that it is used on."""
+    ends = Ends()
+    table = {
+        key: tuple(replace(rule, function=_between_ends(rule, kind, ends)) for rule in found)
+        if (kind := _kind(key)) is not None
+        else found
+        for key, found in gradient_table().items()
+    }
+    return MappingProxyType(table)
 
 
-def _rescaled(op_type: str) -> RuleFunction:
-    def rule(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-        """Return dy times the change of y over that of x, and the gradient where x hardly changes."""
-        plain = find_rule(gradient_table(), "", op_type, _NEWEST)
-        assert plain is not None
-        gradient = list(plain.function(op, node, dy))
-        x0, y0 = _at_baseline(op, node.raw(0)), _at_baseline(op, op.var(node.node.outputs[0]))
-        if x0 is None or y0 is None or gradient[0] is None:
-            return gradient
-        change, moved = node.y - y0, node.x - x0
-        if op_type == "MaxPool":
-            passed = plain.function(op, node, dy * change)[0]
-            assert passed is not None
-        else:
-            passed = dy * change
-        still = op.Abs(moved) <= op.Max(op.Abs(node.x), op.Abs(x0)) * _SMALL
-        gradient[0] = op.Where(still, gradient[0], passed / op.Where(still, 1.0, moved))
-        return gradient
-
-    return rule
+def _kind(key: Key) -> Kind | None:
+    """Return how an operator's rule is made of its gradient; None where it is the gradient."""
+    _, op_type = key
+    found = traits(op_type)
+    if op_type in _OWN:
+        return _OWN[op_type]
+    if found & Trait.PICKS:
+        return rules.picked
+    if found & Trait.LINEAR_IN_EACH:
+        return rules.product
+    if found & _LINEAR:
+        return _linear
+    if found & Trait.ELEMENTWISE:
+        return rules.elementwise
+    if found & Trait.REDUCES:
+        return rules.reduced
+    return None if found & Trait.BODIES else rules.secant
 
 
-def _product(op: Builder, node: NodeView, dy: Var) -> Cotangents:
-    """Share a product of two values that both change evenly."""
-    means = []
-    for index in (0, 1):
-        here, there = node.input(index), _at_baseline(op, node.raw(index))
-        means.append(here if there is None else (here + there) * 0.5)
-    return dy * means[1], dy * means[0]
+def _linear(plain: Rule, op: Builder, node: NodeView, twin: BaselineView, dy: Any) -> Cotangents:
+    """Pass on the gradient where only what the operator is linear in changes."""
+    indices = wanted(node)
+    if traits(node.node.op_type) & Trait.LINEAR_IN_ALL or (indices == [0] and varying(node, twin) == [0]):
+        found: Cotangents = plain.function(op, node, dy)
+        return found
+    return rules.secant(plain, op, node, twin, dy)
 
 
-def _at_baseline(op: Builder, var: Var) -> Var | None:
-    """Return a value as it is at the baseline, or None if it is the same there."""
-    name = f"{_PREFIX}{var.value.name}"
-    value = next((out for node in op.graph for out in node.outputs if out.name == name), None)
-    return None if value is None else op.var(value)
+def _between_ends(plain: Rule, kind: Kind, ends: Ends) -> Callable[[Builder, NodeView, Any], Cotangents]:
+    def function(op: Builder, node: NodeView, dy: Any) -> Cotangents:
+        """Return the multipliers of a node that differs at the baseline, and the gradient of any other."""
+        twin = ends.at_baseline(op, node)
+        found: Cotangents = plain.function(op, node, dy) if twin is None else kind(plain, op, node, twin, dy)
+        return found
+
+    return function

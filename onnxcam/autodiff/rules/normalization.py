@@ -147,13 +147,13 @@ def lrn(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     x, beta = node.x, node.number("beta", 0.75)
     size, alpha, bias = node.integer("size", 1), node.number("alpha", 1e-4), node.number("bias", 1.0)
     before, after = (size - 1) // 2, size // 2
-    d = _channel_mean(op, x * x, size, before, after) * alpha + bias
+    d = channel_mean(op, x * x, size, before, after) * alpha + bias
     # The neighbours of a neighbour lie mirrored.
-    spread = _channel_mean(op, dy * x * op.Pow(d, -beta - 1), size, after, before)
+    spread = channel_mean(op, dy * x * op.Pow(d, -beta - 1), size, after, before)
     return (dy * op.Pow(d, -beta) - x * spread * (2 * alpha * beta),)
 
 
-def _channel_mean(op: Builder, x: Var, size: int, before: int, after: int) -> Var:
+def channel_mean(op: Builder, x: Var, size: int, before: int, after: int) -> Var:
     """Return the sum over neighbouring channels divided by ``size``, channels outside counting as zero."""
     flat = op.Reshape(x, op.Concat(op.ints([0, 1]), op.Shape(x, start=1, end=2), op.ints([-1]), axis=0))
     pooled = op.AveragePool(flat, kernel_shape=[size, 1], pads=[before, 0, after, 0], count_include_pad=1)

@@ -23,10 +23,10 @@ constant_output("DynamicQuantizeLinear", 1, 2)
 @vjp("QuantizeLinear", domain=MICROSOFT)
 def quantize_linear(op: Builder, node: NodeView, dq: Var) -> Cotangents:
     """q = round(x / scale) + zero point, cut to the range: dx = dq / scale where x / scale + zero point is inside."""
-    scale = _spread(op, node, op.cast(node.input(1), dq.dtype), default_axis=1)
+    scale = parameter_along_axis(op, node, op.cast(node.input(1), dq.dtype), default_axis=1)
     number = op.cast(node.x, dq.dtype) / scale
     if node.has(2):
-        number = number + _spread(op, node, op.cast(node.raw(2), dq.dtype), default_axis=1)
+        number = number + parameter_along_axis(op, node, op.cast(node.raw(2), dq.dtype), default_axis=1)
     # onnx infers no type for Microsoft's operator, whose zero point has that of the result.
     dtype = (node.raw(2) if node.has(2) else op.var(node.node.outputs[0])).dtype
     dx = where_inside(op, dq / scale, number, dtype, reached=False)
@@ -37,7 +37,9 @@ def quantize_linear(op: Builder, node: NodeView, dq: Var) -> Cotangents:
 @vjp("DequantizeLinear", domain=MICROSOFT)
 def dequantize_linear(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = (q - zero point) scale: dq = dy scale."""
-    dq = dy * _spread(op, node, op.cast(node.input(1), dy.dtype), default_axis=1) if node.needs(0) else None
+    dq = (
+        dy * parameter_along_axis(op, node, op.cast(node.input(1), dy.dtype), default_axis=1) if node.needs(0) else None
+    )
     return dq, *_constants(op, node, dy)
 
 
@@ -55,7 +57,7 @@ def _constants(op: Builder, node: NodeView, like: Var) -> list[Var | None]:
     return [shapes.zeros_like(op, node.raw(i), like) if node.needs(i) else None for i in (1, 2)]
 
 
-def _spread(op: Builder, node: NodeView, parameter: Var, default_axis: int) -> Var:
+def parameter_along_axis(op: Builder, node: NodeView, parameter: Var, default_axis: int) -> Var:
     """Return a scale or zero point in a shape that broadcasts against x: for all of it, one axis, or blocks of one."""
     sizes = parameter.shape if parameter.shape is not None else node.shape(1)
     if sizes is None:
