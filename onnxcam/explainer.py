@@ -207,7 +207,7 @@ class Explainer:
         # Infinite activations are reported by the display map, in words.
         with np.errstate(all="ignore"):
             raw = np.asarray(self.method.explain(view), np.float32)
-        maps, doubts = display(raw, self._map_size(view.feeds, raw), self.method.signed)
+        maps, doubts = display(raw, self._map_size(view.feeds, raw), self.method.signed, self.method.enlarged_first)
         recipe = Recipe(
             layer=self.layer.name,
             method=self.method.describe(),
@@ -237,7 +237,7 @@ class Explainer:
         wanted, samples = flatten_targets(targets, self.network.count(feeds))
         batch = resolve_targets(wanted, len(samples), self.network.score, self.labels)
         if (contrast := self.method.needs.contrast) is not None:
-            batch = contrast_with_nearest(batch, contrast.count, contrast.weight)
+            batch = contrast_with_nearest(batch, contrast.count, contrast.weight, contrast.mean)
         return view_batch(self._context, feeds, batch, samples)
 
     def read(self, source: ImageSource) -> Photograph:

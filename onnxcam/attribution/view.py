@@ -112,6 +112,19 @@ class BatchView:
             lambda scores: targets.value(sample, scores, probability),
         )
 
+    def replaced(self, sample: int, values: Tensor, probability: bool = False) -> Tensor:
+        """Run the head once for each of the values, which multiply ones in place of the layer's own."""
+        self._require_graphs("ablation")
+        row, targets = int(self.samples[sample]), self.result.targets
+        own = self._value[row : row + 1]
+        extra = self._layout(self.layer).factors(np.zeros((1, *values.shape[1:]), np.float32), own)
+        return self._head.ablated(
+            row,
+            self._layout(self.layer).factors(np.asarray(values, np.float32), own),
+            lambda scores: targets.value(sample, scores, probability),
+            np.where(extra != 0, own, np.ones_like(own)),
+        )
+
     def masked_image(
         self,
         sample: int,

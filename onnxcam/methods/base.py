@@ -42,6 +42,11 @@ class Method(ABC):
         return True
 
     @property
+    def enlarged_first(self) -> bool:
+        """Whether the display map is enlarged before its negative values become 0; by default after."""
+        return False
+
+    @property
     def needs(self) -> Needs:
         """What the method needs of the network: by default the layer's activations alone."""
         return Needs()

@@ -13,10 +13,12 @@ class Contrast:
     Attributes:
         count: how many of the nearest classes, at least 1.
         weight: factor of their mean score, which is subtracted from that of the class.
+        mean: ``plain``, or weighted by ``probability``.
     """
 
     count: int
     weight: float
+    mean: Literal["plain", "probability"] = "plain"
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,11 @@ class NestedMethod(Method):
         return self.inner.signed
 
     @property
+    def enlarged_first(self) -> bool:
+        """Whether the display map is enlarged before its negative values become 0: if that of the method inside is."""
+        return self.inner.enlarged_first
+
+    @property
     def needs(self) -> Needs:
         """What the method needs of the network: what the method inside needs."""
         return self.inner.needs

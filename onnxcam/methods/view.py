@@ -97,6 +97,20 @@ class NetworkView(Protocol):
             ``[M]``.
         """
 
+    def replaced(self, sample: int, values: Array, probability: bool = False) -> Array:
+        """Return the score of one sample with other values of the layer.
+
+        Only the part of the network after the layer runs. Extra tokens stay as they are.
+
+        Args:
+            sample: which of the ``N``.
+            values: in place of ``a[sample]``, ``[M, K, *spatial]``.
+            probability: return the probability of the target in place of the score.
+
+        Returns:
+            ``[M]``.
+        """
+
     def masked_image(
         self,
         sample: int,

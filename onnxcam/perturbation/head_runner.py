@@ -52,24 +52,28 @@ class HeadRunner:
         count, shared = self.sessions.network.count(self.feeds), self.sessions.shared
         return found if all(name in shared or len(found[name]) == count for name in names) else None
 
-    def ablated(self, sample: int, keep: Tensor, read: Callable[[Tensor], Tensor]) -> Tensor:
+    def ablated(
+        self, sample: int, keep: Tensor, read: Callable[[Tensor], Tensor], value: Tensor | None = None
+    ) -> Tensor:
         """Return a number for each row of ``keep``, from the scores with the layer's value multiplied by that row.
 
         Args:
             sample: which one of the batch.
             keep: factors ``[M, ...]`` in the layer's own layout, or what broadcasts against it.
             read: makes one number of each row of scores ``[m, ...]``.
+            value: ``[1, ...]``, in place of the layer's own value of that sample.
 
         Returns:
             ``[M]``.
         """
         score = self.sessions.score
         graph = self.sessions.get("ablated", lambda: ablate_layer(self.sessions.cut, self.sessions.shared))
+        other = {} if value is None else {self.sessions.layer: value}
         return run_in_pieces(
             keep,
             graph.rows,
             self._fixed,
-            lambda rows: read(graph.session.run({KEEP: rows, **self._one(sample, len(rows))}, [score])[score]),
+            lambda rows: read(graph.session.run({KEEP: rows, **self._one(sample, len(rows)), **other}, [score])[score]),
         )
 
     def gradients(self, samples: Sequence[int], cotangents: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -123,13 +123,16 @@ def flatten_targets(targets: Any, count: int) -> tuple[Any, npt.NDArray[np.int64
     return [target for entry in targets for target in entry], samples
 
 
-def contrast_with_nearest(batch: TargetBatch, count: int, weight: float) -> TargetBatch:
+def contrast_with_nearest(
+    batch: TargetBatch, count: int, weight: float, mean: Literal["plain", "probability"] = "plain"
+) -> TargetBatch:
     """Return targets that set each class against those whose scores are nearest to it.
 
     Args:
         batch: targets that are each the score of a class.
         count: how many other classes.
         weight: of their mean score, which is subtracted from that of the class.
+        mean: ``plain``, or weighted by ``probability``.
 
     Raises:
         TargetError: a target is not the score of a class.
@@ -137,7 +140,7 @@ def contrast_with_nearest(batch: TargetBatch, count: int, weight: float) -> Targ
     for target in batch.targets:
         if target.class_index is None:
             raise TargetError(f"'{target.describe()}' has no nearest classes; give a class, or use another method")
-    return replace(batch, targets=tuple(Nearest(target, count, weight) for target in batch.targets))
+    return replace(batch, targets=tuple(Nearest(target, count, weight, mean) for target in batch.targets))
 
 
 def resolve_targets(targets: Targets, count: int, score: Score, labels: Sequence[str] | None) -> TargetBatch:

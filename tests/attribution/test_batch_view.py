@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from onnxcam.targets.batch import flatten_targets, resolve_targets
 from tests.helpers.method_samples import VIEWED
 from tests.helpers.models import classifier, floats, model
 from tests.networks.small import Network
+from tests.networks.special import Special
 from tests.networks.table import NETWORKS
 from tests.networks.torch_files import write
 
@@ -98,6 +100,28 @@ def test_head(name: str, probability: bool, batch: int | None, folder: Path) -> 
         keep = draw.uniform(0, 1, shape).astype(np.float32)
         for sample in (0, 2):
             _assert_close(real.ablated(sample, keep, probability), torch_view.ablated(sample, keep, probability))
+    values = draw.normal(size=(3, *a.shape[1:])).astype(np.float32)
+    _assert_close(real.replaced(1, values, probability), torch_view.replaced(1, values.astype(float), probability))
+
+
+def test_replaced_tokens_leave_the_class_token_as_it_is(folder: Path) -> None:
+    network = NETWORKS["class token"]()
+    assert isinstance(network, Special)
+    body = copy.deepcopy(network.body).float().eval()
+    path = write(body, network.x.shape[1:], "dynamo", folder / "class_token_dynamo.onnx")
+    x = network.x.astype(np.float32)
+    first = onnxcam.Explainer(path, "recipro-cam")
+    layers = candidates(first.network.model.graph, first.network.score.name)
+    layer = next(one.name for one in layers if one.before == 1)
+    view = onnxcam.Explainer(path, "recipro-cam", layer).view(x, list(network.targets))
+    values = np.random.default_rng(3).normal(size=(4, *view.a.shape[1:])).astype(np.float32)
+    with torch.no_grad():
+        tokens = body.patches(torch.tensor(x[:1])).flatten(2).transpose(1, 2)
+        np.testing.assert_allclose(view.a[0].reshape(8, -1).T, tokens[0], atol=1e-5)
+        token = body.token.expand(4, -1, -1)
+        tokens = torch.cat([token, torch.tensor(values).flatten(2).transpose(1, 2)], dim=1)
+        wanted = body.after(tokens)[:, network.targets[0]].numpy()
+    _assert_close(view.replaced(0, values), wanted)
 
 
 @pytest.mark.parametrize("size", ["layer", "image", "larger"])

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -119,3 +120,18 @@ def test_any_spatial_rank_and_an_empty_batch() -> None:
     assert display(maps(2, 5), (9,))[0].shape == (2, 9)
     assert display(maps(2, 3, 2, 2), (6, 4, 4))[0].shape == (2, 6, 4, 4)
     assert display(maps(0, 3, 3), (6, 6))[0].shape == (0, 6, 6)
+
+
+def test_rectified_after_it_is_enlarged_a_map_is_that_of_torch() -> None:
+    """Score-CAM's authors enlarge first (haofanwang/Score-CAM, cam/scorecam.py); here values become 0 first."""
+    raw = maps(2, 3, 4)
+    wide = torch.nn.functional.interpolate(torch.tensor(raw)[:, None], (9, 12), mode="bilinear")[:, 0].relu()
+    wanted = (wide / wide.amax(dim=(1, 2), keepdim=True)).numpy()
+    found, warnings = display(raw, (9, 12), enlarged_first=True)
+    np.testing.assert_allclose(found, wanted, atol=2e-6)
+    assert warnings == [[], []]
+    before, _ = display(raw, (9, 12))
+    assert abs(before - wanted).max() > 0.1
+    assert ((found > 0) <= (before > 0)).all()
+    one, other = (display(np.abs(raw), (9, 12), enlarged_first=first)[0] for first in (False, True))
+    np.testing.assert_allclose(one, other, atol=1e-6)

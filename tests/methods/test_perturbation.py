@@ -162,7 +162,11 @@ def test_blur_of_an_image_smaller_than_its_kernel() -> None:
         ("group-cam", {"percentile": 101.0}, "field percentile of group-cam is 101.0; it must lie in 0..100"),
         ("rise", {"keep": 0.0}, "field keep of rise is 0.0; it must be positive"),
         ("rise", {"keep": 1.5}, "field keep of rise is 1.5; it must not exceed 1"),
-        ("recipro-cam", {"mask": "box"}, "field mask of recipro-cam is 'box'; it must be 'point' or 'gaussian'"),
+        (
+            "recipro-cam",
+            {"mask": "box"},
+            "field mask of recipro-cam is 'box'; it must be 'point' or 'gaussian' or 'spread'",
+        ),
     ],
 )
 def test_a_field_out_of_range_is_refused(name: str, options: dict[str, Any], message: str) -> None:

@@ -101,14 +101,20 @@ class Transformer(nn.Module):  # type: ignore[misc]
 
     def attend(self, x: Any) -> tuple[Any, list[Any]]:
         """Return logits, and the attention of each layer."""
-        tokens, maps = self.patches(x).flatten(2).transpose(1, 2), []
+        tokens = self.patches(x).flatten(2).transpose(1, 2)
         if self.token is not None:
             tokens = torch.cat([self.token.expand(len(x), -1, -1), tokens], dim=1)
+        maps: list[Any] = []
+        return self.after(tokens, maps), maps
+
+    def after(self, tokens: Any, maps: list[Any] | None = None) -> Any:
+        """Return the logits that follow from all tokens, and add the attention of each layer to ``maps``."""
+        maps = [] if maps is None else maps
         for read in self.reads:
             query, key, value = read(tokens).unflatten(2, (3, 2, 4)).permute(2, 0, 3, 1, 4)
             maps.append(torch.softmax(2 * query @ key.transpose(2, 3), dim=3))
             tokens = tokens + (maps[-1] @ value).transpose(1, 2).flatten(2).tanh()
-        return self.last(tokens[:, 0] if self.token is not None else tokens.mean(dim=1)), maps
+        return self.last(tokens[:, 0] if self.token is not None else tokens.mean(dim=1))
 
     def forward(self, x: Any) -> Any:
         return self.attend(x)[0]

@@ -67,6 +67,10 @@ class TorchView:
         """Run the head once for each mask."""
         return self._each(self.after, self.a[sample] * np.asarray(keep), sample, probability)
 
+    def replaced(self, sample: int, values: Array, probability: bool = False) -> Array:
+        """Run the head once for each value."""
+        return self._each(self.after, np.asarray(values), sample, probability)
+
     def masked_image(
         self,
         sample: int,

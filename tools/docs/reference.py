@@ -15,6 +15,7 @@ from onnxcam.methods.base import Method
 from onnxcam.methods.registry import methods, wrappers
 from onnxcam.metrics.base import Metric
 from onnxcam.metrics.registry import metrics
+from tools.docs.agreement import held_against
 
 
 def commands() -> str:
@@ -57,13 +58,13 @@ def _cell(text: str) -> str:
 
 
 def method_sections() -> str:
-    """Return a section for every method: its formula, source and fields."""
-    return "\n\n".join(_section(name, method) for name, method in methods().items())
+    """Return a section for every method: its formula, source and fields, and what it was held against."""
+    return "\n\n".join(f"{_section(name, method)}\n\n{held_against(name)}" for name, method in methods().items())
 
 
 def wrapper_sections() -> str:
-    """Return a section for every wrapper."""
-    return "\n\n".join(_section(name, wrapper) for name, wrapper in wrappers().items())
+    """Return a section for every wrapper, with what it was held against."""
+    return "\n\n".join(f"{_section(name, wrapper)}\n\n{held_against(name)}" for name, wrapper in wrappers().items())
 
 
 def metric_sections() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from onnxcam.arrays import Array
 from onnxcam.methods.base import Method
@@ -19,12 +19,18 @@ class FinerCAM(BasedMethod):
 
     ``L = base(S_c - alpha mean_d S_d)`` over the ``count`` classes whose scores are nearest to that of the class.
 
-    Source: Zhang et al. 2025. The mean is unweighted; pytorch-grad-cam weights the classes by their probability.
+    Source: Zhang et al. 2025: the plain mean over three classes, with the comparison strength 0.6.
+
+    Differences: the authors' own code (Imageomics/Finer-CAM, and their contribution to pytorch-grad-cam) weights the
+    classes by their probability and has the strength 1: ``alpha=1,weights=probability``. The gradient of these weights
+    is part of it, there and here; methods that take second derivatives of the score, or its gradient at other inputs,
+    take the weights as constants. Its 1e-9 in the denominator is left out. torch-cam follows the paper, as this does.
 
     Attributes:
         base: the gradient method that is applied to the difference: its name, or the method itself.
-        alpha: factor of the other classes' mean score; torch-cam has 0.6, pytorch-grad-cam 1.
+        alpha: factor of the other classes' mean score.
         count: number of nearest classes, at least 1.
+        weights: of these classes in their mean: all the same (``mean``), or their ``probability``.
     """
 
     name: ClassVar[str] = "finer-cam"
@@ -32,6 +38,7 @@ class FinerCAM(BasedMethod):
     base: str | Method = "grad-cam"
     alpha: float = 0.6
     count: int = 3
+    weights: Literal["mean", "probability"] = "mean"
 
     def __post_init__(self) -> None:
         """Refuse a base that is class-agnostic, or that compares classes itself."""
@@ -43,7 +50,8 @@ class FinerCAM(BasedMethod):
     @property
     def needs(self) -> Needs:
         """What the base needs, of the difference between the class and its nearest classes."""
-        return replace(super().needs, contrast=Contrast(self.count, self.alpha))
+        mean: Literal["plain", "probability"] = "probability" if self.weights == "probability" else "plain"
+        return replace(super().needs, contrast=Contrast(self.count, self.alpha, mean))
 
     def explain(self, view: NetworkView) -> Array:
         """Return the base's map: the score of the view is the difference already, because ``needs`` says so."""

@@ -26,13 +26,18 @@ class GroupCAM(Method):
     ``relu(sum_k mean_xy(g_k) A_k)`` over the ``l``-th group of consecutive channels, its values up to the percentile
     set to 0, and scaled so that at the image's size it reaches from 0 to 1. Groups whose map is constant are left out.
 
-    Source: Zhang et al. 2021, and the authors' code for what the paper leaves open: the percentile and the blur. The
-    code keeps negative weights, as ``weights=signed`` does.
+    Source: Zhang et al. 2021, and for the percentile and the blur, which the paper leaves open, the authors' code at
+    revision 0b61fdd (wofmanaf/Group-CAM).
+
+    Differences: that revision keeps negative weights, as ``weights=signed`` does; the paper's weights are positive.
+    Their later revision a7290b5 has positive weights and no percentile, and sums maps that are not scaled:
+    ``percentile=0,sums=unscaled``. There a group whose map is constant makes the whole map NaN.
 
     Attributes:
         groups: number of channel groups, as even as whole channels allow.
-        percentile: of a group's map, 0 to 100; values that do not exceed it become 0.
+        percentile: of a group's map, 0 to 100; values that do not exceed it become 0. With 0 all values stay.
         weights: the ``positive`` part of the gain in probability, or the ``signed`` gain.
+        sums: of ``scaled`` maps, or of ``unscaled`` ones; masks are scaled in both.
         kernel: width of the blur in pixels; odd.
         sigma: standard deviation of the blur, in pixels.
     """
@@ -43,6 +48,7 @@ class GroupCAM(Method):
     groups: int = 32
     percentile: float = 70.0
     weights: Literal["positive", "signed"] = "positive"
+    sums: Literal["scaled", "unscaled"] = "scaled"
     kernel: int = 51
     sigma: float = 50.0
 
@@ -71,13 +77,16 @@ class GroupCAM(Method):
             return np.zeros(terms.shape[1:], terms.dtype)
         gain = self._gain(view, sample, masks[usable])
         scaled = ((masks - low)[usable]) / ((high - low)[usable])
-        return np.tensordot(gain, scaled, axes=1).astype(terms.dtype)
+        summed = scaled if self.sums == "scaled" else masks[usable]
+        return np.tensordot(gain, summed, axes=1).astype(terms.dtype)
 
     def _masks(self, terms: Array) -> Array:
         """Return the map of each group ``[groups or fewer, *spatial]``, its values up to the percentile set to 0."""
         size = -(-len(terms) // self.groups)
         starts = range(0, len(terms), size)
         masks = relu(np.stack([np.sum(terms[at : at + size], axis=0) for at in starts]))
+        if self.percentile == 0:
+            return masks
         axes = tuple(range(1, masks.ndim))
         threshold = np.percentile(masks, self.percentile, axis=axes, keepdims=True)
         return np.where(masks > threshold, masks, np.zeros_like(masks))

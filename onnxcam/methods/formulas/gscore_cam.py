@@ -28,6 +28,7 @@ class GScoreCAM(ScoreCAM):
         score: weights are the ``probability`` of the target or its ``logit``.
         baseline: subtract the score of a blank image.
         normalise: ``softmax`` over the channels that were run, or ``none``.
+        rectify: the display map ``before`` or ``after`` it is enlarged, as in Score-CAM.
         count: number of channels; the authors' 300 are a tenth of those of the CLIP network they explain.
     """
 

@@ -29,6 +29,7 @@ class ISCAM(ScoreCAM):
         score: weights are the ``probability`` of the target or its ``logit``.
         baseline: subtract the score of a blank image.
         normalise: ``softmax`` over the channels that were run, or ``none``.
+        rectify: the display map ``before`` or ``after`` it is enlarged, as in Score-CAM.
         count: number of steps ``n``.
         path: ``linear`` ends at the masked image, ``cumulative`` at ``(n + 1) / 2`` times that.
     """

@@ -25,13 +25,20 @@ class ScoreCAM(Method):
     weight is 0.
 
     Source: Wang et al. 2020, algorithm 1, as in the authors' code: the softmax probability of the target, no baseline.
-    pytorch-grad-cam and torch-cam take the ``logit`` and a ``softmax`` over channels that includes constant ones. The
-    former aligns corners when it enlarges maps, the latter enlarges them after scaling.
+
+    Differences: the display map. The authors' code sums enlarged maps, then sets negative values to 0
+    (``rectify=after``), then scales minimum and maximum to 0 and 1; here values become 0 before the map is enlarged, as
+    for all methods, and the minimum is not subtracted, so that 0 keeps its meaning. Activations without negative values
+    give the same map in both orders. pytorch-grad-cam and torch-cam take the ``logit`` and a ``softmax`` over channels
+    that includes constant ones. The former aligns corners when it enlarges maps, the latter enlarges them after
+    scaling.
 
     Attributes:
         score: weights are the ``probability`` of the target or its ``logit``.
         baseline: subtract the score of a blank image (zeros after preprocessing), as in the paper's definition 2.
         normalise: ``softmax`` over the channels that were run, or ``none``.
+        rectify: set negative values of the display map to 0 ``before`` it is enlarged, or ``after`` as in the authors'
+            code.
     """
 
     name: ClassVar[str] = "score-cam"
@@ -39,6 +46,12 @@ class ScoreCAM(Method):
     score: Literal["probability", "logit"] = "probability"
     baseline: bool = False
     normalise: Literal["none", "softmax"] = "none"
+    rectify: Literal["before", "after"] = "before"
+
+    @property
+    def enlarged_first(self) -> bool:
+        """Whether the display map is enlarged before its negative values become 0, as the field ``rectify`` says."""
+        return self.rectify == "after"
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, signed where activations or weights are."""

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 _FLAT = 1e-6
 
 
-def display(raw: Maps, size: Sequence[int], signed: bool = True) -> tuple[npt.NDArray[np.float32], list[list[str]]]:
+def display(
+    raw: Maps, size: Sequence[int], signed: bool = True, enlarged_first: bool = False
+) -> tuple[npt.NDArray[np.float32], list[list[str]]]:
     """Return display maps, and for each the warnings that a reader needs before trusting it.
 
     ``upsample(relu(L)) / max``. The minimum is not subtracted: 0 means that a position does not support the
@@ -30,6 +32,7 @@ def display(raw: Maps, size: Sequence[int], signed: bool = True) -> tuple[npt.ND
         raw: ``[N, *spatial]``.
         size: of the input, one length for each spatial axis.
         signed: whether the method's raw map can be negative. If not, a negative value is an error of the method.
+        enlarged_first: ``relu(upsample(L)) / max``, the order of some authors. It differs where a map has both signs.
 
     Returns:
         Float32 maps ``[N, *size]`` in [0, 1], the maximum of each that is not blank being 1; and a list of warnings for
@@ -39,6 +42,8 @@ def display(raw: Maps, size: Sequence[int], signed: bool = True) -> tuple[npt.ND
     values = np.where(finite, raw, 0).astype(np.float64)
     if not signed and (values < 0).any():
         raise ValueError("a method that declares its maps unsigned returned a negative one")
+    if enlarged_first:
+        values = np.asarray(upsample(values, size), np.float64)
     positive = np.maximum(values, 0)
     # Scaled before it is enlarged, in float64: neither huge nor tiny scores leave the range of float32.
     maps = upsample(divide_by_peak(positive).astype(np.float32), size)

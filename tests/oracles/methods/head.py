@@ -33,6 +33,9 @@ def ablation_cam(method: Any, network: Network, image: int) -> Floats:
     {"score": "probability"},
     {"closed_form": False},
     {"mask": "gaussian", "closed_form": False},
+    {"mask": "spread"},
+    {"mask": "spread", "closed_form": False},
+    {"mask": "spread", "score": "probability"},
     networks=NETWORKS,
 )
 def recipro_cam(method: Any, network: Network, image: int) -> Floats:
@@ -42,10 +45,10 @@ def recipro_cam(method: Any, network: Network, image: int) -> Floats:
         kept = np.zeros_like(a)
         for at in positions(a):
             share = float(xy == at)
-            if method.mask == "gaussian":
+            if method.mask != "point":
                 share = math.prod({0: 1 / 2, 1: 1 / 4}.get(abs(p - q), 0) for p, q in zip(xy, at, strict=True))
             for k in range(len(a)):
-                kept[k][at] = a[k][at] * share
+                kept[k][at] = a[k][xy if method.mask == "spread" else at] * share
         cam[xy] = network.of_layer(image, kept, method.score == "probability")
     return cam
 

@@ -14,7 +14,12 @@ from tests.oracles.methods.arrays import positions, weighted
 from tests.oracles.registry import Floats, view_oracle
 
 NETWORKS = ("pooled", "curved", "line")
-SCORED = ({"score": "logit"}, {"baseline": True}, {"score": "logit", "baseline": True, "normalise": "softmax"})
+SCORED = (
+    {"score": "logit"},
+    {"baseline": True},
+    {"score": "logit", "baseline": True, "normalise": "softmax"},
+    {"rectify": "after"},  # of the display map
+)
 
 
 def enlarged(small: Floats, size: tuple[int, ...]) -> Floats:
@@ -69,20 +74,28 @@ def score_cam(method: Any, network: Network, image: int) -> Floats:
     {"sigma": 0.3},
     {"sigma": 0.3, "noise": "image"},
     {"seed": 3},
+    {"deviation": "authors"},
+    {"deviation": "authors", "noise": "image", "sigma": 1.5},
     quick={"count": 3},
     networks=NETWORKS,
 )
 def ss_cam(method: Any, network: Network, image: int) -> Floats:
-    x = network.x[image]
+    a, x = network.activations(image), network.x[image]
+    wide = [enlarged(channel, x.shape[1:]) for channel in a]
 
     def confidence(mask: Floats) -> float:
         draw = np.random.default_rng(method.seed)
-        found = []
+        found, deviation = [], method.sigma
+        if method.deviation == "authors":
+            own = next(one for one in wide if (scaled := stretched(one)) is not None and np.array_equal(scaled, mask))
+            mask = own if method.noise == "mask" else mask
+            shown = [float(value) for value in (own if method.noise == "mask" else x * mask).ravel()]
+            deviation = (method.sigma / (max(shown) - min(shown))) ** 2
         for _ in range(method.count):
             if method.noise == "mask":
-                seen = x * (mask + draw.normal(0, method.sigma, mask.shape))
+                seen = x * (mask + draw.normal(0, deviation, mask.shape))
             else:
-                seen = x * mask + draw.normal(0, method.sigma, x.shape)
+                seen = x * mask + draw.normal(0, deviation, x.shape)
             found.append(network.of(image, seen, method.score == "probability"))
         return sum(found) / len(found)
 
@@ -120,6 +133,9 @@ def gscore_cam(method: Any, network: Network, image: int) -> Floats:
     {"percentile": 70.0},
     {"kernel": 9, "sigma": 1.5},
     {"sigma": 3.0},
+    {"percentile": 0.0},
+    {"percentile": 0.0, "sums": "unscaled"},
+    {"sums": "unscaled", "weights": "signed"},
     quick={"groups": 3, "kernel": 5, "sigma": 1.5, "percentile": 40.0},
     networks=NETWORKS,
 )
@@ -138,12 +154,12 @@ def group_cam(method: Any, network: Network, image: int) -> Floats:
         low = math.floor(position)
         threshold = ordered[low] + (position - low) * (ordered[min(low + 1, len(ordered) - 1)] - ordered[low])
         for xy in positions(a):
-            mask[xy] = mask[xy] if mask[xy] > threshold else 0.0
+            mask[xy] = mask[xy] if method.percentile == 0 or mask[xy] > threshold else 0.0
         shown = stretched(wide := enlarged(mask, x.shape[1:]))
         if shown is not None:
             gain = network.of(image, x * shown + blurred * (1 - shown), True) - before
             gain = gain if method.weights == "signed" else max(gain, 0.0)
-            cam += gain * (mask - wide.min()) / (wide.max() - wide.min())
+            cam += gain * (mask if method.sums == "unscaled" else (mask - wide.min()) / (wide.max() - wide.min()))
     return cam
 
 

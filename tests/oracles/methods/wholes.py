@@ -51,7 +51,7 @@ def full_grad(method: Any, network: Special, image: int) -> Floats:
     return cam
 
 
-@view_oracle("finer-cam", {"base": "layer-cam"}, {"alpha": 0.5}, {"count": 2})
+@view_oracle("finer-cam", {"base": "layer-cam"}, {"alpha": 0.5}, {"count": 2}, {"weights": "probability"})
 def finer_cam(method: Any, network: Network, image: int) -> Floats:
     """Return the base's map; the contrast of scores is made by the explainer, not by the method."""
     return np.asarray(oracles()[method.base].run(method, *layer_at(network, image, network.x[image])))
@@ -83,6 +83,8 @@ def refine_cam(method: Any, network: Special, image: int) -> Floats:
     {"heads": "max"},
     {"heads": "min"},
     {"discard_ratio": 0.3},
+    {"form": "vit-explain"},
+    {"heads": "max", "form": "vit-explain", "discard_ratio": 0.9},
     networks=["class token", "mean of tokens"],
 )
 def rollout(method: Any, network: Special, image: int) -> Floats:
@@ -95,9 +97,11 @@ def rollout(method: Any, network: Special, image: int) -> Floats:
         fused = [[fuse([float(head[i, j]) for head in values]) for j in range(count)] for i in range(count)]
         weakest = sorted((fused[i][j], i, j) for i in range(count) for j in range(count))
         for _, i, j in weakest[: math.floor(method.discard_ratio * count**2)]:
-            fused[i][j] = 0.0
+            if (i, j) != (0, 0) or method.form == "paper":
+                fused[i][j] = 0.0
         mixed = [[(fused[i][j] + float(i == j)) / 2 for j in range(count)] for i in range(count)]
-        mixed = [[value / sum(row) for value in row] for row in mixed]
+        sums = [sum(row) for row in mixed]
+        mixed = [[mixed[i][j] / sums[i if method.form == "paper" else j] for j in range(count)] for i in range(count)]
         flow = [[sum(mixed[i][m] * flow[m][j] for m in range(count)) for j in range(count)] for i in range(count)]
     rows = flow[:1] if network.leading else flow
     tokens = [sum(row[j] for row in rows) / len(rows) for j in range(network.leading, count)]

@@ -24,6 +24,14 @@ SAMPLES = Samples(
             3,
             "class 3 less 1 times the mean of the 9 nearest",
         ),
+        # The classes 3 and 0, of scores 2 and 0.5: shares 0.8176 and 0.1824, their mean score 1.7264.
+        Sample(
+            Nearest(Class(1), 2, 1, "probability"),
+            VECTOR,
+            3 - 0.8175745 * 2 * (1 + 2 - 1.7263617) - 0.1824255 * 0.5 * (1 + 0.5 - 1.7263617),
+            1,
+            "class 1 less 1 times the mean of the 2 nearest, weighted by probability",
+        ),
     ],
     refused=[
         (Nearest(Class(0), 1, 1), DENSE, "nearest classes need one score a class"),
