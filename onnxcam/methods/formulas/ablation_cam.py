@@ -24,9 +24,11 @@ class AblationCAM(Method):
     channel. Where the score is an affine function of the layer, ``S - S_k = sum_xy g_k A_k`` exactly, and nothing runs:
     the gradient is used instead. Networks that cannot be differentiated are never asked for a gradient.
 
-    Source: Desai & Ramaswamy 2020, eq. 4, who divide by ``S``: the same map up to a factor for a positive score, and
-    one of opposite sign for a negative score. pytorch-grad-cam puts the layer's minimum minus ten million in place of 0
-    where activations have both signs, and its maps then depend on its batch size.
+    Source: Desai & Ramaswamy 2020, eq. 4.
+
+    Differences: the paper divides by ``S``, as ``normalise`` does: the same map up to a factor for a positive score,
+    and one of opposite sign for a negative score. pytorch-grad-cam puts the layer's minimum minus ten million in place
+    of 0 where activations have both signs, and its maps then depend on its batch size.
 
     Attributes:
         normalise: divide the weights by the score, ``(S - S_k) / S``, as in the paper; 0 where the score is 0.

@@ -19,6 +19,8 @@ class CAM(WeightedMethod):
     search of the file for ``W``. With any other head the sum has no such meaning: use Grad-CAM or HiResCAM there.
 
     Source: Zhou et al. 2016, eq. 2. The bias of the linear layer is left out, as in the paper.
+
+    Differences: none in the raw map; the authors' code subtracts its minimum to show it.
     """
 
     name: ClassVar[str] = "cam"

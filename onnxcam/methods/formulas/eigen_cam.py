@@ -16,9 +16,11 @@ class EigenCAM(ActivationMethod):
 
     ``L = (A - mean_xy A)^T v``, with ``v`` the unit vector over channels of the greatest variance over positions.
 
-    Source: Muhammad & Yeasin 2020. The paper does not centre the activations; pytorch-grad-cam does, and so does this,
-    since without it the component is mostly the mean. The sign is chosen so that the map agrees with the sum of the
-    activations over channels.
+    Source: Muhammad & Yeasin 2020.
+
+    Differences: the paper does not centre the activations; pytorch-grad-cam does, and so does this, since without it
+    the component is mostly the mean. The sign is chosen so that the map agrees with the sum of the activations over
+    channels.
     """
 
     name: ClassVar[str] = "eigen-cam"

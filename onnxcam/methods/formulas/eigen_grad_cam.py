@@ -16,8 +16,10 @@ class EigenGradCAM(GradientMethod):
 
     ``L = (P - mean_xy P)^T v``, ``P = g * A``, with ``v`` the unit vector over channels of the greatest variance.
 
-    Source: ``EigenGradCAM`` of pytorch-grad-cam, after Eigen-CAM; no paper defines it. The sign, arbitrary there, is
-    chosen so that the map agrees with HiResCAM, the sum of ``P`` over channels.
+    Source: ``EigenGradCAM`` of pytorch-grad-cam, after Eigen-CAM; no paper defines it.
+
+    Differences: the sign, arbitrary there, is chosen so that the map agrees with HiResCAM, the sum of ``P`` over
+    channels.
     """
 
     name: ClassVar[str] = "eigen-grad-cam"

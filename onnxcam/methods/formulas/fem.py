@@ -18,6 +18,8 @@ class FEM(ActivationMethod):
     Source: Fuad et al. 2020, and ``FEM`` of pytorch-grad-cam. The standard deviation divides by the number of
     positions, not by one less.
 
+    Differences: none from pytorch-grad-cam.
+
     Attributes:
         k: how many standard deviations above its channel's mean an activation has to be to count.
     """

@@ -17,8 +17,9 @@ class GradCAM(WeightedMethod):
     highlight positions that the model did not use; with global average pooling and a linear layer as the head nothing
     is lost.
 
-    Source: Selvaraju et al. 2017, eq. 1 and 2. The authors' code sums where the paper takes the mean: another raw map,
-    the same display map.
+    Source: Selvaraju et al. 2017, eq. 1 and 2.
+
+    Differences: the authors' code sums where the paper takes the mean: another raw map, the same display map.
     """
 
     name: ClassVar[str] = "grad-cam"

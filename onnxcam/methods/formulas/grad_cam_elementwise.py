@@ -17,6 +17,8 @@ class GradCAMElementwise(WeightedMethod):
     position can be highlighted although its channels cancel. HiResCAM is the form that is faithful to the model.
 
     Source: ``GradCAMElementWise`` of pytorch-grad-cam; no paper defines it.
+
+    Differences: none.
     """
 
     name: ClassVar[str] = "grad-cam-elementwise"

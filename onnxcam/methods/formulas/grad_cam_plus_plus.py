@@ -17,8 +17,10 @@ class GradCAMPlusPlus(WeightedMethod):
     where the denominator is 0.
 
     Source: Chattopadhay et al. 2018, eq. 7 and 19. The second and third derivatives are powers of the gradient when the
-    score is passed through an exponential, whose positive factor is left out. The authors' code also scales alpha to
-    sum 1 over the positions of positive gradient; the paper, and this, do not.
+    score is passed through an exponential, whose positive factor is left out.
+
+    Differences: the authors' code also scales the alphas of each channel to sum 1, at the revision that was read over
+    all positions; the paper, and this, do not. It keeps the factor of the exponential.
 
     Attributes:
         eps: added to the denominator; pytorch-grad-cam has 1e-6. Gradients well below its square root (1e-3) then count

@@ -16,7 +16,9 @@ class Gradient(GradientMethod):
 
     ``L = max_k abs(g_k)`` over the input's channels, or ``sum_k g_k``.
 
-    Source: Simonyan et al. 2014, sec. 3, for the maximum of absolute values. The sum is a signed variant in common use.
+    Source: Simonyan et al. 2014, sec. 3, for the maximum of absolute values.
+
+    Differences: the sum is a signed variant in common use, which the paper does not have.
 
     Attributes:
         reduce: how channels become one map: ``max-abs`` is never negative, ``sum`` is signed.

@@ -18,7 +18,9 @@ class GradientXInput(WeightedMethod):
     receives it, after preprocessing: where that is 0, so is the map. For a ReLU network without biases the sum of the
     map is the score.
 
-    Source: Shrikumar et al. 2016. The paper scores each input value; summing over channels makes a map of that.
+    Source: Shrikumar et al. 2016.
+
+    Differences: the paper scores each input value; summing over channels makes a map of that.
     """
 
     name: ClassVar[str] = "gradient-x-input"

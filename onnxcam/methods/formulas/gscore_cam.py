@@ -21,8 +21,11 @@ class GScoreCAM(ScoreCAM):
     ``L = sum_k w_k A_k`` over the ``count`` channels of the largest ``mean_xy g_k``, with ``w_k`` as in Score-CAM. Of
     channels with equal mean gradients the first ones are taken.
 
-    Source: Chen et al. 2022. The authors' code takes logits and a softmax over channels, in which the channels left out
-    take part with the logit 0; here their weight is 0.
+    Source: Chen et al. 2022.
+
+    Differences: the authors' code takes logits and a softmax over channels, in which the channels left out take part
+    with the logit 0; here their weight is 0. It aligns corners when it enlarges maps, and adds 1e-6 to the range of
+    each.
 
     Attributes:
         score: weights are the ``probability`` of the target or its ``logit``.

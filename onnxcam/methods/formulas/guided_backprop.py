@@ -22,8 +22,10 @@ class GuidedBackprop(Method):
     ``g_in = g_out [x > 0] [g_out > 0]``. Other activations multiply ``relu(g_out)`` by their derivative. The map is
     sharp, but depends little on the explained class: it is close to an edge detector.
 
-    Source: Springenberg et al. 2015, sec. 3.4, for ReLU. Treating other activations likewise, which ones they are and
-    the sum over channels are ours: the paper shows the values themselves as colours.
+    Source: Springenberg et al. 2015, sec. 3.4, for ReLU.
+
+    Differences: treating other activations likewise, which ones they are, and the sum over channels are ours: the paper
+    shows the values themselves as colours.
 
     Attributes:
         reduce: how channels become one map: ``sum`` is signed, ``max-abs`` is never negative.

@@ -40,8 +40,9 @@ class GuidedGradCAM(GuidedCAM):
     ``L = U(relu(sum_k mean_xy(g_k) A_k)) sum_c b_c``, ``b`` guided backpropagation to the input's channels and ``U``
     bilinear enlargement to its size.
 
-    Source: Selvaraju et al. 2017, sec. 3. The paper shows the product with each channel as a colour; here channels are
-    summed to a map.
+    Source: Selvaraju et al. 2017, sec. 3.
+
+    Differences: the paper shows the product with each channel as a colour; here channels are summed to a map.
     """
 
     name: ClassVar[str] = "guided-grad-cam"
@@ -60,7 +61,9 @@ class GuidedXGradCAM(GuidedCAM):
     ``L = U(relu(sum_k w_k A_k)) sum_c b_c``, ``w`` the weights of XGrad-CAM, ``b`` guided backpropagation to the
     input's channels and ``U`` bilinear enlargement to its size.
 
-    Source: Fu et al. 2020. As for Guided Grad-CAM, channels are summed to a map.
+    Source: Fu et al. 2020.
+
+    Differences: as for Guided Grad-CAM, channels are summed to a map.
     """
 
     name: ClassVar[str] = "guided-xgrad-cam"

@@ -15,7 +15,9 @@ class HiResCAM(WeightedMethod):
 
     ``L = sum_k g_k * A_k``. Where one linear layer follows, ``sum(L) + bias`` is the score itself.
 
-    Source: Draelos & Carin 2021, eq. 4. The raw map keeps its sign; only the display map applies relu.
+    Source: Draelos & Carin 2021, eq. 4.
+
+    Differences: none. The raw map keeps its sign, as in the authors' code; only the display map applies relu.
     """
 
     name: ClassVar[str] = "hires-cam"

@@ -23,8 +23,10 @@ class IntegratedGradCAM(Method):
     ``L = sum_k w_k (A_k - A_k(x0))``, ``w_k`` the mean of ``g_k`` over positions and over the inputs ``x0 + t (x -
     x0)``, ``0 < t < 1``. ``x0`` is a constant image.
 
-    Source: Sattarzadeh et al. 2021. The paper multiplies and applies relu step by step; here gradients are averaged
-    first, as in Integrated Gradients, and the raw map keeps its sign. Steps lie in the middle of equal intervals.
+    Source: Sattarzadeh et al. 2021.
+
+    Differences: the paper multiplies and applies relu step by step; here gradients are averaged first, as in Integrated
+    Gradients, and the raw map keeps its sign. Steps lie in the middle of equal intervals.
 
     Attributes:
         steps: number of inputs on the path, at least 1.

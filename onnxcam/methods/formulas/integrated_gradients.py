@@ -20,8 +20,10 @@ class IntegratedGradients(Method):
     ``L = sum_k (x_k - x0) mean_t g_k(x0 + t (x - x0))`` over the input's channels, ``0 < t < 1``, ``x0`` a constant
     image. As steps grow, the sum of the map converges to ``S(x) - S(x0)``.
 
-    Source: Sundararajan et al. 2017, eq. 1. Defaults are captum's. The paper scores each input value; summing over
-    channels makes a map of that.
+    Source: Sundararajan et al. 2017, eq. 1.
+
+    Differences: defaults are captum's; the authors' code takes the trapezoidal rule over 50 steps. The paper scores
+    each input value; summing over channels makes a map of that.
 
     Attributes:
         steps: number of inputs on the path, one gradient each; at least 1.

@@ -21,8 +21,10 @@ class ISCAM(ScoreCAM):
     ``L = sum_k w_k A_k``, ``w_k = mean_i p(c_i x * M_k)``, ``c_i = i / n`` for ``i`` from 1 to ``n``, and ``M_k`` as in
     Score-CAM.
 
-    Source: Naidu et al. 2020. Their algorithm adds up the images of the steps, so that ``c_i`` is ``i (i + 1) / 2n``
-    and exceeds 1; torch-cam follows it, and so does ``path=cumulative``. The default is the integral that the paper
+    Source: Naidu et al. 2020.
+
+    Differences: the paper's algorithm adds up the images of the steps, so that ``c_i`` is ``i (i + 1) / 2n`` and
+    exceeds 1; torch-cam follows it, and so does ``path=cumulative``. The default is the integral that the paper
     describes.
 
     Attributes:

@@ -23,8 +23,10 @@ class KPCACAM(ActivationMethod):
     centred kernel matrix of all pairs of positions. A position is its vector of ``K`` centred activations ``p``; the
     kernel of two is ``tanh(gamma p.q + 1)``, ``exp(-gamma |p - q|^2)`` or ``p.q``, which is Eigen-CAM.
 
-    Source: Karmani et al. 2024, and ``KPCA_CAM`` of pytorch-grad-cam with its defaults. The sign, arbitrary there, is
-    chosen so that the map agrees with the sum of the activations, as for Eigen-CAM.
+    Source: Karmani et al. 2024, and ``KPCA_CAM`` of pytorch-grad-cam with its defaults.
+
+    Differences: the sign, arbitrary there, is chosen so that the map agrees with the sum of the activations, as for
+    Eigen-CAM.
 
     Attributes:
         kernel: similarity of two positions: ``sigmoid``, ``rbf`` or ``linear``, in the order above.

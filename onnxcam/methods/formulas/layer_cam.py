@@ -15,8 +15,10 @@ class LayerCAM(WeightedMethod):
 
     ``L = sum_k relu(g_k) * A_k``. Suited to layers at any depth; negative gradients never count.
 
-    Source: Jiang et al. 2021. One layer: the paper's fusion of several layers, with tanh scaling of the early ones, is
-    the wrapper ``fuse``.
+    Source: Jiang et al. 2021.
+
+    Differences: none in the raw map of one layer; the authors' code subtracts its minimum to show it. The paper's
+    fusion of several layers, with tanh scaling of the early ones, is the wrapper ``fuse``.
     """
 
     name: ClassVar[str] = "layer-cam"

@@ -18,9 +18,12 @@ class LeGrad(Method):
 
     ``L = sum_l mean_heads mean_queries relu(dS/dA_l)``, ``A_l`` the attention of a layer, for each token as a key.
 
-    Source: Bousselham et al. 2024. There each layer has a score of its own, the classifier applied to the layer's
-    output, and the map is scaled to [0, 1]; here all gradients are those of the one explained score, so that the map
-    explains the output of this file. For the last layer of a model that pools its tokens both are the same.
+    Source: Bousselham et al. 2024.
+
+    Differences: there each layer has a score of its own, the classifier applied to the layer's output, and the map is
+    scaled to [0, 1]; here all gradients are those of the one explained score, so that the map explains the output of
+    this file. For the last layer of a model that pools its tokens both are the same. The authors' code starts at a late
+    layer by default; here all layers count.
     """
 
     name: ClassVar[str] = "le-grad"

@@ -16,8 +16,10 @@ class RandomCAM(ActivationMethod):
 
     ``L = sum_k w_k A_k``, ``w_k ~ U(-1, 1)``.
 
-    Source: ``RandomCAM`` of pytorch-grad-cam. There each image draws its own weights from the global generator; here
-    they depend on the seed and the channel alone, so that a map does not depend on the batch that its image is in.
+    Source: ``RandomCAM`` of pytorch-grad-cam.
+
+    Differences: there each image draws its own weights from the global generator; here they depend on the seed and the
+    channel alone, so that a map does not depend on the batch that its image is in.
 
     Attributes:
         seed: of the weights.

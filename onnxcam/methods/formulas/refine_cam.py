@@ -21,8 +21,10 @@ class RefineCAM(LayerCombination, BasedMethod):
     ``L = prod_l U(M_l)``, ``M_l`` the positive part of a layer's map, scaled to minimum 0 and maximum 1, ``U`` bilinear
     enlargement to the size of the largest layer.
 
-    Source: ``RefineCAM`` of pytorch-grad-cam (arXiv 2605.14641). There every map is enlarged to the input before the
-    product; here, as in torch-cam, to the largest of the layers, and the product is enlarged for display.
+    Source: ``RefineCAM`` of pytorch-grad-cam (arXiv 2605.14641).
+
+    Differences: there every map is enlarged to the input before the product; here, as in torch-cam, to the largest of
+    the layers, and the product is enlarged for display.
 
     Attributes:
         base: the method whose maps are multiplied: its name, or the method itself.

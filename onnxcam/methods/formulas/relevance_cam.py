@@ -26,6 +26,9 @@ class RelevanceCAM(Method):
     of the other classes, ``n`` the number of all classes.
 
     Source: Lee et al. 2021.
+
+    Differences: the authors' code adds the bias of a convolution to both halves of z+; in the networks that it is
+    written for convolutions have none, and here biases take no part.
     """
 
     name: ClassVar[str] = "relevance-cam"

@@ -25,10 +25,12 @@ class RISE(Method):
     interpolation to one cell more than the image along each axis, and cropped to the image's size at a random offset of
     less than a cell. It uses nothing of the network but its output: a control for methods that do.
 
-    Source: Petsiuk et al. 2018, sec. 3. At a grid's edge the authors' code mirrors where this extends the outermost
-    cell. All images of a batch are masked by the same masks. The paper's map, without ``mean p``, has a high minimum,
-    the mean probability, which the authors' figures hide by subtracting the minimum. The display map keeps its zero,
-    so that the paper's would be nearly flat there: here the mean is subtracted unless ``centred`` is False.
+    Source: Petsiuk et al. 2018, sec. 3.
+
+    Differences: the paper's map, without ``mean p``, has a high minimum, the mean probability, which the authors'
+    figures hide by subtracting the minimum. The display map keeps its zero, so that the paper's would be nearly flat
+    there: here the mean is subtracted unless ``centred`` is False. At a grid's edge the authors' code mirrors where
+    this extends the outermost cell. All images of a batch are masked by the same masks.
 
     Attributes:
         count: number of masks.

@@ -20,8 +20,10 @@ class SegEigenCAM(GradientMethod):
     ``L = (P - mean_xy P)^T v``, ``P = abs(g) * A``, with ``v`` the unit vector over channels of the greatest variance.
     The sign is chosen so that the value of largest magnitude is positive.
 
-    Source: Chung & Ying 2025, eq. 10 to 13, made for scores of segmentation. Where minimum and maximum have the same
-    magnitude, the paper's rule for the sign is undecided, and the map agrees with the sum of ``P`` over channels.
+    Source: Chung & Ying 2025, eq. 10 to 13, made for scores of segmentation.
+
+    Differences: none, except where minimum and maximum have the same magnitude: the paper's rule for the sign is
+    undecided there, and the map agrees with the sum of ``P`` over channels.
     """
 
     name: ClassVar[str] = "seg-eigen-cam"

@@ -20,8 +20,11 @@ class SmoothGrad(Method):
 
     ``L = max_k abs(mean g_k)`` over the input's channels, or ``sum_k mean g_k``.
 
-    Source: Smilkov et al. 2017, sec. 3. The noise is a fraction of the range of the image's own values, as there. The
-    average is taken before the absolute value: the wrapper ``noise`` around ``gradient`` averages after it.
+    Source: Smilkov et al. 2017, sec. 3. The noise is a fraction of the range of the image's own values, as there.
+
+    Differences: the authors' code squares the gradients unless told otherwise (``magnitude``); here they keep their
+    sign in the average. The average is taken before the absolute value: the wrapper ``noise`` around ``gradient``
+    averages after it. Every image gets the same noise.
 
     Attributes:
         n: number of noisy copies, one gradient each; more than 50 change little.

@@ -22,8 +22,10 @@ class SmoothGradCAMPlusPlus(Method):
     ``L = sum_k w_k A_k``, ``w_k = sum_xy alpha relu(m1)``, ``alpha = m2 / (2 m2 + (sum_xy A_k) m3)`` and 0 where the
     denominator is 0, with ``m1``, ``m2``, ``m3`` the means of ``g_k``, ``g_k^2``, ``g_k^3`` over the copies.
 
-    Source: Omeiza et al. 2019. Activations are the image's own, and every image gets the same noise. torch-cam
-    has ``sum_xy A_k m3`` in the denominator, and takes ``m1`` and activations of its last copy only.
+    Source: Omeiza et al. 2019.
+
+    Differences: activations are the image's own, and every image gets the same noise. torch-cam has ``sum_xy A_k m3``
+    in the denominator, and takes ``m1`` and activations of its last copy only.
 
     Attributes:
         n: number of noisy copies, at least 1.

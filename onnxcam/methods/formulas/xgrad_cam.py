@@ -17,7 +17,10 @@ class XGradCAM(WeightedMethod):
     has the same sum as in HiResCAM, distributed over positions as its activations are.
 
     Source: Fu et al. 2020, whose weights meet the paper's axioms Sensitivity and Conservation as closely as a gradient
-    can. The denominator keeps its sign; ``eps`` is that of the common implementations.
+    can.
+
+    Differences: ``eps`` is that of pytorch-grad-cam, the authors' code has 1e-6. The denominator keeps its sign, as
+    there.
 
     Attributes:
         eps: added to each channel's sum of activations, against division by 0 in dead channels.

@@ -19,8 +19,10 @@ class Augment(Wrapper):
 
     ``L = mean_{f, c} f(base(c f(x)))``, ``f`` the identity and the horizontal flip, ``c`` the factors.
 
-    Source: ``aug_smooth`` of pytorch-grad-cam. There each map is scaled to [0, 1] before the mean; here raw maps are
-    averaged, so that the result keeps its sign and its unit. ``x`` is the image as the network receives it.
+    Source: ``aug_smooth`` of pytorch-grad-cam.
+
+    Differences: there each map is scaled to [0, 1] before the mean; here raw maps are averaged, so that the result
+    keeps its sign and its unit. ``x`` is the image as the network receives it.
 
     Attributes:
         method: the method whose maps are averaged.

@@ -22,7 +22,10 @@ class Fuse(LayerCombination, Wrapper):
     of the largest layer. Maps of early layers become ``tanh(gamma M_l / max M_l)``.
 
     Source: Jiang et al. 2021, eq. 9 and the text after it, for ``how=max,shallow=3``: maps of early layers are weak,
-    and tanh raises them. The mean is that of pytorch-grad-cam, which subtracts each map's minimum as well.
+    and tanh raises them.
+
+    Differences: the mean is that of pytorch-grad-cam, which subtracts each map's minimum as well, as torch-cam does in
+    its fusion.
 
     Attributes:
         method: a method that explains at one layer.

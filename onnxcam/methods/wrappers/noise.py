@@ -18,7 +18,9 @@ class Noise(Wrapper):
 
     ``L = mean_i base(x + sigma (max x - min x) e_i)``, ``e_i`` standard Gaussian noise, the same for every image.
 
-    Source: Smilkov et al. 2017, who average gradients; here the maps of any method are averaged.
+    Source: Smilkov et al. 2017.
+
+    Differences: they average gradients; here the maps of any method are averaged.
 
     Attributes:
         method: the method whose maps are averaged.

@@ -21,8 +21,10 @@ class Principal(Wrapper):
     ``L = (P - mean_xy P)^T v`` where the method's map is ``sum_k P_k``, with ``v`` the unit vector over channels of the
     greatest variance.
 
-    Source: ``eigen_smooth`` of pytorch-grad-cam, after Eigen-CAM. The sign, arbitrary there, is chosen so that the map
-    agrees with the method's own. Around HiResCAM this is EigenGrad-CAM.
+    Source: ``eigen_smooth`` of pytorch-grad-cam, after Eigen-CAM.
+
+    Differences: the sign, arbitrary there, is chosen so that the map agrees with the method's own. Around HiResCAM this
+    is EigenGrad-CAM.
 
     Attributes:
         method: a method whose map is a sum over channels.
