@@ -64,7 +64,8 @@ class Composite:
         stabilizer: as that of a rule, for sums, average pools and whatever else divides in proportion.
         rectified_pools: pools see the positive part of their input alone, and pass nothing to what is not positive.
         spread: what belongs to a sum without shares, whose bias alone turns a unit on, is divided evenly among all
-            that the layer reads; else it is lost.
+            that the unit reads, padding left out; of a unit that reads padding alone, among all that the layer reads.
+            Else it is lost.
     """
 
     name: str

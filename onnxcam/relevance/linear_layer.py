@@ -11,6 +11,7 @@ from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import find_rule, gradient_table
 from onnxcam.graph.operators import Trait, operators_with
+from onnxcam.relevance.fixed_positions import filled
 from onnxcam.relevance.quotients import copied_shape, like
 from onnxcam.relevance.rules import LinearRule
 from onnxcam.relevance.terms import Term, Values, Weights
@@ -46,6 +47,8 @@ class LinearLayer:
         data: position of the input that is data.
         bias: what is added to its result, if it is not the operator's third input; broadcasts against it.
         nonnegative: whether its data cannot be negative: then there is no negative part to compute.
+        mask: 1 where its data varies, 0 where padding or other constants stand, which count as a bias; None if all of
+            it varies.
     """
 
     op: Builder
@@ -53,6 +56,30 @@ class LinearLayer:
     data: int
     bias: Var | None = None
     nonnegative: bool = False
+    mask: Var | None = None
+
+    @property
+    def may_read_nothing(self) -> bool:
+        """Whether a result may be made of padding and bias alone."""
+        kind, kernel = self.node.node.op_type, self.node.input(1 - self.data).shape
+        sizes = None if kernel is None or kind not in ("Conv", "ConvTranspose") else shapes.static(kernel[2:])
+        if self.mask is not None or sizes is None:
+            return self.mask is not None or kind in ("Conv", "ConvTranspose")
+        strides, dilations, pads = (self.node.integers(name) or [] for name in ("strides", "dilations", "pads"))
+        if any(dilation > 1 for dilation in dilations):
+            return True
+        if kind == "Conv":
+            # A window without holes meets the input if it is wider than the padding.
+            return any(pad >= size for pad, size in zip(pads, sizes * 2, strict=False))
+        grown = any(self.node.integers("output_padding") or []) or self.node.integers("output_shape") is not None
+        return grown or any(stride > size for stride, size in zip(strides, sizes, strict=False))
+
+    @property
+    def sample_axes(self) -> list[int]:
+        """Axes of the data, and of the result, that belong to one sample; all of them where the two lie apart."""
+        rank = self.node.rank(self.data)
+        apart = self.node.integer("transA", 0) or (self.data == 1 and rank == 2)
+        return list(range(0 if apart else 1, rank))
 
     def apply(self, term: Term, rule: LinearRule, lift: float = 0.0) -> Applied:
         """Write the layer with the numbers of a term, its result raised by ``lift``."""
@@ -80,26 +107,32 @@ class LinearLayer:
         assert rule is not None
         found = rule.function(self.op, applied.view, s)[self.data]
         assert found is not None
-        return found if applied.term.x == "ones" else found * applied.x
+        return found if applied.term.x == "ones" and self.mask is None else found * applied.x
 
     def _values(self, values: Values, rule: LinearRule) -> Var:
-        op, x = self.op, self.node.input(self.data)
+        op, x, mask = self.op, self.node.input(self.data), self.mask
+        if values == "ones":
+            return filled(op, x, 1.0) if mask is None else mask
+        if values in ("above", "below"):
+            found = like(x - self._bound(x, rule, lower=values == "above"), x)
+            return found if mask is None else like(found * mask, x)
+        if mask is not None and not rule.bias:
+            x = like(x * mask, x)
         if values == "x" or (values == "positive" and self.nonnegative):
             return x
-        if values in ("positive", "negative"):
-            return like(op.Relu(x) if values == "positive" else op.Min(x, 0.0), x)
-        if values == "ones":
-            return like(op.Expand(op.const(1.0, x.dtype), shapes.shape_tensor(op, x)), x)
-        return like(x - self._bound(x, rule, lower=values == "above"), x)
+        return like(op.Relu(x) if values == "positive" else op.Min(x, 0.0), x)
 
     def _bound(self, x: Var, rule: LinearRule, lower: bool) -> Var:
-        """Return the rule's bound, or each sample's own."""
+        """Return the rule's bound, or each sample's own, of what varies there."""
         op, bound = self.op, getattr(rule, "low" if lower else "high")
         if bound is not None:
             return op.const(bound, x.dtype)
         samples = 1 if self.data == 0 and self.node.integer("transA", 0) else 0
         axes = [axis for axis in range(self.node.rank(self.data)) if axis != samples]
-        return op.ReduceMin(x, axes, keepdims=1) if lower else op.ReduceMax(x, axes, keepdims=1)
+        least, most = op.ReduceMin, op.ReduceMax
+        if self.mask is not None:
+            x = op.Where(self.mask > 0, x, (most if lower else least)(x, axes, keepdims=1))
+        return (least if lower else most)(x, axes, keepdims=1)
 
     def _weights(self, w: Var, weights: Weights) -> Var:
         op = self.op

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import onnx_ir as ir
 
 from onnxcam.autodiff import lowering
@@ -11,11 +14,12 @@ from onnxcam.autodiff.registry import Cotangents, find_rule, gradient_table
 from onnxcam.graph.analysis.nonnegative import nonnegative
 from onnxcam.graph.operators import Trait, operators_with
 from onnxcam.relevance.composite import Composite
+from onnxcam.relevance.fixed_positions import FixedPositions, filled, hand_over
 from onnxcam.relevance.gates import gate, is_normaliser
 from onnxcam.relevance.linear_layer import LinearLayer
 from onnxcam.relevance.origins import Origins
 from onnxcam.relevance.propagate import propagate
-from onnxcam.relevance.quotients import divided, factor, like, refuse
+from onnxcam.relevance.quotients import divided, factor, like, refuse, unshared
 
 _NEWEST = 10**6
 _POOLED_MEANS = operators_with(Trait.AVERAGES) & operators_with(Trait.POOLS)
@@ -29,6 +33,7 @@ class OperatorRules:
     def __init__(self, composite: Composite, origins: Origins) -> None:
         self.composite = composite
         self.origins = origins
+        self.fixed = FixedPositions(origins)
         self._signs: dict[ir.Graph, set[ir.Value]] = {}
 
     def linear(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
@@ -37,7 +42,9 @@ class OperatorRules:
         if data is None:
             return self.in_proportion(op, node, r)
         rule = self.composite.rule(node.node.op_type, self.origins.is_first(node.node))
-        layer = LinearLayer(op, node, data, self._added(op, node), node.node.inputs[data] in self._nonnegative(op))
+        value = node.node.inputs[data]
+        signs, mask = self._nonnegative(op), self.fixed.mask(op, value)
+        layer = LinearLayer(op, node, data, self._added(op, node), value in signs, mask)
         found = propagate(layer, rule, r, self.composite.spread)
         return [found if i == data else None for i in range(node.count)]
 
@@ -45,21 +52,45 @@ class OperatorRules:
         """Unchanged, to the first input."""
         return (r,)
 
+    def filling(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
+        """As its derivative; spread, what falls on constants goes to the numbers beside them."""
+        if not self.composite.spread or not self.fixed.fills(node.node):
+            return _derivative(op, node, r)
+        mask = self.fixed.whole(op, node.node.outputs[0])
+        found = _derivative(op, node, like(r * mask, node.y))
+        read = [value for value, one in zip(node.node.inputs, found, strict=False) if value is not None and one]
+        return hand_over(op, node, r, mask, [self.fixed.whole(op, value) for value in read], found)
+
     def in_proportion(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
         """Each number's share of the result, which its derivative times itself is; even shares among varying inputs."""
         varying = self._varying(node)
         if len(varying) > 1 and node.node.op_type not in ("MatMul", "Einsum"):
             raise refuse(node, "more than one of its inputs depends on the model's input")
         if self.composite.rectified_pools and node.node.op_type in _POOLED_MEANS:
-            node = _rectified(op, node)
+            node = written_again(op, node, like(op.Relu(node.x), node.raw(0)))
         s = divided(op, r, node.y, self.composite.stabilizer)
         s = s if len(varying) == 1 else s * (1 / len(varying))
         found = _derivative(op, node, like(s, node.y))
         shares = [None if d is None else d * node.input(i) for i, d in enumerate(found)]
-        if not self.composite.spread or node.node.op_type not in _EVEN:
+        if not self.composite.spread or len(varying) > 1 or node.node.op_type in ("MatMul", "Einsum"):
             return shares
-        rest = _derivative(op, node, like(_unshared(op, r, node.y), node.y))
+        rest = self._even(op, node, like(unshared(op, r, node.y), node.y), varying[0])
         return [None if share is None or d is None else share + d for share, d in zip(shares, rest, strict=True)]
+
+    def _even(self, op: Builder, node: NodeView, r: Var, index: int) -> Cotangents:
+        """Relevance divided evenly among what varies of what each result is the sum of."""
+        value = node.node.inputs[index]
+        mask = self.fixed.mask(op, value)
+        if mask is None and node.node.op_type in _EVEN and not _counts_padding(node):
+            return _derivative(op, node, r)
+        mask = filled(op, node.input(index), 1.0) if mask is None else mask
+        count = written_again(op, node, mask).y
+        empty = lowering.complement(op, lowering.step(op, count))
+        parts = r * lowering.complement(op, empty) / (count + empty), r * empty
+        found, rest = (_derivative(op, node, like(part, r)) for part in parts)
+        return [
+            None if one is None or other is None else one * mask + other for one, other in zip(found, rest, strict=True)
+        ]
 
     def sum(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
         """Varying summands share in proportion; constants are biases, and receive nothing."""
@@ -79,9 +110,19 @@ class OperatorRules:
             i: s * value if sign > 0 else -s * value for i, value, sign in zip(varying, values, signs, strict=True)
         }
         if self.composite.spread:
-            even = _unshared(op, r, total) * (1 / len(varying))
-            shares = {i: share + even for i, share in shares.items()}
+            even = self._even_among(op, [node.node.inputs[i] for i in varying], unshared(op, r, total))
+            shares = {i: share + part for (i, share), part in zip(shares.items(), even, strict=True)}
         return [shares.get(i) for i in range(node.count)]
+
+    def _even_among(self, op: Builder, values: Sequence[ir.Value | None], r: Var) -> list[Var]:
+        """Relevance divided evenly among summands, at each position among those that vary there, if any do."""
+        masks = [self.fixed.mask(op, value) for value in values]
+        if all(mask is None for mask in masks):
+            return [r * (1 / len(values))] * len(values)
+        ones = [op.const(1.0, r.dtype) if mask is None else mask for mask in masks]
+        count = op.Sum(*ones)
+        empty = lowering.complement(op, lowering.step(op, count))
+        return [r * (one + empty) / (count + empty * float(len(values))) for one in ones]
 
     def _rectified_quotient(self, op: Builder, node: NodeView, r: Var) -> Var | None:
         """Return relevance over a sum that only a Relu reads, where it is the result of that Relu times something.
@@ -119,6 +160,11 @@ class OperatorRules:
 
     def max_pool(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
         """To the largest of each window; rectified, only where that is positive."""
+        mask = self.fixed.mask(op, node.node.inputs[0]) if self.composite.spread else None
+        if mask is not None:
+            # Of equals the first receives it: padding is lower than any number.
+            lowest = op.const(np.finfo(node.x.dtype.numpy()).min, node.x.dtype)
+            node = written_again(op, node, like(op.Where(mask > 0, node.x, lowest), node.raw(0)))
         read = node.node.inputs[0] in self._nonnegative(op) and factor(op, r, node.node.outputs[0]) is not None
         if self.composite.rectified_pools and not read and not self.composite.spread:
             r = like(op.Where(node.y > 0, r, 0), node.y)
@@ -152,20 +198,20 @@ class OperatorRules:
         return None if shape is None or any(dim != 1 for dim in shape.dims[:-1]) else op.var(others[0])
 
 
-def _unshared(op: Builder, r: Var, z: Var) -> Var:
-    """Return the relevance of sums that are 0, which no share receives."""
-    return r * lowering.complement(op, lowering.step(op, z) + lowering.step_down(op, z, 0.0))
-
-
-def _rectified(op: Builder, node: NodeView) -> NodeView:
-    """Write a pool of the positive part of what a pool reads."""
-    x, y = like(op.Relu(node.x), node.raw(0)), node.y
+def written_again(op: Builder, node: NodeView, x: Var) -> NodeView:
+    """Write an operator once more, for another first input of the same shape."""
+    y = node.y
     result = ir.Value(name=op.unique(node.node.op_type), type=ir.TensorType(y.dtype))
-    kept = list(node.node.attributes.values())
-    written = ir.Node("", node.node.op_type, [x.value], kept, outputs=[result], name=result.name)
+    kept, inputs = list(node.node.attributes.values()), [x.value, *node.node.inputs[1:]]
+    written = ir.Node("", node.node.op_type, inputs, kept, outputs=[result], name=result.name)
     op.graph.append(written)
     like(op.var(result), y)
     return NodeView(op, written, lambda value: value is x.value)
+
+
+def _counts_padding(node: NodeView) -> bool:
+    """Whether an average counts positions of its own padding, which receive nothing."""
+    return bool(node.integer("count_include_pad", 0))
 
 
 def _derivative(op: Builder, node: NodeView, dy: Var) -> Cotangents:

@@ -6,7 +6,9 @@ and the layer's own derivative takes the quotients back, so that all strides, gr
 
 from __future__ import annotations
 
+from onnxcam.autodiff import lowering
 from onnxcam.autodiff.builder import Var
+from onnxcam.relevance.fixed_positions import even_shares, filled
 from onnxcam.relevance.linear_layer import LinearLayer
 from onnxcam.relevance.quotients import divided, like
 from onnxcam.relevance.rules import Flat, LinearRule
@@ -25,8 +27,8 @@ def propagate(layer: LinearLayer, rule: LinearRule, r: Var, spread: bool = False
         layer: the layer.
         rule: what the shares are.
         r: relevance of its result.
-        spread: divide what a stabilizer takes, or belongs to a sum without shares, evenly among all that the layer
-            reads; of sums that cannot be negative.
+        spread: divide what a stabilizer takes, or belongs to a sum without shares, evenly among all that the result
+            is made of; of sums that cannot be negative.
     """
     parts = [part for group in rule.groups for part in _passed_by(layer, rule, group, r, spread)]
     return parts[0] if len(parts) == 1 else layer.op.Sum(*parts)
@@ -50,5 +52,21 @@ def _passed_by(layer: LinearLayer, rule: LinearRule, group: Group, r: Var, sprea
     found = [layer.back(part, s) for part in applied]
     if spread and group.nonnegative:
         # The lift is what of a sum belongs to no share: all of it where there is none, next to nothing elsewhere.
-        found.append(propagate(layer, Flat(stabilizer=0.0, bias=False), like(s * lift, s)))
+        found.append(_even(layer, like(s * lift, s)))
     return [part if group.factor == 1 else part * group.factor for part in found]
+
+
+def _even(layer: LinearLayer, r: Var) -> Var:
+    """Return relevance divided evenly among what each result reads that varies.
+
+    That of a result which reads nothing such, but padding alone, is divided among all that varies of its sample.
+    """
+    op, rule = layer.op, Flat(stabilizer=0.0, bias=False)
+    applied = layer.apply(rule.groups[0].terms[0], rule)
+    if not layer.may_read_nothing:
+        return layer.back(applied, like(r / applied.y, r))
+    empty = lowering.complement(op, lowering.step(op, applied.y))
+    found = layer.back(applied, like(r * lowering.complement(op, empty) / (applied.y + empty), r))
+    x, axes = layer.node.input(layer.data), layer.sample_axes
+    (rest,) = even_shares(op, op.ReduceSum(r * empty, axes, keepdims=1), [layer.mask or filled(op, x, 1.0)], axes)
+    return like(found + rest, x)

@@ -21,6 +21,11 @@ def divided(op: Builder, r: Var, z: Var, stabilizer: float) -> Var:
     return r * some / (z + lowering.complement(op, some))
 
 
+def unshared(op: Builder, r: Var, z: Var) -> Var:
+    """Return the relevance of sums that are 0, which no share receives."""
+    return r * lowering.complement(op, lowering.step(op, z) + lowering.step_down(op, z, 0.0))
+
+
 def factor(op: Builder, r: Var, value: ir.Value) -> Var | None:
     """Return what relevance is times a value, where it has just been written as such a product or a sum of them."""
     node = r.value.producer()

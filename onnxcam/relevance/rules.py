@@ -21,7 +21,7 @@ class LinearRule(ABC):
 
     Attributes:
         stabilizer: added to each sum's size before it divides; with 0 a sum that is 0 passes nothing on.
-        bias: whether the bias takes its share, which is then lost.
+        bias: whether the bias takes its share, which is then lost; so do constants other than 0 that padding sets.
     """
 
     name: ClassVar[str]

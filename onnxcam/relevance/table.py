@@ -17,6 +17,7 @@ from onnxcam.errors import UnsupportedError
 from onnxcam.graph.analysis.values import find_value
 from onnxcam.graph.operators import Trait, operators_with
 from onnxcam.relevance.composite import Composite
+from onnxcam.relevance.fixed_positions import FILLING
 from onnxcam.relevance.operator_rules import OperatorRules
 from onnxcam.relevance.origins import LINEAR, Origins
 
@@ -38,6 +39,7 @@ def relevance_table(composite: Composite) -> Table:
     table = {("", name): gradients["", name] for name in MOVEMENT if ("", name) in gradients}
     parts: dict[str, RuleFunction] = dict.fromkeys(LINEAR, rules.linear)
     parts |= dict.fromkeys((name for name in PASSING if ("", name) in gradients), rules.passed)
+    parts |= dict.fromkeys(FILLING, rules.filling)
     parts |= dict.fromkeys(PROPORTIONAL, rules.in_proportion)
     parts |= dict.fromkeys(_SUMS, rules.sum) | dict.fromkeys(("Mul", "Div"), rules.product)
     parts |= dict.fromkeys(("Max", "Min"), rules.extremum)

@@ -27,7 +27,11 @@ def matrix(function: Callable[[Floats], Floats], shape: tuple[int, ...]) -> tupl
 
 
 def relevance(rule: LinearRule, m: Floats, b: Floats, x: Floats, r: Floats, spread: bool = False) -> Floats:
-    """Return the relevance ``[inputs]`` of one sample by a rule's formula, what no share receives spread evenly."""
+    """Return the relevance ``[inputs]`` of one sample by a rule's formula.
+
+    Spread, what no share receives is divided evenly among what a result reads, or among everything if it reads nothing;
+    so is what a stabilizer receives.
+    """
     b = b if rule.bias else np.zeros_like(b)
     found = np.zeros(len(x))
     for j in range(len(r)):
@@ -38,8 +42,10 @@ def relevance(rule: LinearRule, m: Floats, b: Floats, x: Floats, r: Floats, spre
                 total += rule.stabilizer if total >= 0 else -rule.stabilizer
             for i in range(len(x)):
                 found[i] += factor * z[i] / total * r[j] if total else 0
-                if spread and not total and m[j, i]:
-                    found[i] += r[j] / (m[j] != 0).sum()
+            left = rule.stabilizer / total if rule.stabilizer else float(not total)
+            if spread and left:
+                reads = m[j] != 0 if m[j].any() else np.ones(len(x), np.bool_)
+                found += factor * left * reads * r[j] / reads.sum()
     return found
 
 

@@ -29,7 +29,8 @@ class FGCAM(PropagatingMethod):
     first one by z^B with the image's own minimum and maximum, pooling in proportion to positive values, sums in
     proportion. At the layer itself the map is that of the base. Relevance of a unit to which no input contributes (its
     bias alone activates it) is lost: next to nothing where many inputs are summed, most of it along a chain of
-    depthwise convolutions. With ``spread`` nothing is lost.
+    depthwise convolutions. With ``spread`` nothing is lost. Padding, as that of a layer itself, takes no share, and a
+    constant other than 0 that is padded counts as a bias.
 
     Source: Qiu et al. 2023, whose code is for VGG. Sums of two branches, dense layers (z+) and all operators that VGG
     does not have are our extension. Batch normalisation is folded into convolutions first, where the code passes
@@ -39,8 +40,8 @@ class FGCAM(PropagatingMethod):
         base: which method gives the weights ``w``: ``grad-cam`` or ``score-cam``.
         denoise: subtract each channel's mean from ``I`` and keep a tenth of its singular values, at least one. The
             sum of the map is then no longer that of the base.
-        spread: distribute the relevance of a unit to which no input contributes evenly over its inputs, so that nothing
-            is lost; an addition to the paper.
+        spread: distribute the relevance of a unit to which no input contributes evenly over its inputs, padding left
+            out, so that nothing is lost; an addition to the paper.
         to: where the map ends: ``input``, or a layer before the explained one, by name or by index.
     """
 
