@@ -9,8 +9,6 @@ import pytest
 
 from onnxcam.methods.registry import methods, wrappers
 from tests.oracles.agreement import MOST, Comparison, comparisons, difference, reasons
-from tools.agreement import measured
-from tools.agreement.__main__ import missing
 
 COMPARED = comparisons()
 
@@ -43,13 +41,6 @@ def test_public_code_is_named_by_repository_and_commit() -> None:
         if one.code.whose != "library":
             assert re.fullmatch(r"[\w.-]+/[\w.-]+", one.code.name), one.key
             assert re.fullmatch(r"[0-9a-f]{7}", one.code.revision), one.key
-
-
-def test_what_the_manual_shows_is_what_is_compared() -> None:
-    assert missing(measured()) == []
-    kept = measured()
-    assert missing({**kept, "rows": kept["rows"][1:], "alone": {}})[0].startswith("not measured: ablation-cam")
-    assert len(missing({**kept, "rows": kept["rows"][1:], "alone": {}})) == 2
 
 
 def test_a_difference_is_a_share_of_the_largest_value() -> None:

@@ -23,8 +23,9 @@ class FinerCAM(BasedMethod):
 
     Differences: the authors' own code (Imageomics/Finer-CAM, and their contribution to pytorch-grad-cam) weights the
     classes by their probability and has the strength 1: ``alpha=1,weights=probability``. The gradient of these weights
-    is part of it, there and here; methods that take second derivatives of the score, or its gradient at other inputs,
-    take the weights as constants. Its 1e-9 in the denominator is left out. torch-cam follows the paper, as this does.
+    is part of it, there and here. The difference is then not linear in the scores: a base that needs more than its
+    gradient at the image takes it to first order. The code's 1e-9 in the denominator is left out, and the class can be
+    any. torch-cam follows the paper, as this does.
 
     Attributes:
         base: the gradient method that is applied to the difference: its name, or the method itself.

@@ -32,7 +32,9 @@ class ReciproCAM(Method):
     logit, and includes the constants of the head, so that a position that adds nothing has the score of a layer of
     zeros and not 0. The Gaussian is cut off at the edge, as in both of their codes, but these are of two kinds: for
     transformers the tokens around a position are multiplied by it (``gaussian``), for convolutional networks the
-    position's own features are repeated around it, multiplied by the Gaussian (``spread``).
+    position's own features are repeated around it, multiplied by the Gaussian (``spread``). The code for transformers
+    (openvinotoolkit/openvino_xai) also masks what the next normalisation made of all tokens, in place of normalising
+    the masked ones; here one value is masked, and what follows runs as it is.
 
     Attributes:
         mask: keep one ``point``; a ``gaussian`` of three positions along each axis (1/4, 1/2, 1/4); or ``spread`` the

@@ -92,7 +92,10 @@ def guided_xgrad_cam() -> Pair:
     return of_file("guided-xgrad-cam"), wide * attributed("GuidedBackprop")
 
 
-@held("lift-cam", CAPTUM, "`DeepLift` of the part after the layer, as the authors' code calls it", TOLERANCE)
+@held(
+    "lift-cam", authors("Hyungsik-Jung/LIFT-CAM", "dcc8715"), "with the `DeepLift` of captum that it calls", TOLERANCE
+)
+@held("lift-cam", CAPTUM, "`DeepLift` of the part after the layer", TOLERANCE)
 def lift_cam() -> Pair:
     trunk, head = stages()
     a = trunk(gradients.images()).detach()

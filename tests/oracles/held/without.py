@@ -10,5 +10,5 @@ alone(
     "no public code of the authors was found; torch-cam's differs by two terms, with which corrected it agrees",
 )
 alone("augment", "pytorch-grad-cam scales each map before it takes the mean: the mean of maps so scaled agrees")
-alone("fuse", "torch-cam and pytorch-grad-cam subtract each map's minimum: of maps with the minimum 0 theirs agree")
+alone("fuse", "torch-cam and pytorch-grad-cam subtract each map's minimum first; so subtracted, fused maps agree")
 alone("noise", "no library averages the maps of any method so")
