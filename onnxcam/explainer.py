@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from onnxcam.attribution.chosen_composite import with_composite
 from onnxcam.attribution.context import Context
 from onnxcam.attribution.image_reader import ImageReader
 from onnxcam.attribution.plan import plan_for
@@ -37,6 +38,7 @@ from onnxcam.images import (
 )
 from onnxcam.methods.base import Method
 from onnxcam.methods.registry import method as find_method
+from onnxcam.methods.support.arrived import arrival_warnings
 from onnxcam.methods.support.display import display
 from onnxcam.methods.support.propagating import INPUT, with_end
 from onnxcam.network.feeds import check_feeds, extra_inputs
@@ -106,7 +108,7 @@ class Explainer:
         self._read_network = network
         self._start_layer = layer
         self._settings = settings
-        self.method = method
+        self.method = method = with_composite(method, network)
         if resolution is not None:
             self.method, layer = at_resolution(method, network, resolution, layer)
         plan = plan_for(self.method, network, layer)
@@ -207,6 +209,7 @@ class Explainer:
         # Infinite activations are reported by the display map, in words.
         with np.errstate(all="ignore"):
             raw = np.asarray(self.method.explain(view), np.float32)
+            lost = arrival_warnings(self.method, view, raw)
         maps, doubts = display(raw, self._map_size(view.feeds, raw), self.method.signed, self.method.enlarged_first)
         recipe = Recipe(
             layer=self.layer.name,
@@ -222,7 +225,7 @@ class Explainer:
             raw=raw,
             scores=scores,
             targets=resolved.indices,
-            warnings=tuple(tuple(texts) for texts in doubts),
+            warnings=tuple((*texts, *more) for texts, more in zip(doubts, lost, strict=True)),
             recipe=recipe,
             asked=tuple(target.describe() for target in resolved.targets),
             images=Images(samples=tuple(view.origin.tolist())),

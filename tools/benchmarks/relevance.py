@@ -15,6 +15,8 @@ from tools.benchmarks.networks import export, network
 from tools.benchmarks.result import Result, at_least, at_most
 from tools.benchmarks.timing import interleaved
 
+# The composite that zennit runs too.
+_LRP = onnxcam.method("lrp", composite="epsilon-plus")
 _TARGET = 281
 _NETWORKS = {"vgg16": "VGG-16", "resnet50": "ResNet-50"}
 
@@ -26,7 +28,7 @@ def run(folder: Path, provider: str) -> Iterator[Result]:
         module = network(name)
         path = export(module, folder / f"{name}.onnx")
         plain = onnxruntime.InferenceSession(str(path), providers=preferred([provider]))
-        fg_cam, lrp = (onnxcam.Explainer(path, method, providers=[provider]) for method in ("fg-cam", "lrp"))
+        fg_cam, lrp = (onnxcam.Explainer(path, method, providers=[provider]) for method in ("fg-cam", _LRP))
         theirs = peers.lrp(module, x, _TARGET)
         times = interleaved(
             {

@@ -51,11 +51,20 @@ def attention_sites(graph: ir.Graph, score: str) -> tuple[AttentionSite, ...]:
     Raises:
         UnsupportedError: there is none.
     """
-    nodes, _ = signal_path(graph, find_value(graph, score))
-    sites = [site for node in nodes if node.op_type == "Softmax" and (site := _attention(node)) is not None]
+    sites = _sites(graph, score)
     if not sites:
         raise UnsupportedError("the network has no attention; use hires-cam or layer-cam, which work with any network")
-    return tuple(sites)
+    return sites
+
+
+def has_attention(graph: ir.Graph, score: str) -> bool:
+    """Whether the score is computed by way of attention."""
+    return bool(_sites(graph, score))
+
+
+def _sites(graph: ir.Graph, score: str) -> tuple[AttentionSite, ...]:
+    nodes, _ = signal_path(graph, find_value(graph, score))
+    return tuple(site for node in nodes if node.op_type == "Softmax" and (site := _attention(node)) is not None)
 
 
 def _attention(node: ir.Node) -> AttentionSite | None:

@@ -6,20 +6,24 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from onnxcam.arrays import Array
-from onnxcam.methods.support.lrp_base import LRPMethod, one_hot
+from onnxcam.methods.support.lrp_base import ContrastiveLRP, one_hot
 from onnxcam.methods.view import NetworkView
-from onnxcam.relevance.composite import Composite
+from onnxcam.relevance.composite import AUTO, Composite
 
 
 @dataclass(frozen=True)
-class CLRP(LRPMethod):
+class CLRP(ContrastiveLRP):
     """Contrastive LRP: the relevance of the class minus the relevance of all other classes.
 
     ``L = sum_k R_k``, ``R`` propagated as in ``lrp`` from ``z_t`` at the target and ``-z_t / (n - 1)`` at each of the
     ``n - 1`` other classes, ``z_t`` the target's logit.
 
     Source: Gu et al. 2018, CLRP1, whose difference of two propagations is computed as one, since propagation is linear
-    in the relevance that it starts from. The paper keeps the positive part of each input value; here the map is signed.
+    in the relevance that it starts from. The paper keeps the positive part of each input value; here the map is
+    signed, in units of the score.
+
+    Where relevance starts it adds up to 0, so that the total of the map says nothing: a warning that little arrives is
+    about the target's part alone, and looked for where the composite does not spread.
 
     Attributes:
         composite: which propagation rules to use, as for ``lrp``.
@@ -28,11 +32,10 @@ class CLRP(LRPMethod):
 
     name: ClassVar[str] = "clrp"
     paper: ClassVar[str] = "gu2018"
-    composite: str | Composite = "epsilon-plus"
+    composite: str | Composite = AUTO
 
-    def explain(self, view: NetworkView) -> Array:
-        """Return ``[N, *spatial]`` where it ends, signed, in units of the score."""
+    def start(self, view: NetworkView) -> Array:
+        """Return the score at the target, and minus the same divided among the others."""
         scores, hot = one_hot(view, self)
         others = (1 - hot) / max(hot.shape[1] - 1, 1)
-        start = (scores * hot).sum(axis=1, keepdims=True) * (hot - others)
-        return self.propagated(view, start.reshape(view.scores.shape))
+        return (scores * hot).sum(axis=1, keepdims=True) * (hot - others)

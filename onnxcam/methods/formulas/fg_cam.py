@@ -7,11 +7,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from onnxcam.arrays import Array, spatial
+from onnxcam.arrays import Array, Maps, spatial
 from onnxcam.methods.formulas.grad_cam import GradCAM
 from onnxcam.methods.formulas.score_cam import ScoreCAM
 from onnxcam.methods.needs import Needs
-from onnxcam.methods.support.propagating import PropagatingMethod
+from onnxcam.methods.support.propagating import PropagatingMethod, total
 from onnxcam.methods.view import NetworkView
 from onnxcam.relevance.composite import Composite
 
@@ -65,6 +65,20 @@ class FGCAM(PropagatingMethod):
     def initial_relevance(self) -> Literal["terms"] | None:
         """``terms`` if the base is Grad-CAM and its terms are not denoised, else None."""
         return "terms" if self.needs.gradient and not self.denoise else None
+
+    @property
+    def origin(self) -> str:
+        """The base's map, whose terms relevance starts as."""
+        return "the base map's total"
+
+    @property
+    def remedy(self) -> str:
+        """Spreading keeps all of it."""
+        return "use grad-cam at its layer" if self.spread else "set spread=true"
+
+    def arrival(self, view: NetworkView, raw: Maps) -> tuple[Array, Array] | None:
+        """Return the totals of the base's map and of this one; None if Score-CAM's or denoised, which are not kept."""
+        return (total(self.terms(view)), total(raw)) if self.initial_relevance == "terms" else None
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]`` at the size of the layer where it ends, signed, in units of the base's map."""

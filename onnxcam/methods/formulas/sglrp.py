@@ -8,19 +8,22 @@ from typing import ClassVar
 import numpy as np
 
 from onnxcam.arrays import Array, softmax
-from onnxcam.methods.support.lrp_base import LRPMethod, one_hot
+from onnxcam.methods.support.lrp_base import ContrastiveLRP, one_hot
 from onnxcam.methods.view import NetworkView
-from onnxcam.relevance.composite import Composite
+from onnxcam.relevance.composite import AUTO, Composite
 
 
 @dataclass(frozen=True)
-class SGLRP(LRPMethod):
+class SGLRP(ContrastiveLRP):
     """LRP that starts from the gradient of the softmax: relevance for the class against similar classes.
 
     ``L = sum_k R_k``, ``R`` propagated as in ``lrp`` from ``p_t (1 - p_t)`` at the target and ``-p_t p_n`` at each
     other class, ``p`` the softmax of the logits.
 
     Source: Iwana et al. 2019.
+
+    Where relevance starts it adds up to 0, so that the total of the map says nothing: a warning that little arrives is
+    about the target's part alone, and looked for where the composite does not spread.
 
     Attributes:
         composite: which propagation rules to use, as for ``lrp``.
@@ -29,13 +32,12 @@ class SGLRP(LRPMethod):
 
     name: ClassVar[str] = "sglrp"
     paper: ClassVar[str] = "iwana2019"
-    composite: str | Composite = "epsilon-plus"
+    composite: str | Composite = AUTO
 
-    def explain(self, view: NetworkView) -> Array:
-        """Return ``[N, *spatial]`` where it ends, signed; its scale is that of a probability."""
+    def start(self, view: NetworkView) -> Array:
+        """Return ``p_t (1 - p_t)`` at the target and ``-p_t p_n`` elsewhere: of the scale of a probability."""
         scores, hot = one_hot(view, self)
         p = softmax(scores)
         # 1 - p_t of a class with probability near 1 would be rounded to 0: the sum of the others is not.
         rest = np.where(hot > 0, 0, p)
-        start = (p * hot).sum(axis=1, keepdims=True) * (hot * rest.sum(axis=1, keepdims=True) - rest)
-        return self.propagated(view, start.reshape(view.scores.shape))
+        return (p * hot).sum(axis=1, keepdims=True) * (hot * rest.sum(axis=1, keepdims=True) - rest)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from onnxcam.arrays import Array
+from onnxcam.arrays import Array, Maps
 from onnxcam.errors import UnsupportedError
 from onnxcam.methods.base import Method
 from onnxcam.methods.needs import Needs
-from onnxcam.methods.support.propagating import PropagatingMethod
+from onnxcam.methods.support.propagating import PropagatingMethod, total
 from onnxcam.methods.view import NetworkView
-from onnxcam.relevance.composite import Composite
+from onnxcam.relevance.composite import AUTO, Composite, default_composite
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,11 @@ class LRPMethod(PropagatingMethod):
     """A method that propagates relevance to the input, or to a layer before the score, by the rules of a composite.
 
     Attributes:
-        composite: the rule of each layer: a composite's name, a JSON file, or the composite itself.
+        composite: the rule of each layer: a composite's name, a JSON file, the composite itself, or ``auto`` for the
+            one that suits the network.
     """
 
-    composite: str | Composite = "epsilon-plus"
+    composite: str | Composite = AUTO
 
     def __post_init__(self) -> None:
         """Refuse what is not a composite; keep the content of a file, so that the file is not needed again."""
@@ -33,7 +35,7 @@ class LRPMethod(PropagatingMethod):
         given = self.composite
         if isinstance(given, Mapping) or (isinstance(given, str) and given.endswith(".json")):
             object.__setattr__(self, "composite", Composite.parse(given))
-        else:
+        elif given != AUTO:
             Composite.parse(given)
 
     @property
@@ -43,8 +45,14 @@ class LRPMethod(PropagatingMethod):
 
     @property
     def rules(self) -> Composite:
-        """The composite, read if it is given by name or as a file."""
-        return Composite.parse(self.composite)
+        """The composite, read if it is given by name or as a file; ``auto`` is that of networks without attention."""
+        return default_composite(attention=False) if self.composite == AUTO else Composite.parse(self.composite)
+
+    @property
+    def remedy(self) -> str:
+        """The composite that keeps more, if there is one."""
+        better = "z-plus-spread" if self.rules.spread else default_composite(attention=False).name
+        return "use gradient-x-input" if self.rules.name == better else f"use composite={better}"
 
     def propagated(self, view: NetworkView, start: Array | None = None) -> Array:
         """Return relevance where the map ends, summed over channels; it starts as the score, or as ``start``."""
@@ -55,6 +63,31 @@ class LRPMethod(PropagatingMethod):
         found = super().describe()
         own = found["composite"]
         return {**found, "composite": own.describe() if isinstance(own, Composite) else own}
+
+
+@dataclass(frozen=True)
+class ContrastiveLRP(LRPMethod):
+    """A method whose relevance starts with both signs: at the target, and at the other classes against it."""
+
+    origin: ClassVar[str] = "the target's relevance"
+
+    @abstractmethod
+    def start(self, view: NetworkView) -> Array:
+        """Return the relevance of the scores, ``[N, classes]``, where it starts."""
+
+    def explain(self, view: NetworkView) -> Array:
+        """Return ``[N, *spatial]`` where it ends, signed."""
+        return self.propagated(view, self.start(view).reshape(view.scores.shape))
+
+    def arrival(self, view: NetworkView, raw: Maps) -> tuple[Array, Array] | None:
+        """Return the target's part and what arrives of it, which takes a run of its own.
+
+        Both signs together start and arrive as nothing, or nearly so. Not looked at where the composite spreads.
+        """
+        if self.rules.spread:
+            return None
+        alone = self.start(view) * one_hot(view, self)[1]
+        return total(alone), total(self.propagated(view, alone.reshape(view.scores.shape)))
 
 
 def one_hot(view: NetworkView, method: Method) -> tuple[Array, Array]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
+import numpy as np
+
+from onnxcam.arrays import Array, Maps
 from onnxcam.methods.base import Method
 from onnxcam.methods.needs import Needs
+from onnxcam.methods.view import NetworkView
 from onnxcam.relevance.composite import Composite
 
 INPUT = "input"
@@ -41,10 +45,30 @@ class PropagatingMethod(Method):
         """
         return None
 
+    def arrival(self, view: NetworkView, raw: Maps) -> tuple[Array, Array] | None:
+        """Return the totals that relevance starts as and that arrive in the maps, ``[N]`` each; None if not known."""
+        return None
+
+    @property
+    def origin(self) -> str:
+        """What relevance starts as, for a warning."""
+        return "the score"
+
+    @property
+    def remedy(self) -> str:
+        """What to do where little of that arrives, for a warning."""
+        return "use gradient-x-input"
+
     @property
     def end(self) -> Literal["input"] | int:
         """Where the map ends, in the form that ``NetworkView.relevance`` takes: the input, or its first other layer."""
         return "input" if self.to == INPUT else 0
+
+
+def total(array: Array) -> Array:
+    """Return the sum of each sample's numbers, ``[N]``, in float64."""
+    values = np.asarray(array, np.float64)
+    return values.reshape(len(values), -1).sum(axis=1)
 
 
 def inside(method: Method) -> dict[str, Method]:

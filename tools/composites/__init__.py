@@ -1,0 +1,1 @@
+"""How faithful LRP's composites are, and how much of the score each of them brings to the input."""
