@@ -30,7 +30,7 @@ def relevance(rule: LinearRule, m: Floats, b: Floats, x: Floats, r: Floats, spre
     """Return the relevance ``[inputs]`` of one sample by a rule's formula.
 
     Spread, what no share receives is divided evenly among what a result reads, or among everything if it reads nothing;
-    so is what a stabilizer receives.
+    so is what a stabilizer receives, of sums that cannot be negative.
     """
     b = b if rule.bias else np.zeros_like(b)
     found = np.zeros(len(x))
@@ -42,7 +42,8 @@ def relevance(rule: LinearRule, m: Floats, b: Floats, x: Floats, r: Floats, spre
                 total += rule.stabilizer if total >= 0 else -rule.stabilizer
             for i in range(len(x)):
                 found[i] += factor * z[i] / total * r[j] if total else 0
-            left = rule.stabilizer / total if rule.stabilizer else float(not total)
+            signed = rule.name == "epsilon"
+            left = rule.stabilizer / total if rule.stabilizer and not signed else float(not sum(z) + constant)
             if spread and left:
                 reads = m[j] != 0 if m[j].any() else np.ones(len(x), np.bool_)
                 found += factor * left * reads * r[j] / reads.sum()

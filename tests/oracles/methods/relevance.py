@@ -21,6 +21,16 @@ from tests.oracles.registry import Floats, view_oracle
 
 LINEAR = {nn.Linear: "Gemm", nn.Conv1d: "Conv", nn.Conv2d: "Conv"}
 PASSING = (nn.ReLU, nn.SiLU, nn.Identity)
+# What "auto" is for a network without attention.
+PLAIN = {
+    "name": "plain",
+    "rules": [
+        {"at": "conv", "rule": "z-plus", "stabilizer": 0.0, "bias": False},
+        {"at": "any", "rule": "epsilon", "stabilizer": 1e-6},
+    ],
+    "stabilizer": 1e-6,
+    "spread": True,
+}
 OWN = {
     "name": "own",
     "rules": [{"at": "first conv", "rule": "box"}, {"at": "any", "rule": "epsilon", "stabilizer": 0.1}],
@@ -89,7 +99,8 @@ def seeded(method: Any, network: Special, image: int, seed: Floats) -> Floats:
     """Return the relevance of an image's values ``[C, *space]``, from relevance of the scores."""
     depth, x = ending(method, network, image)
     modules = modules_of(network.trunk, network.head)[depth:]
-    return down(modules, x, seed, Composite.parse(method.composite), depth == 0)
+    rules = PLAIN if method.composite == "auto" else method.composite
+    return down(modules, x, seed, Composite.parse(rules), depth == 0)
 
 
 def scores_of(network: Network, image: int) -> Floats:
