@@ -11,6 +11,7 @@ from onnxcam.errors import OnnxcamError, UnsupportedError
 from onnxcam.graph.analysis.batch import batch_size
 from onnxcam.graph.analysis.inputs import model_inputs
 from onnxcam.graph.analysis.layers import Layer, candidates
+from onnxcam.graph.analysis.scale_invariance import sums_to_zero
 from onnxcam.graph.analysis.score import Score
 from onnxcam.graph.io.load import load
 from onnxcam.graph.io.model_file import ModelFile, ModelSource
@@ -30,11 +31,14 @@ class ListedLayer:
         index: what ``layer`` and ``--layer`` take: -1 is the last one, the default.
         layer: the value.
         gradient: whether methods that need a gradient work there.
+        zero_sum: whether gradient times value sums to 0 over the positions, because the network normalises after it has
+            pooled them: such a map is relative evidence, and no share of the score.
     """
 
     index: int
     layer: Layer
     gradient: bool
+    zero_sum: bool
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ class Inspection:
                     "shape": list(listed.layer.shape),
                     "axes": listed.layer.axes,
                     "gradient": listed.gradient,
+                    "zero_sum": listed.zero_sum,
                     "default": listed.index == -1,
                 }
                 for listed in self.layers
@@ -164,9 +169,13 @@ def inspect(source: ModelSource, score: str | None = None) -> Inspection:
 
 
 def _layers(network: Network, coverage: Coverage) -> tuple[ListedLayer, ...]:
-    found = candidates(network.model.graph, network.score.name)
+    graph, score = network.model.graph, network.score.name
+    found = candidates(graph, score)
     return tuple(
-        ListedLayer(index - len(found), layer, coverage.has_gradient(layer.name)) for index, layer in enumerate(found)
+        ListedLayer(
+            index - len(found), layer, coverage.has_gradient(layer.name), sums_to_zero(graph, layer.name, score)
+        )
+        for index, layer in enumerate(found)
     )
 
 

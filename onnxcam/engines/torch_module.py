@@ -15,7 +15,9 @@ import numpy.typing as npt
 from onnxcam.errors import InputError, ProviderError, UnsupportedError
 from onnxcam.graph.io.model_file import ModelFile
 from onnxcam.graph.io.serialize import to_proto
+from onnxcam.graph.passes.infer_shapes import InferShapes
 from onnxcam.graph.passes.lift_constants import LiftConstants
+from onnxcam.graph.passes.size_normalized_axes import SizeNormalizedAxes
 
 Tensor: TypeAlias = npt.NDArray[Any]
 
@@ -106,7 +108,8 @@ def convert(file: ModelFile) -> TorchModule:
             f"onnx2torch does not convert {', '.join(missing)}; use engine='onnx', or another opset of the file"
         )
     try:
-        proto = to_proto(LiftConstants()(file.ir.clone()).model)
+        sized = SizeNormalizedAxes()(InferShapes()(LiftConstants()(file.ir.clone()).model).model).model
+        proto = to_proto(sized)
         module = onnx2torch.convert(proto, attach_onnx_mapping=True).eval()
     except Exception as error:  # converters raise what they like
         raise UnsupportedError(f"onnx2torch does not convert the file: {_line(error)}; use engine='onnx'") from error

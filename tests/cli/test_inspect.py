@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
+import onnxcam
 from tests.helpers.commands import colour_model, run, save
 from tests.helpers.models import floats, model
 from tests.helpers.shared import shared_path
@@ -62,6 +63,7 @@ def test_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             "shape": ["n", 3, 8, 8],
             "axes": "NCHW",
             "gradient": True,
+            "zero_sum": False,
             "default": True,
         }
     ]
@@ -140,3 +142,17 @@ def test_detections_say_along_which_axis_they_are_counted(tmp_path: Path, capsys
     assert "detections lie along axis 2, the values of each along axis 1" in run(capsys, "inspect", path).out
     score = json.loads(run(capsys, "inspect", path, "--json").out)["score"]
     assert (score["kind"], score["box_axis"], score["coordinates"]) == ("boxes", 2, 4)
+
+
+def test_a_network_that_normalises_after_pooling(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its maps sum to 0, which the list of layers says."""
+    text = """g (float[n, 3, 8, 8] x) => (float[n, 4] y) {
+        c = Conv (x, w) a = Relu (c) p = GlobalAveragePool (a) f = Flatten (p)
+        y = LayerNormalization <axis = 1> (f, scale, shift)
+    }"""
+    proto = model(text, {"w": floats(4, 3, 3, 3), "scale": floats(4, seed=1), "shift": floats(4, seed=2)})
+    path = save(proto, tmp_path / "m.onnx")
+    assert "NCHW  default, normalised after pooling: maps sum to 0" in run(capsys, "inspect", path).out
+    assert [layer["zero_sum"] for layer in json.loads(run(capsys, "inspect", path, "--json").out)["layers"]] == [True]
+    raw = onnxcam.Explainer(proto, preprocess="unit")(floats(3, 3, 8, 8), 1).raw
+    assert (np.abs(raw.sum(axis=(1, 2))) < 1e-4 * np.abs(raw).sum(axis=(1, 2))).all()

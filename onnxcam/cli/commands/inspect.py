@@ -115,6 +115,7 @@ def _layers(found: Inspection) -> list[tuple[str, ...]]:
         layer = listed.layer
         notes = ["default"] if listed.index == -1 else []
         notes += [] if all_gradients or listed.gradient else ["no gradient"]
+        notes += ["normalised after pooling: maps sum to 0"] if listed.zero_sum else []
         rows.append(
             (
                 str(listed.index),

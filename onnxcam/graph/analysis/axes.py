@@ -1,11 +1,13 @@
 """What the axes of a value mean: batch, channels and space, followed through the graph.
 
 Convolutions and pools fix the meaning of their axes; element-wise operators keep it, Transpose moves it, Reshape joins
-space to tokens and splits it again, and where an operator mixes axes it is lost until a residual sum brings it back.
+space to tokens and splits it again, and where an operator mixes axes it is lost until a residual sum brings it back, or
+until a convolution or a pool reads the value.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -20,6 +22,10 @@ _SPACE = "DHWT"
 TAKE_CHANNELS_FIRST = operators_with(Trait.CHANNELS_FIRST)
 # Of these, the ones that leave every number at its position: what is known of their input still holds.
 _NORMALIZATIONS = TAKE_CHANNELS_FIRST & operators_with(Trait.NORMALISES)
+# Operators whose input can only be an image; Reshapes give others groups of channels to normalise.
+_TAKE_IMAGES = TAKE_CHANNELS_FIRST - _NORMALIZATIONS | {"BatchNormalization"}
+_AVERAGES = {"ReduceMean"}
+_IMAGE_RANK = 4
 _MIX_AXES = operators_with(Trait.NEW_AXES)
 _RESHAPES = operators_with(Trait.RESHAPES)
 
@@ -45,11 +51,31 @@ def axis_meanings(graph: ir.Graph) -> dict[ir.Value, Axes]:
     """Return for each value whose axes are understood what they mean."""
     known: dict[ir.Value, Axes] = {}
     for node in graph:
-        meaning = _meaning(node, known)
+        found = _meaning(node, known)
         for value in node.outputs:
+            meaning = found or _as_read(value)
             if meaning is not None and value.shape is not None and len(value.shape) == len(meaning.letters):
                 known[value] = meaning
-    return known
+    return {value: meaning for value, meaning in known.items() if meaning.letters.isupper()}
+
+
+def _as_read(value: ir.Value) -> Axes | None:
+    """Return what a convolution or a pool takes the axes of an image for, whatever has been computed before it."""
+    rank = 0 if value.shape is None else len(value.shape)
+    if rank < _IMAGE_RANK or not any(_reads_image(node, value, rank) for node in value.consumers()):
+        return None
+    return Axes(AXES_BY_RANK[rank]) if rank in AXES_BY_RANK else None
+
+
+def _reads_image(node: ir.Node, value: ir.Value, rank: int) -> bool:
+    if node.domain or node.inputs[0] is not value:
+        return False
+    if node.op_type not in _AVERAGES:
+        return node.op_type in _TAKE_IMAGES
+    # A global average pool, written out.
+    given = node.inputs[1].const_value if len(node.inputs) > 1 and node.inputs[1] is not None else None
+    axes = [] if given is None else sorted(int(axis) % rank for axis in given.numpy().reshape(-1))
+    return axes == list(range(2, rank))
 
 
 def _meaning(node: ir.Node, known: dict[ir.Value, Axes]) -> Axes | None:
@@ -105,6 +131,25 @@ def _reshaped(node: ir.Node, known: dict[ir.Value, Axes]) -> Axes | None:
         rows, columns = new[2:] if letters == "NCT" else new[1:3]
         if channels == old[letters.index("C")] and (not axes.grid or (rows, columns) == axes.grid):
             return Axes("NCHW" if letters == "NCT" else "NHWC")
+    return _in_patches(letters, old, new)
+
+
+def _in_patches(letters: str, old: Sequence[int | None], new: Sequence[int | None]) -> Axes | None:
+    """Follow rows and columns that are cut into patches, each of which becomes one position: patch merging.
+
+    While a patch still has its axes, they are ``h`` and ``w``, and ``H`` and ``W`` count patches.
+    """
+    if letters in ("NCHW", "NHWC") and len(new) == 6 and None not in (*old[1:], *new[1:]):
+        start = letters.index("H")
+        sides = [new[start] or 0, new[start + 1] or 0, new[start + 2] or 0, new[start + 3] or 0]
+        cut = [sides[0] * sides[1], sides[2] * sides[3]] == list(old[start : start + 2])
+        if cut and new[1 if start == 2 else 5] == old[letters.index("C")]:
+            return Axes(letters.replace("HW", "HhWw"))
+    if len(letters) == 6 and len(new) == 4:
+        if letters.startswith("NHW") and new[1:3] == old[1:3]:
+            return Axes("NHWC")
+        if letters.endswith("HW") and new[2:] == old[4:]:
+            return Axes("NCHW")
     return None
 
 

@@ -1,4 +1,4 @@
-"""Layers that a map can be read from: values that all of the computation passes through and that span space."""
+"""Layers that a map can be read from: values that all of the computation passes through, as it reads them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from onnxcam.errors import NameNotFoundError, UnsupportedError
 from onnxcam.graph.analysis.axes import Axes, axis_meanings, spatial_axes
 from onnxcam.graph.analysis.inputs import model_inputs
 from onnxcam.graph.analysis.reachability import ancestors, bottlenecks, signal_path
-from onnxcam.graph.analysis.tokens import is_mixed
+from onnxcam.graph.analysis.scale_invariance import normalised_values
+from onnxcam.graph.analysis.tokens import is_extra, mixed_values
 from onnxcam.graph.analysis.values import data_inputs, find_value, has_name, shape_tuple
 from onnxcam.graph.operators import Trait, operators_with
 
@@ -72,17 +73,21 @@ def candidates(graph: ir.Graph, score: str) -> list[Layer]:
     score still depends on more than one of them, which after the last attention of a network with a class token it does
     not. A network without such a value (parallel branches up to the score) offers every spatial value on the paths.
     Paths begin at the image where there are other inputs too, and a value that does not count samples first is none.
+    Where the score reads a value through normalisations alone, what they give stands for it, though other positions
+    (a class token) may pass beside: the gradient times the value itself is 0 at every position.
     """
     axes = {value: found for value, found in axis_meanings(graph).items() if found.letters.startswith("N")}
     nodes, on_path = signal_path(graph, find_value(graph, score), _image(graph))
     narrow = bottlenecks(nodes, on_path)
     forms = _other_forms(find_value(graph, score), on_path)
-    for values in (narrow, [value for node in nodes for value in node.outputs if value in on_path]):
+    mixed = mixed_values(nodes, on_path, axes)
+    made = [value for node in nodes for value in node.outputs if value in on_path]
+    for values in (narrow, made):
         spatial = [v for v in values if v in axes and v not in forms and _layer(v, axes[v]).has_extent]
-        spatial = [v for v in spatial if "T" not in axes[v].letters or is_mixed(v, axes, on_path)]
+        spatial = [v for v in spatial if "T" not in axes[v].letters or v in mixed]
         if spatial:
-            chosen = set(spatial)
-            return [_layer(v, axes[v]) for v in spatial if not _is_superseded(v, chosen)]
+            chosen = {form for v in spatial for form in _as_read(v, axes, nodes, on_path, mixed)} or set(spatial)
+            return [_layer(v, axes[v]) for v in made if v in chosen and not _is_superseded(v, chosen)]
     return []
 
 
@@ -165,6 +170,22 @@ def _other_forms(score: ir.Value, on_path: set[ir.Value]) -> set[ir.Value]:
         value = signals[0]
         forms.add(value)
     return forms
+
+
+def _as_read(
+    value: ir.Value, axes: dict[ir.Value, Axes], nodes: Sequence[ir.Node], on_path: set[ir.Value], mixed: set[ir.Value]
+) -> list[ir.Value]:
+    """Return a value, or the normalised values of known axes through which alone the score reads it."""
+    letters = axes[value].letters
+    has_tokens = "T" in letters
+
+    def is_read(entry: ir.Value) -> bool:
+        return not has_tokens or (entry in mixed and not is_extra(entry, axes))
+
+    found = normalised_values(value, letters.index("C"), nodes, on_path, is_read)
+    if found is None:
+        return [value]
+    return [form for form in found if form in axes and _layer(form, axes[form]).has_extent]
 
 
 def _is_superseded(value: ir.Value, chosen: set[ir.Value]) -> bool:

@@ -186,3 +186,51 @@ def test_the_class_token_of_a_signal_is_no_position() -> None:
     made = onnxcam.Explainer(model(text.replace("[n,", "[1,"), weights | shapes), "hires-cam", preprocess="unit")
     assert (made.layer.axes, made.layer.grid, made.layer.before) == ("NTC", (6,), 1)
     assert made(floats(1, 2, 24)).raw.shape == (1, 6)
+
+
+PARTS = {"w": floats(4, 3, 2, 2, seed=1), "v": floats(4, 5, seed=2), "merge": floats(16, 4, seed=3)}
+# Into windows and back, as a block of MaxViT does, with something unknown inside.
+WINDOWS = """p = Reshape (c, cut) q = Transpose <perm = [0, 2, 4, 3, 5, 1]> (p) r = Reshape (q, windows)
+    s = Softmax (r) t = Reshape (s, apart) u = Transpose <perm = [0, 5, 1, 3, 2, 4]> (t) d = Reshape (u, together)"""
+WINDOW_SIZES = {
+    "cut": np.array([0, 4, 2, 2, 3, 2]),
+    "windows": np.array([0, 6, 4, 4]),
+    "apart": np.array([0, 2, 3, 2, 2, 4]),
+    "together": np.array([0, 4, 4, 6]),
+    "space": np.array([2, 3]),
+}
+
+
+@pytest.mark.parametrize(
+    "pool", ["m = GlobalAveragePool (d) f = Flatten (m)", "f = ReduceMean <keepdims = 0> (d, space)"]
+)
+def test_what_a_pool_reads_is_an_image_wherever_it_comes_from(pool: str) -> None:
+    text = f"g (float[n, 3, 8, 12] x) => (float[n, 5] y) {{ c = Conv <strides = [2, 2]> (x, w) {WINDOWS} {pool}"
+    proto = model(f"{text} y = MatMul (f, v) }}", PARTS | WINDOW_SIZES)
+    made = onnxcam.Explainer(proto, preprocess="unit")
+    assert (made.layer.name, made.layer.axes, made.layer.extent) == ("d", "NCHW", (4, 6))
+    x = np.zeros((1, 3, 8, 12), np.float32)
+    x[:, :, 4:6, 6:8] = 3
+    marked = made.view(x, 0).a - made.view(np.zeros_like(x), 0).a
+    assert [tuple(place) for place in np.argwhere(np.abs(marked[0]).sum(axis=0) > 1e-6)] == [(2, 3)]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_merged_patches_are_positions(first: bool) -> None:
+    """Two by two positions become one, channels last (Swin) or first; a marked patch stays in its place."""
+    last = """t = Transpose <perm = [0, 2, 3, 1]> (c) p = Reshape (t, cut) q = Transpose <perm = [0, 1, 3, 4, 2, 5]> (p)
+        r = Reshape (q, merged) d = Relu (r) f = ReduceMean <keepdims = 0> (d, space)"""
+    channels_first = """p = Reshape (c, cut) q = Transpose <perm = [0, 1, 3, 5, 2, 4]> (p)
+        r = Reshape (q, merged) d = Relu (r) f = ReduceMean <keepdims = 0> (d, space)"""
+    sizes = {
+        "cut": np.array([0, 4, 2, 2, 3, 2] if first else [0, 2, 2, 3, 2, 4]),
+        "merged": np.array([0, 16, 2, 3] if first else [0, 2, 3, 16]),
+        "space": np.array([2, 3] if first else [1, 2]),
+    }
+    body = f"c = Conv <strides = [2, 2]> (x, w) {channels_first if first else last} y = MatMul (f, merge)"
+    made = onnxcam.Explainer(model(f"g (float[n, 3, 8, 12] x) => (float[n, 4] y) {{ {body} }}", PARTS | sizes))
+    assert (made.layer.name, made.layer.axes, made.layer.extent) == ("d", "NCHW" if first else "NHWC", (2, 3))
+    x = np.zeros((1, 3, 8, 12), np.float32)
+    x[:, :, 4:8, 8:12] = 3
+    marked = made.view(x, 0).a
+    assert [tuple(place) for place in np.argwhere(np.abs(marked[0]).sum(axis=0) > 1e-6)] == [(1, 2)]

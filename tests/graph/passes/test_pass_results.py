@@ -27,6 +27,7 @@ from onnxcam.graph.passes.leave_training_mode import LeaveTrainingMode
 from onnxcam.graph.passes.lift_constants import LiftConstants
 from onnxcam.graph.passes.open_batch import OpenBatch
 from onnxcam.graph.passes.raise_opset import RaiseOpset
+from onnxcam.graph.passes.size_normalized_axes import SizeNormalizedAxes
 from onnxcam.graph.passes.type_expanded_constants import TypeExpandedConstants
 from onnxcam.graph.passes.unpack_sequences import UnpackSequences
 from onnxcam.graph.passes.unroll_control_flow import UnrollControlFlow
@@ -79,6 +80,9 @@ TO_DO: dict[type[ir.passes.PassBase], Callable[[], onnx.ModelProto]] = {
         "g (float[n, 3] x) => (float[n, 3] y) { c = Constant <value_float = 2.0> ()  y = Mul (x, c) }"
     ),
     RaiseOpset: lambda: classifier(opset=13),
+    SizeNormalizedAxes: lambda: model(
+        "g (float[n, m] x) => (float[n, m] y) { y = LayerNormalization (x, w, w) }", {"w": floats(3)}
+    ),
     TypeExpandedConstants: _untyped_constant,
     UnpackSequences: lambda: model(_SEQUENCE, {"one": np.array(1)}),
     UnrollControlFlow: lambda: model(_IF, {"flag": np.array(True)}),
