@@ -7,14 +7,19 @@ from functools import cached_property
 
 from onnxcam.attribution.plan import Plan
 from onnxcam.attribution.settings import Settings
+from onnxcam.autodiff.differentiate import add_gradients
+from onnxcam.autodiff.intercepts import REST, intercept_name
 from onnxcam.engines.onnx_engine import OnnxEngine
 from onnxcam.engines.protocol import Engine
 from onnxcam.engines.torch_engine import TorchEngine
+from onnxcam.errors import UnsupportedError
 from onnxcam.graph.analysis.inputs import ModelInput, image_input
 from onnxcam.graph.analysis.layers import Layer
+from onnxcam.graph.io.model_file import Model
 from onnxcam.graph.passes.dequantize_layer import dequantize_layer
+from onnxcam.graph.passes.expose import expose
 from onnxcam.network.network import Network
-from onnxcam.network.sessions import SessionPool
+from onnxcam.network.sessions import LoadedGraph, SessionPool
 from onnxcam.perturbation.head_sessions import HeadSessions
 from onnxcam.perturbation.masked_runs import MaskedRuns
 from onnxcam.relevance.guided import guided_table
@@ -56,9 +61,32 @@ class Context:
     @cached_property
     def engine(self) -> Engine:
         """What computes scores, values and gradients."""
+        biases = self.plan.biases
         if self.settings.engine == "torch":
+            if biases.intercepts:
+                raise UnsupportedError("the torch engine has no implicit biases of activations; use engine='onnx'")
             return TorchEngine(self.network, self.plan.names, self.pool.options, self.gradient)
-        return OnnxEngine(self.network, self.plan.names, self.pool, self.gradient, relevance=self.plan.relevance)
+        return OnnxEngine(
+            self.network,
+            self.plan.names,
+            self.pool,
+            self.gradient,
+            relevance=self.plan.relevance,
+            intercepts=biases.groups,
+        )
+
+    @cached_property
+    def rest(self) -> LoadedGraph:
+        """The graph that sums up what is added to the score without positions, of one run."""
+
+        def write() -> Model:
+            names = [self.layers[0].name]
+            biases, score = self.plan.biases, self.network.score.name
+            shared = self.pool.options.share_weights
+            model = add_gradients(self.network.model, score, names, share_weights=shared, intercepts=biases.others)
+            return expose(model, [intercept_name(REST)])
+
+        return self.pool.get(self.network, ("rest of biases", self.network.score.name), write)
 
     @cached_property
     def guided(self) -> Engine:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from onnxcam.attribution.biases import Biases, find_biases, with_functions_written_out
 from onnxcam.errors import DependencyError, UnsupportedError
 from onnxcam.graph.analysis.attention_sites import AttentionSite, attention_sites
 from onnxcam.graph.analysis.axes import spatial_axes
-from onnxcam.graph.analysis.bias_sites import BiasSite, bias_sites
 from onnxcam.graph.analysis.inputs import image_input
 from onnxcam.graph.analysis.layers import Layer, find_layer
 from onnxcam.graph.analysis.linear_head import is_affine, is_gap_linear
@@ -32,7 +32,7 @@ class Plan:
         combined: how many of them, from the first on, the method reads; a layer where it ends is not read.
         affine: whether the score is an affine function of the first one.
         relevance: relevance that is propagated in the same run as the forward pass, if the method allows it.
-        biases: where constants are added, if the method reads them.
+        biases: what layers and activations add, if the method reads it.
         attentions: the attention matrices of a transformer, if the method reads them.
     """
 
@@ -41,7 +41,7 @@ class Plan:
     combined: int
     affine: bool
     relevance: FusedRelevance | None
-    biases: tuple[BiasSite, ...]
+    biases: Biases
     attentions: tuple[AttentionSite, ...]
 
     @property
@@ -49,7 +49,7 @@ class Plan:
         """Names of the values that are read, the layer first."""
         return [
             *(layer.name for layer in self.layers[: self.combined]),
-            *(site.name for site in self.biases),
+            *(site.name for site in self.biases.constants),
             *(site.name for site in self.attentions),
         ]
 
@@ -88,6 +88,8 @@ def plan_for(method: Method, network: Network, wanted: str | int | None) -> Plan
         model, name = dequantize_layer(network.model, layer.name)
         network = replace(network, model=model)
         layers.append(replace(layer, name=name))
+    if needs.reads == "biases":
+        network = with_functions_written_out(network, layers[0].name)
     graph = network.model.graph
     return Plan(
         network,
@@ -95,7 +97,7 @@ def plan_for(method: Method, network: Network, wanted: str | int | None) -> Plan
         1 + len(needs.layers),
         needs.at == "layer" and is_affine(graph, layers[0].name, score),
         _fused_relevance(method, network, layers),
-        bias_sites(graph, score) if needs.reads == "biases" else (),
+        find_biases(network) if needs.reads == "biases" else Biases(),
         attention_sites(graph, score) if needs.reads == "attentions" else (),
     )
 

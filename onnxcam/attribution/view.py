@@ -12,11 +12,13 @@ import numpy.typing as npt
 
 from onnxcam.attribution.context import Context
 from onnxcam.attribution.layer_layout import LayerLayout
+from onnxcam.autodiff.intercepts import REST, intercept_name
+from onnxcam.autodiff.seed import COTANGENT
 from onnxcam.engines.result import EngineResult
 from onnxcam.errors import UnsupportedError
 from onnxcam.graph.analysis.axes import channels_first, spatial_axes
 from onnxcam.graph.analysis.layers import Layer
-from onnxcam.methods.view import Attention, Bias
+from onnxcam.methods.view import Attention
 from onnxcam.perturbation.head_runner import HeadRunner
 from onnxcam.relevance.composite import Composite
 from onnxcam.targets.batch import TargetBatch
@@ -197,13 +199,27 @@ class BatchView:
         found = self.context.relevance.run(self._rows(self.samples), given, composite, source, end.name)
         return self._to_positions(end, found)
 
-    def biases(self) -> Sequence[Bias]:
-        """Return the constants that are added, and the gradient there."""
-        gradients = self.result.gradients
-        return [
-            Bias(site.bias, gradients[site.name].transpose(site.order).astype(np.float32, copy=False))
-            for site in self.context.plan.biases
-        ]
+    def bias_terms(self) -> Sequence[Tensor]:
+        """Return constants of channels times the gradient there, and the terms that the graph has computed."""
+        result, found = self.result, self.context.plan.biases
+        terms = []
+        for site in found.constants:
+            g = result.gradients[site.name].transpose(site.order).astype(np.float32, copy=False)
+            terms.append(g * np.reshape(site.bias, (1, -1) + (1,) * (g.ndim - 2)))
+        return terms + [result.intercepts[site.name].transpose(site.order) for site in found.intercepts]
+
+    def bias_rest(self) -> Tensor:
+        """Run each sample by itself: what has no known axes is summed up over the whole run."""
+        self._require_graphs("the terms of biases without positions")
+        rows, size = [], self.context.network.batch or 1
+        if not self.context.plan.biases.rest:
+            return np.zeros(len(self.samples), np.float32)
+        session = self.context.rest.session
+        for index, sample in enumerate(self.samples.tolist()):
+            given = {**self._rows(np.full(size, sample)), COTANGENT: self.weights[np.full(size, index)]}
+            found = session.run({name: given[name] for name in session.inputs}, [intercept_name(REST)])
+            rows.append(found[intercept_name(REST)][0] / size)
+        return np.array(rows, np.float32)
 
     def attentions(self) -> Sequence[Attention]:
         """Return attention matrices; their gradients are NaN where the method asked for none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import onnx_ir as ir
@@ -12,6 +12,7 @@ from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.copy_weights import separate_weights
 from onnxcam.autodiff.driver import BackwardPass
 from onnxcam.autodiff.functions import write_out_functions
+from onnxcam.autodiff.intercepts import Intercepts
 from onnxcam.autodiff.paths import between
 from onnxcam.autodiff.registry import Table, gradient_table
 from onnxcam.autodiff.seed import class_seed, cotangent_seed
@@ -34,6 +35,7 @@ def add_gradients(
     *,
     table: Table | None = None,
     share_weights: bool = True,
+    intercepts: Mapping[str, Sequence[str]] | None = None,
 ) -> ir.Model:
     """Return a copy of a canonical model with the gradient of one value with respect to others as outputs.
 
@@ -47,6 +49,8 @@ def add_gradients(
         seed: ``cotangent`` adds an input ``cotangent`` of the shape of ``of``; ``class`` adds an int64 input
             ``class_index`` of shape [N], negative for the predicted class.
         table: rules; ONNX's gradients if not given.
+        intercepts: groups of nodes, by the names of their first outputs; the terms of each group are one more output,
+            ``intercept/<group>`` of the shape of these outputs, or ``intercept/rest`` ``[1]`` for the sum of a run's.
         share_weights: let the backward pass read the forward pass's weights; else it gets copies of them.
 
     Raises:
@@ -69,10 +73,13 @@ def add_gradients(
     forward = frozenset(graph.all_nodes())
     backward = BackwardPass.of(graph, score, values, table)
     start = class_seed(backward.op, score) if seed == "class" else cotangent_seed(backward.op, score)
+    backward.intercepts = None if intercepts is None else Intercepts(intercepts)
     backward.write([(score, start)])
     for value, gradient in [(value, backward.gradient(value)) for value in values]:
         _expose(graph, value)
         graph.outputs.append(_named(backward.op, gradient, value))
+    if backward.intercepts is not None:
+        graph.outputs.extend(backward.intercepts.outputs(backward.op))
     if not share_weights:
         separate_weights(graph, backward.op, forward)
     return passes.RemoveUnusedNodesPass()(model).model

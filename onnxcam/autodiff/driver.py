@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from onnxcam.autodiff import shapes
 from onnxcam.autodiff.builder import Builder, Var, shape_of
+from onnxcam.autodiff.intercepts import Intercepts
 from onnxcam.autodiff.node import NodeView, UnknownShapeError, cotangent_type
 from onnxcam.autodiff.paths import between, label, paths
 from onnxcam.autodiff.registry import Table
@@ -27,6 +28,7 @@ class BackwardPass:
         nodes: those that are differentiated, in the order of the forward pass.
         wanted: values that a cotangent is wanted of.
         rules: the rule of each node.
+        intercepts: writes the terms that nodes add to the score beside their inputs, if that is wanted.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class BackwardPass:
         self._table = table
         self._opsets = opsets
         self._received: dict[ir.Value, list[Var]] = {}
+        self.intercepts: Intercepts | None = None
 
     @classmethod
     def of(cls, graph: ir.Graph, score: ir.Value, wrt: Sequence[ir.Value], table: Table) -> BackwardPass:
@@ -91,6 +94,7 @@ class BackwardPass:
             raise UnsupportedError(
                 f"{label(node)}: {error}; run shape inference on the model, or export it with fixed sizes"
             ) from error
+        received: dict[int, Var] = {}
         for index, value in enumerate([*node.inputs, *captured(node)]):
             if value is None or value not in self.wanted:
                 continue
@@ -102,11 +106,14 @@ class BackwardPass:
                     f"{label(node)}: no gradient for its input {index} ('{value.name}'); "
                     "choose a later layer (closer to the output)"
                 )
+            received[index] = result
             if rule.broadcasts:
                 result = shapes.unbroadcast(self.op, result, shape_of(node.outputs[0]), self.op.var(value))
             result = self.op.cast(result, cotangent_type(value))
             self._copy_shape(result, value)
             self._received.setdefault(value, []).append(result)
+        if self.intercepts is not None:
+            self.intercepts.see(self.op, node, self.wanted, cotangents, received, rule.broadcasts)
 
     def _copy_shape(self, cotangent: Var, value: ir.Value) -> None:
         """Give a cotangent its value's shape: onnxruntime keeps its blocked layout where it knows that."""

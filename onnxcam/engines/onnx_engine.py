@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnxcam.autodiff.differentiate import Seed, add_gradients, gradient_name
+from onnxcam.autodiff.intercepts import intercept_name
 from onnxcam.autodiff.registry import Table
 from onnxcam.autodiff.seed import CLASS_INDEX, COTANGENT
 from onnxcam.engines.result import EngineResult
@@ -41,6 +42,7 @@ class OnnxEngine:
         *,
         rules: Table | None = None,
         relevance: FusedRelevance | None = None,
+        intercepts: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Remember what to compute; graphs are written and loaded when they are first needed.
 
@@ -51,12 +53,14 @@ class OnnxEngine:
             gradient: whether the gradients with respect to these values are needed.
             rules: of the backward pass; ONNX's gradients if not given.
             relevance: relevance to propagate in the same run. One that starts from Grad-CAM's terms needs the gradient.
+            intercepts: groups of nodes whose terms in the score are read too, as of ``add_gradients``.
         """
         self.network = network
         self.names = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
         self.pool = pool
         self.gradient = gradient
         self.relevance = relevance
+        self.intercepts = intercepts or {}
         self._rules = rules
 
     @property
@@ -79,7 +83,8 @@ class OnnxEngine:
         values = {name: found[name] for name in self.names}
         gradients = {name: found[gradient_name(name)] for name in self.names if gradient_name(name) in found}
         targets = targets if targets.is_resolved else targets.resolved(scores)
-        return EngineResult(scores, values, gradients, targets, found.get(START), found.get(END))
+        intercepts = {group: found[intercept_name(group)] for group in self.intercepts if self._has_backward_pass}
+        return EngineResult(scores, values, gradients, targets, found.get(START), found.get(END), intercepts)
 
     def run_shared(self, feeds: Mapping[str, Tensor], targets: TargetBatch, samples: Tensor) -> EngineResult:
         """Compute scores and values once for each sample and repeat them for its targets, without gradients."""
@@ -146,7 +151,7 @@ class OnnxEngine:
             "class": lambda: self._differentiated("class"),
             "cotangent": lambda: self._differentiated("cotangent"),
         }
-        what = () if seed == "forward" else (self.relevance, _ByIdentity(self._rules))
+        what = () if seed == "forward" else (self.relevance, tuple(self.intercepts), _ByIdentity(self._rules))
         key = ("engine", self.network.score.name, self.names, seed, *what)
         return self.pool.get(self.network, key, writers[seed], _LARGEST_BATCH)
 
@@ -166,7 +171,8 @@ class OnnxEngine:
                 network.model, network.score.name, self.names, self.relevance, seed, share_weights=shared
             )
         model = self._with_gradients(self.names, seed)
-        return expose(model, [*self._wanted, *map(gradient_name, self.names)])
+        terms = map(intercept_name, self.intercepts)
+        return expose(model, [*self._wanted, *map(gradient_name, self.names), *terms])
 
     def _with_gradients(self, names: Sequence[str], seed: Seed) -> Model:
         return add_gradients(
@@ -176,6 +182,7 @@ class OnnxEngine:
             seed,
             table=self._rules,
             share_weights=self.pool.options.share_weights,
+            intercepts=self.intercepts or None,
         )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy.typing as npt
@@ -23,6 +24,7 @@ class EngineResult:
         targets: the explained target of each sample, resolved: classes are known.
         relevance_start: what relevance started with, if the engine propagates relevance in the same run.
         relevance: what arrived where relevance ends.
+        intercepts: the terms in the score of groups of nodes, by name, if the engine reads such.
     """
 
     scores: Tensor
@@ -31,6 +33,7 @@ class EngineResult:
     targets: TargetBatch
     relevance_start: Tensor | None = None
     relevance: Tensor | None = None
+    intercepts: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def a(self) -> Tensor:

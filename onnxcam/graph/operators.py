@@ -48,6 +48,8 @@ class Trait(Flag):
     """Affine in the first input, the others being fixed."""
     LINEAR_IN_EACH = auto()
     """Affine in each input, the others being fixed: a product."""
+    SCALES = auto()
+    """Not linear, but the first input times a positive number gives the result times that number."""
     WEIGHTED = auto()
     """A layer with weights: the first two inputs are multiplied, and mostly one of them is stored in the file."""
     TAKES_BIAS = auto()
@@ -117,9 +119,9 @@ _COMPARISON = _T.ELEMENTWISE | _T.TRUTH
 
 OPERATORS: dict[str, Trait] = {
     # Activations.
-    "Relu": _RECTIFIER | _T.IN_ACTIVATIONS | _T.NONNEGATIVE,
-    "LeakyRelu": _RECTIFIER | _FIRST,
-    "PRelu": _RECTIFIER | _FIRST,
+    "Relu": _RECTIFIER | _T.SCALES | _T.IN_ACTIVATIONS | _T.NONNEGATIVE,
+    "LeakyRelu": _RECTIFIER | _T.SCALES | _FIRST,
+    "PRelu": _RECTIFIER | _T.SCALES | _FIRST,
     "ThresholdedRelu": _RECTIFIER | _FIRST,
     "Elu": _RECTIFIER | _FIRST,
     "Selu": _RECTIFIER,
@@ -143,7 +145,7 @@ OPERATORS: dict[str, Trait] = {
     "Pow": _FUNCTION | _T.IN_ACTIVATIONS,
     "Reciprocal": _FUNCTION | _T.IN_ACTIVATIONS,
     "Erf": _FUNCTION | _T.IN_ACTIVATIONS | _T.SQUASHES | _FIRST,
-    "Abs": _FUNCTION | _T.NONNEGATIVE,
+    "Abs": _FUNCTION | _T.SCALES | _T.NONNEGATIVE,
     "Sin": _FUNCTION,
     "Cos": _FUNCTION,
     "Tan": _FUNCTION,
@@ -217,10 +219,10 @@ OPERATORS: dict[str, Trait] = {
     # Pools.
     "MaxPool": _POOL | _T.PICKS | _FIRST,
     "AveragePool": _POOL | _T.AVERAGES | _T.LINEAR_IN_ALL | _FIRST,
-    "LpPool": _POOL | _T.NONNEGATIVE,
+    "LpPool": _POOL | _T.SCALES | _T.NONNEGATIVE,
     "GlobalMaxPool": _POOL | _T.PICKS | _FIRST,
     "GlobalAveragePool": _POOL | _T.AVERAGES | _T.LINEAR_IN_ALL | _FIRST,
-    "GlobalLpPool": _POOL | _T.NONNEGATIVE,
+    "GlobalLpPool": _POOL | _T.SCALES | _T.NONNEGATIVE,
     "MaxRoiPool": _T.POOLS | _T.PICKS | _FIRST,
     "RoiAlign": _T.NONE,
     # Reductions.
@@ -229,8 +231,8 @@ OPERATORS: dict[str, Trait] = {
     "ReduceMax": _T.REDUCES | _T.PICKS | _FIRST,
     "ReduceMin": _T.REDUCES | _T.PICKS | _FIRST,
     "ReduceProd": _T.REDUCES | _FIRST,
-    "ReduceL1": _T.REDUCES | _T.NONNEGATIVE,
-    "ReduceL2": _T.REDUCES | _T.NONNEGATIVE,
+    "ReduceL1": _T.REDUCES | _T.SCALES | _T.NONNEGATIVE,
+    "ReduceL2": _T.REDUCES | _T.SCALES | _T.NONNEGATIVE,
     "ReduceSumSquare": _T.REDUCES | _T.NONNEGATIVE,
     "ReduceLogSum": _T.REDUCES,
     "ReduceLogSumExp": _T.REDUCES,

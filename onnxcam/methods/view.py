@@ -15,20 +15,6 @@ from onnxcam.relevance.composite import Composite
 
 
 @dataclass(frozen=True, eq=False)
-class Bias:
-    """A point in the network where a constant is added to each channel.
-
-    Attributes:
-        bias: the constant, ``[K]``.
-        g: gradient of the score with respect to the sum, ``[N, K, *spatial]``; ``[N, K]`` after the last layer with
-            spatial axes.
-    """
-
-    bias: Array
-    g: Array
-
-
-@dataclass(frozen=True, eq=False)
 class Attention:
     """The attention of one layer of a transformer.
 
@@ -169,8 +155,14 @@ class NetworkView(Protocol):
             ``[N, K, *spatial]``, signed.
         """
 
-    def biases(self) -> Sequence[Bias]:
-        """Return every point where a constant is added, from the input on, if the method reads ``biases``."""
+    def bias_terms(self) -> Sequence[Array]:
+        """Return what each bias is worth, times its gradient, if the method reads ``biases``.
+
+        Those of feature maps, ``[N, K, *spatial]`` each: constants of layers, and implicit biases ``f(x) - f'(x) x``.
+        """
+
+    def bias_rest(self) -> Array:
+        """Return the sum of what all other biases are worth, those without positions, ``[N]``."""
 
     def attentions(self) -> Sequence[Attention]:
         """Return the attention of every layer of a transformer, first to last, if the method reads ``attentions``."""

@@ -117,6 +117,11 @@ def linear_in_each(sample: Sample) -> None:
         _affine(sample, [name])
 
 
+def scales(sample: Sample) -> None:
+    x = numbers(sample)["x0"]
+    assert close(result(sample, x0=3 * x), 3 * result(sample))
+
+
 def copies(sample: Sample) -> None:
     assert np.array_equal(result(sample), numbers(sample)["x0"])
 
@@ -151,6 +156,7 @@ CHECKS: dict[Trait, Check] = {
     Trait.LINEAR_IN_ALL: linear_in_all,
     Trait.LINEAR_IN_FIRST: linear_in_first,
     Trait.LINEAR_IN_EACH: linear_in_each,
+    Trait.SCALES: scales,
     Trait.COPIES: copies,
     Trait.RESHAPES: reshapes,
     Trait.MOVES: moves,
@@ -167,6 +173,7 @@ WRONG = {
     Trait.LINEAR_IN_ALL: "Mul",
     Trait.LINEAR_IN_FIRST: "Relu",
     Trait.LINEAR_IN_EACH: "Max",
+    Trait.SCALES: "Elu",
     Trait.COPIES: "Neg",
     Trait.RESHAPES: "Transpose",
     Trait.MOVES: "ReduceSum",

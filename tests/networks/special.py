@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from onnxcam.methods.view import Attention, Bias, NetworkView
+from onnxcam.methods.view import Attention, NetworkView
 from tests.networks.small import Floats, Network
 from tests.networks.torch_view import TorchView, small_network
 
@@ -31,13 +31,19 @@ class SpecialView(TorchView):
     def layers(self) -> Sequence[NetworkView]:
         return [TorchView(trunk, head, self.x, self.targets) for trunk, head in self.network.stages]
 
-    def biases(self) -> Sequence[Bias]:
+    def shares(self) -> list[Floats]:
         """Differentiate with respect to zeros that are added where the biases are."""
         body = self.network.body
         zeros = [torch.zeros_like(value, requires_grad=True) for value in body.sites(torch.tensor(self.x))]
         gradients = torch.autograd.grad(self._of(body(torch.tensor(self.x), zeros)).sum(), zeros)
         pairs = zip(body.constants(), gradients, strict=True)
-        return [Bias(bias.detach().numpy(), g.numpy()) for bias, g in pairs]
+        return [(bias.reshape(1, -1, *[1] * (g.ndim - 2)) * g).detach().numpy() for bias, g in pairs]
+
+    def bias_terms(self) -> Sequence[Floats]:
+        return [share for share in self.shares() if share.ndim == self.x.ndim]
+
+    def bias_rest(self) -> Floats:
+        return np.asarray(sum(share.sum(axis=1) for share in self.shares() if share.ndim == 2))
 
     def attentions(self) -> Sequence[Attention]:
         logits, maps = self.network.body.attend(torch.tensor(self.x))

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from onnxcam.arrays import upsample
-from onnxcam.methods.view import Attention, Bias, NetworkView
+from onnxcam.methods.view import Attention, NetworkView
 from onnxcam.relevance.composite import Composite
 from tests.networks.torch_relevance import chain, propagate
 
@@ -165,9 +165,13 @@ class TorchView:
             x = torch.tensor(other.a)
         return np.asarray(propagate(trunk[depth:], x, r, composite, first=depth == 0).numpy())
 
-    def biases(self) -> Sequence[Bias]:
-        """Return no biases; a subclass has some."""
+    def bias_terms(self) -> Sequence[Array]:
+        """Return no terms; a subclass has some."""
         return []
+
+    def bias_rest(self) -> Array:
+        """Return zeros; a subclass has other numbers."""
+        return np.zeros_like(self.score)
 
     def attentions(self) -> Sequence[Attention]:
         """Return no attention; a subclass has some."""

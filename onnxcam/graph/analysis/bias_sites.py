@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from onnxcam.errors import UnsupportedError
 from onnxcam.graph.analysis.axes import axis_meanings, channels_first
 from onnxcam.graph.analysis.reachability import signal_path
 from onnxcam.graph.analysis.values import find_value
@@ -22,28 +21,26 @@ _TAKES_BIAS = operators_with(Trait.TAKES_BIAS)
 
 @dataclass(frozen=True, eq=False)
 class BiasSite:
-    """Where a constant is added to every channel.
+    """Where a constant is added to every channel of a feature map.
 
     Attributes:
         name: of the sum.
         bias: ``[K]``.
         order: brings the sum's axes into the order batch, channels, space.
+        members: names of the values that the constant has been gathered from, the sum among them.
     """
 
     name: str
     bias: Tensor
     order: tuple[int, ...]
+    members: tuple[str, ...]
 
 
 def bias_sites(graph: ir.Graph, score: str) -> tuple[BiasSite, ...]:
-    """Return every sum with a constant on the paths to the score, in order.
+    """Return every sum with a constant for each channel of a feature map on the paths to the score, in order.
 
-    Of convolutions, products with weights, batch normalisations and sums. A network of these and of operators that are
-    linear piece by piece is the sum of its input and these constants, each times its gradient. Constants that follow
-    each other, of a convolution and of its normalisation, count as one: a file in which they are folded gives the same.
-
-    Raises:
-        UnsupportedError: a constant differs from position to position.
+    Of convolutions, products with weights, batch normalisations and sums. Constants that follow each other, of a
+    convolution and of its normalisation, count as one: a file in which they are folded gives the same.
     """
     axes = axis_meanings(graph)
     nodes, on_path = signal_path(graph, find_value(graph, score))
@@ -51,34 +48,34 @@ def bias_sites(graph: ir.Graph, score: str) -> tuple[BiasSite, ...]:
     for node in nodes:
         value = node.outputs[0]
         found = _bias(node, on_path)
-        if found is None or value.shape is None or value not in on_path:
+        letters = axes[value].letters if value in axes else ""
+        if found is None or value.shape is None or value not in on_path or not _is_feature_map(letters):
             continue
         bias, factor, source = found
-        rank = len(value.shape)
-        letters = axes[value].letters if value in axes else ""
-        if node.op_type == "Add" and (not letters or "T" in letters):
-            order, channel = (tuple(range(rank)), 1) if rank == 2 else (_last_to_second(rank), rank - 1)
-        else:
-            order = tuple(channels_first(letters)) if letters else tuple(range(rank))
-            channel = order[1]
-        flat = _per_channel(bias, rank, channel)
+        order = tuple(channels_first(letters))
+        flat = _per_channel(bias, len(value.shape), order[1])
         if flat is None:
-            raise UnsupportedError(
-                f"node '{node.name}' adds a constant of shape {bias.shape}, which differs from position to position; "
-                "use integrated-gradients or hires-cam"
-            )
+            continue
+        members: tuple[str, ...] = (str(value.name),)
         if source in sites and len(source.consumers()) == 1:
-            flat = flat + factor * sites.pop(source).bias
-        size = value.shape[channel]
+            before = sites.pop(source)
+            flat, members = flat + factor * before.bias, (*before.members, *members)
+        size = value.shape[order[1]]
         whole = np.broadcast_to(flat, (size,)) if isinstance(size, int) else flat
-        sites[value] = BiasSite(str(value.name), whole, order)
+        sites[value] = BiasSite(str(value.name), whole, order, members)
     return tuple(sites.values())
+
+
+def _is_feature_map(letters: str) -> bool:
+    return letters.startswith("N") and "C" in letters and "T" not in letters and len(letters) > 2
 
 
 def _bias(node: ir.Node, on_path: set[ir.Value]) -> tuple[Tensor, Tensor | float, ir.Value | None] | None:
     """Return the constant that a node adds, the factor for each channel of the value it adds it to, and that value."""
     source = node.inputs[0]
     if node.op_type in _TAKES_BIAS:
+        if node.inputs[0] in on_path and node.inputs[1] in on_path:
+            return None  # more than a bias is added to what its inputs give
         bias = _constant(node, 2, node.attributes.get_float("beta", 1.0))
         return None if bias is None else (bias, 0.0, None)
     if node.op_type == "BatchNormalization":
@@ -90,7 +87,8 @@ def _bias(node: ir.Node, on_path: set[ir.Value]) -> tuple[Tensor, Tensor | float
     if node.op_type in ("Add", "Sub"):
         for index in (0, 1):
             other = node.inputs[1 - index]
-            if other in on_path and (found := _constant(node, index)) is not None:
+            # One number for all channels belongs to an activation that is written out, or to the image's preparation.
+            if other in on_path and (found := _constant(node, index)) is not None and found.size > 1:
                 minus = node.op_type == "Sub"
                 return -found if minus and index == 1 else found, -1.0 if minus and index == 0 else 1.0, other
     return None
@@ -101,10 +99,6 @@ def _constant(node: ir.Node, index: int, factor: float = 1.0) -> Tensor | None:
     if value is None or value.const_value is None:
         return None
     return np.asarray(value.const_value.numpy() * factor, np.float32)
-
-
-def _last_to_second(rank: int) -> tuple[int, ...]:
-    return (0, rank - 1, *range(1, rank - 1))
 
 
 def _per_channel(bias: Tensor, rank: int, channel: int) -> Tensor | None:

@@ -23,12 +23,20 @@ class FullGrad(Method):
     """Input times gradient plus each bias times its gradient: all terms that make up the score.
 
     ``L = sum_k psi(x_k g_k) + sum_sites sum_k psi(b_k g_k)``, ``psi`` the absolute value of one channel, scaled to
-    minimum 0 and maximum 1, at the input's size. Without ``psi`` the sum of all terms is exactly the score, wherever
-    the network is piecewise linear.
+    minimum 0 and maximum 1, at the input's size. Without ``psi`` the sum of all terms is exactly the score.
+
+    Biases are those of layers, and the implicit ones of all operators that are not linear, ``b = f(x) - f'(x) x``:
+    what a clipped unit is held at, the curve of a smooth activation, the product of two values, rounding. ReLU, leaky
+    ReLU and pools have none. Element-wise operators that follow each other count as one, so that an activation gives
+    the same however a file writes it; of an operator that mixes positions, such as a normalisation, a position counts
+    with ``g y - g x``.
+
+    Biases without spatial positions are part of the score and of no map: of linear layers after the pooling, of
+    tokens, of attention, of integer operators. ``contributions`` gives their sum too.
 
     Source: Srinivas & Fleuret 2019, eq. 4, with every channel scaled by itself as in the equation and in ``FullGrad``
-    of pytorch-grad-cam; the authors' code scales all channels of a layer together. Biases without spatial positions,
-    those of linear layers after the pooling, are part of the score and of no map.
+    of pytorch-grad-cam; the authors' code scales all channels of a layer together. Both read the biases of layers
+    alone, which sum to the score only where every activation is a ReLU.
 
     Attributes:
         form: ``rescaled`` as in the paper, or ``signed``: the terms as they are, in units of the score, each spread
@@ -49,17 +57,18 @@ class FullGrad(Method):
         """Return ``[N, *spatial]`` at the input's size; in units of the score if signed."""
         size = view.x.shape[2:]
         total = np.zeros((view.x.shape[0], *size), view.x.dtype)
-        for term in contributions(view):
-            if term.ndim == view.x.ndim:
-                # Resizing is linear: channels are summed while the map is small.
-                values = term if self.signed else scale_to_unit(np.abs(term), first=2, tolerance=_FLAT)
-                scale = prod(term.shape[2:]) / prod(size) if self.signed else 1.0
-                total += scale * upsample(values.sum(axis=1), size)
+        for term in (view.a * view.g, *view.bias_terms()):
+            # Resizing is linear: channels are summed while the map is small.
+            values = term if self.signed else scale_to_unit(np.abs(term), first=2, tolerance=_FLAT)
+            scale = prod(term.shape[2:]) / prod(size) if self.signed else 1.0
+            total += scale * upsample(values.sum(axis=1), size)
         return total
 
 
 def contributions(view: NetworkView) -> list[Array]:
-    """Return the terms of the score: of the input ``[N, C, *space]``, then of each bias ``[N, K, *spatial]``."""
-    terms = [view.x * view.g]
-    terms += [site.g * np.reshape(site.bias, (1, -1) + (1,) * (site.g.ndim - 2)) for site in view.biases()]
-    return terms
+    """Return the terms of the score, which they sum to.
+
+    Of the input ``[N, C, *space]``, of each bias with positions ``[N, K, *spatial]``, and of all others together
+    ``[N]``.
+    """
+    return [view.a * view.g, *view.bias_terms(), view.bias_rest()]
