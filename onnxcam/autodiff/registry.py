@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView
@@ -16,6 +16,7 @@ from onnxcam.autodiff.node import NodeView
 # One cotangent per input; None where the operator has no gradient for it. Trailing inputs may be left out.
 Cotangents: TypeAlias = Sequence[Var | None]
 RuleFunction: TypeAlias = Callable[[Builder, NodeView, Any], Cotangents]
+Registered = TypeVar("Registered", bound=RuleFunction)
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,10 @@ def vjp(
     broadcasts: bool = False,
     all_outputs: bool = False,
     inputs: Sequence[int] | None = None,
-) -> Callable[[RuleFunction], RuleFunction]:
+) -> Callable[[Registered], Registered]:
     """Register a rule for one or more operators; a second rule for the same operator and opset is an error."""
 
-    def register(function: RuleFunction) -> RuleFunction:
+    def register(function: Registered) -> Registered:
         for op_type in op_types:
             rules = _RULES.setdefault((domain, op_type), [])
             if any(rule.since == since for rule in rules):

@@ -22,6 +22,10 @@ from onnxcam.graph.analysis.values import find_value
 from onnxcam.graph.passes.expose import expose
 from onnxcam.graph.passes.fold_batchnorm import FoldBatchNorm
 from onnxcam.relevance.composite import Composite
+from onnxcam.relevance.normalised import Normalised
+from onnxcam.relevance.origins import Origins
+from onnxcam.relevance.regroup import regroup_normalizations
+from onnxcam.relevance.softmax_forms import join_softmax
 from onnxcam.relevance.table import refuse_unlisted, relevance_table
 
 # What relevance starts as: at the score, the explained number; at a layer its value times its mean gradient, the terms
@@ -52,11 +56,16 @@ class FusedRelevance:
 
 
 def folded(model: ir.Model, keep: Sequence[str]) -> ir.Model:
-    """Return a copy of a model that computes some values, its normalisations folded.
+    """Return a copy of a model that computes some values, its normalisations folded or written in one order.
 
-    Rules look at the signs of weights, which a normalisation that is not folded would hide from them.
+    Rules look at the signs of weights, which a normalisation with stored statistics that is not folded would hide from
+    them. Scale and shift of one with its own statistics are not folded: some files hold them inside one operator.
     """
-    return FoldBatchNorm(keep)(expose(model, keep)).model
+    model = expose(model, keep)
+    regroup_normalizations(model.graph, frozenset(keep))
+    join_softmax(model.graph, frozenset(keep))
+    model = passes.RemoveUnusedNodesPass()(model).model
+    return FoldBatchNorm({*keep, *Normalised(Origins()).names(model.graph)})(model).model
 
 
 def add_relevance(

@@ -37,7 +37,8 @@ def gate(node: ir.Node, origins: Origins) -> int | None:
         # Both are functions of one value: the one that is affine in it counts as the features.
         affine = [_is_affine(value, left, origins) for value in (a, b)]
         return None if affine[0] == affine[1] else affine.index(False)
-    wide = [_is_broadcast(a, b), _is_broadcast(b, a)]
+    # Of a factor times constants, which may be as large as the features, the factor counts.
+    wide = [_is_broadcast(left, b), _is_broadcast(right, a)]
     if wide[0] != wide[1]:
         return wide.index(True)
     squashed = [_is_squashed(value, origins) for value in (a, b)]

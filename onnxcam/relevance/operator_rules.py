@@ -15,8 +15,10 @@ from onnxcam.graph.analysis.nonnegative import nonnegative
 from onnxcam.graph.operators import Trait, operators_with
 from onnxcam.relevance.composite import Composite
 from onnxcam.relevance.fixed_positions import FixedPositions, filled, hand_over
-from onnxcam.relevance.gates import gate, is_normaliser
+from onnxcam.relevance.gates import gate
 from onnxcam.relevance.linear_layer import LinearLayer
+from onnxcam.relevance.normalisations import NormalisationRules
+from onnxcam.relevance.normalised import is_centring
 from onnxcam.relevance.origins import Origins
 from onnxcam.relevance.propagate import propagate
 from onnxcam.relevance.quotients import divided, factor, like, refuse, unshared
@@ -34,6 +36,7 @@ class OperatorRules:
         self.composite = composite
         self.origins = origins
         self.fixed = FixedPositions(origins)
+        self.normalisations = NormalisationRules(composite, origins)
         self._signs: dict[ir.Graph, set[ir.Value]] = {}
 
     def linear(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
@@ -95,13 +98,13 @@ class OperatorRules:
     def sum(self, op: Builder, node: NodeView, r: Var) -> Cotangents:
         """Varying summands share in proportion; constants are biases, and receive nothing."""
         varying = self._varying(node)
-        if len(varying) == 2 and node.node.op_type == "Sub" and is_normaliser(node.node):
-            varying = [0]  # the mean that a written-out normalisation subtracts
-        if len(varying) == 1:
+        if len(varying) == 2 and is_centring(node.node):
+            return [self.normalisations.centred(op, node, r), None]
+        if len(varying) == 1 and not self.normalisations.absorbs(node.node, varying[0]):
             return [r if i in varying else None for i in range(node.count)]
         signs = [-1.0 if node.node.op_type == "Sub" and i else 1.0 for i in varying]
         values = [node.input(i) for i in varying]
-        total = values[0]
+        total = node.y if len(varying) == 1 else values[0]
         for value, sign in zip(values[1:], signs[1:], strict=True):
             total = total + value if sign > 0 else total - value
         s = self._rectified_quotient(op, node, r) if len(varying) == node.count else None

@@ -18,14 +18,15 @@ from onnxcam.graph.analysis.values import find_value
 from onnxcam.graph.operators import Trait, operators_with
 from onnxcam.relevance.composite import Composite
 from onnxcam.relevance.fixed_positions import FILLING
+from onnxcam.relevance.normalisations import CENTRING
 from onnxcam.relevance.operator_rules import OperatorRules
 from onnxcam.relevance.origins import LINEAR, Origins
 
 # Numbers are moved, copied or chosen: their derivative passes relevance on, and what is copied receives the sum.
 MOVEMENT = operators_with(Trait.MOVES | Trait.PICKS) | {"If", "ScatterElements", "ScatterND", "Where"}
-# Functions of one value, element-wise, and normalisations: relevance passes them unchanged. For BatchNormalization
-# that is the proportional rule without its bias; for the others the identity rule of AttnLRP (Achtibat et al. 2024,
-# prop. 3.4), where the divisor counts as constant.
+# Functions of one value, element-wise, and normalisations that subtract no mean of what they read: relevance passes
+# them unchanged. For BatchNormalization that is the proportional rule without its bias; for the others the identity
+# rule of AttnLRP (Achtibat et al. 2024, prop. 3.4), where the divisor counts as constant.
 PASSING = operators_with(Trait.FUNCTION | Trait.COPIES | Trait.CONVERTS | Trait.NORMALISES) | {"Neg", "LogSoftmax"}
 # Linear in each of their inputs: relevance is divided in proportion to what each number adds.
 PROPORTIONAL = ("AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Resize", "Einsum", "CumSum", "Col2Im")
@@ -40,6 +41,7 @@ def relevance_table(composite: Composite) -> Table:
     parts: dict[str, RuleFunction] = dict.fromkeys(LINEAR, rules.linear)
     parts |= dict.fromkeys((name for name in PASSING if ("", name) in gradients), rules.passed)
     parts |= dict.fromkeys(FILLING, rules.filling)
+    parts |= dict.fromkeys(CENTRING, rules.normalisations.operator)
     parts |= dict.fromkeys(PROPORTIONAL, rules.in_proportion)
     parts |= dict.fromkeys(_SUMS, rules.sum) | dict.fromkeys(("Mul", "Div"), rules.product)
     parts |= dict.fromkeys(("Max", "Min"), rules.extremum)

@@ -15,7 +15,9 @@ NOISES = 3
 FLOOR = 1e-5
 
 
-def write(module: Any, size: Sequence[int], exporter: str, path: Path, outputs: Sequence[str] = ("y",)) -> Path:
+def write(
+    module: Any, size: Sequence[int], exporter: str, path: Path, outputs: Sequence[str] = ("y",), opset: int = 0
+) -> Path:
     """Write a network of the input ``x`` ``[batch, *size]`` with a dynamic batch; a file that is there stays.
 
     Args:
@@ -24,6 +26,7 @@ def write(module: Any, size: Sequence[int], exporter: str, path: Path, outputs: 
         exporter: ``dynamo``, or ``script`` for the one before it.
         path: the file.
         outputs: their names.
+        opset: 17, or 18 of the dynamo exporter, unless another one is given.
     """
     if path.exists():
         return path
@@ -32,12 +35,12 @@ def write(module: Any, size: Sequence[int], exporter: str, path: Path, outputs: 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's exporters warn about themselves
         if exporter == "dynamo":
-            shapes: dict[str, Any] = {"dynamic_shapes": ({0: torch.export.Dim("batch")},), "opset_version": 18}
+            shapes: dict[str, Any] = {"dynamic_shapes": ({0: torch.export.Dim("batch")},), "opset_version": opset or 18}
             shapes |= {"verbose": False, "external_data": False}
             torch.onnx.export(module, (x,), path, dynamo=True, **names, **shapes)
         else:
             buffer = io.BytesIO()
-            axes = {"dynamic_axes": {name: {0: "batch"} for name in ("x", *outputs)}, "opset_version": 17}
+            axes = {"dynamic_axes": {name: {0: "batch"} for name in ("x", *outputs)}, "opset_version": opset or 17}
             torch.onnx.export(module, (x,), buffer, dynamo=False, **names, **axes)
             path.write_bytes(buffer.getvalue())
     return path

@@ -59,11 +59,30 @@ def largest(x: Floats, r: Floats, positive: bool) -> Floats:
     return np.asarray(hot.reshape(2, 3, 2, 2, 2, 2).transpose(0, 1, 2, 4, 3, 5).reshape(x.shape))
 
 
+def centred(x: Floats, r: Floats, scale: Any = 1.0, shift: Any = 0.0, axes: Any = -1, epsilon: float = 1e-5) -> Floats:
+    """AttnLRP at ``y = scale (x - mean) / deviation + shift``: the deviation is fixed, the shift takes its share."""
+    deviation = np.sqrt(x.var(axis=axes, keepdims=True) + epsilon)
+    y = scale * (x - x.mean(axis=axes, keepdims=True)) / deviation + shift
+    s = share(r, y) * scale / deviation
+    return np.asarray(x * (s - s.mean(axis=axes, keepdims=True)))
+
+
+def grouped(x: Floats, r: Floats, scale: Floats, shift: Floats) -> Floats:
+    """The same for two groups of two channels."""
+    one, two, three, four = (np.broadcast_to(a, x.shape).reshape(len(x), 2, -1) for a in (x, r, scale, shift))
+    return centred(one, two, three, four).reshape(x.shape)
+
+
 def attention(x: Floats, u: Floats, r: Floats) -> Floats:
     return np.asarray(x * (share(r, x @ u) / 2 @ u.transpose(0, 2, 1)))
 
 
 C = np.array([2.0, -0.5, 1.5])
+B = np.array([0.3, 0.8, -0.6])
+PLACES = np.linspace(-1, 2, 15).reshape(1, 5, 3)
+# Up to the deviation; what follows divides by it, scales and shifts.
+WRITTEN = "m = ReduceMean(x, last) d = Sub(x, m) p = Pow(d, two) v = ReduceMean(p, last) s = Sqrt(v)"
+AFFINE = {"two": np.array(2.0), "last": np.array([-1]), "c": C, "b": B}
 CASES = (
     Case("add", "y = Add(x, u)", lambda x, u, r: x * share(r, x + u), u=(2, 3, 4, 4)),
     Case("a wide sum", "y = Add(x, u)", lambda x, u, r: x * share(r, x + u).sum((2, 3), keepdims=True),
@@ -92,10 +111,46 @@ CASES = (
     Case("a divisor", "e = Exp(u) y = Div(x, e)", lambda x, u, r: r, u=(2, 3, 4, 4)),
     Case("activations", "a = Relu(x) b = Tanh(a) y = LeakyRelu(b)", lambda x, r: r),
     Case("a normalisation", "y = BatchNormalization(x, c, c, c, v)", lambda x, r: r, weights={"c": C, "v": C**2}),
-    Case("layer normalisation", "y = LayerNormalization(x, c, c)", lambda x, r: r, (2, 5, 3), weights={"c": C}),
-    Case("layer normalisation written out",
-         "m = ReduceMean(x, last) d = Sub(x, m) p = Pow(d, two) v = ReduceMean(p, last) s = Sqrt(v) y = Div(d, s)",
-         lambda x, r: r, (2, 5, 3), weights={"two": np.array(2.0), "last": np.array([-1])}),
+    Case("layer normalisation", "y = LayerNormalization(x, c, b)", lambda x, r: centred(x, r, C, B), (2, 5, 3),
+         weights={"c": C, "b": B}),
+    Case("layer normalisation without a shift", "y = LayerNormalization(x, c)", lambda x, r: centred(x, r, C),
+         (2, 5, 3), weights={"c": C}),
+    Case("layer normalisation of several axes", "y = LayerNormalization<axis = 1>(x, c)",
+         lambda x, r: centred(x, r, C, axes=(1, 2)), (2, 5, 3), weights={"c": np.tile(C, (5, 1))}),
+    Case("layer normalisation under z+", "y = LayerNormalization(x, c, b)", lambda x, r: r, (2, 5, 3),
+         weights={"c": C, "b": B}, composite="z-plus"),
+    Case("layer normalisation in FG-CAM", "y = LayerNormalization(x, c, b)", lambda x, r: r, (2, 5, 3),
+         weights={"c": C, "b": B}, composite="fine-grained"),
+    Case("layer normalisation written out", f"{WRITTEN} n = Div(d, s) g = Mul(n, c) y = Add(g, b)",
+         lambda x, r: centred(x, r, C, B, epsilon=0), (2, 5, 3), weights=AFFINE),
+    Case("scaled before it is divided", f"{WRITTEN} g = Mul(c, d) n = Div(g, s) y = Sub(n, b)",
+         lambda x, r: centred(x, r, C, -B, epsilon=0), (2, 5, 3), weights=AFFINE),
+    Case("times the inverse", f"{WRITTEN} i = Reciprocal(s) f = Mul(i, c) g = Mul(d, f) y = Add(b, g)",
+         lambda x, r: centred(x, r, C, B, epsilon=0), (2, 5, 3), weights=AFFINE),
+    Case("written out without scale and shift", f"{WRITTEN} y = Div(d, s)",
+         lambda x, r: centred(x, r, epsilon=0), (2, 5, 3), weights=AFFINE),
+    Case("written out under z+", f"{WRITTEN} n = Div(d, s) g = Mul(n, c) y = Add(g, b)",
+         lambda x, r: r, (2, 5, 3), weights=AFFINE, composite="z-plus"),
+    Case("a shift after a reshape", "n = LayerNormalization(x, one) m = Reshape(n, to) g = Mul(m, c) y = Add(g, b)",
+         lambda x, r: centred(x, r.reshape(x.shape), np.repeat(C, 4), np.repeat(B, 4)), (2, 1, 12), y=(2, 3, 4),
+         weights={"one": np.ones(12), "to": np.array([2, 3, 4]), "c": C[:, None], "b": B[:, None]}),
+    Case("instance normalisation", "y = InstanceNormalization(x, c, b)",
+         lambda x, r: centred(x, r, C[:, None, None], B[:, None, None], (2, 3)), weights={"c": C, "b": B}),
+    Case("group normalisation", "y = GroupNormalization<num_groups = 2>(x, c, b)",
+         lambda x, r: grouped(x, r, np.repeat(C[:2], 2)[:, None, None], np.repeat(B[:2], 2)[:, None, None]),
+         (2, 4, 3, 3), weights={"c": C[:2], "b": B[:2]}),
+    Case("root mean square", "q = Mul(x, x) m = ReduceMean(q, last) s = Sqrt(m) n = Div(x, s) y = Mul(n, c)",
+         lambda x, r: r, (2, 5, 3), weights=AFFINE),
+    Case("root mean square, its inverse scaled first",
+         "q = Mul(x, x) m = ReduceMean(q, last) s = Sqrt(m) i = Reciprocal(s) f = Mul(i, c) y = Mul(x, f)",
+         lambda x, r: r, (2, 5, 3), weights=AFFINE),
+    Case("positions take their share", "h = MatMul(x, eye) y = Add(h, p)",
+         lambda x, r: x * share(x * share(r, x + PLACES), x),
+         (2, 5, 3), weights={"eye": np.eye(3), "p": PLACES}),
+    Case("positions under z+", "h = Identity(x) y = Add(h, p)", lambda x, r: r,
+         (2, 5, 3), weights={"p": PLACES}, composite="z-plus"),
+    Case("an image that is subtracted before the first layer takes none", "y = Sub(x, p)", lambda x, r: r,
+         (2, 5, 3), weights={"p": PLACES}),
     Case("average pool", "y = AveragePool<kernel_shape = [2, 2], strides = [2, 2]>(x)",
          lambda x, r: x * spread(share(r, pooled(x))) / 4, y=(2, 3, 2, 2)),
     Case("rectified average pool", "y = AveragePool<kernel_shape = [2, 2], strides = [2, 2]>(x)",

@@ -1,8 +1,9 @@
 """Attention: LRP-0 of a transformer is the input times the gradient of another network, which torch differentiates.
 
 Relevance is value times slope wherever every rule is linear in what it takes as fixed. So each rule of AttnLRP
-(Achtibat et al. 2024) has a twin that autograd knows: an activation or normalisation is ``x (y / x)`` with the quotient
-fixed, a product of two values half of it with one fixed and half with the other, a softmax is itself.
+(Achtibat et al. 2024) has a twin that autograd knows: an activation is ``x (y / x)`` with the quotient fixed, a
+normalisation itself with its deviation fixed, a product of two values half of it with one fixed and half with the
+other; a softmax is itself, and so is adding positions, which take their share.
 """
 
 from __future__ import annotations
@@ -30,6 +31,12 @@ def half(a: Any, b: Any) -> Any:
     return (a.detach() @ b + a @ b.detach()) / 2
 
 
+def normalised(norm: Any, x: Any) -> Any:
+    """Normalise, the deviation fixed."""
+    deviation = torch.sqrt(x.var(-1, keepdim=True, unbiased=False) + norm.eps).detach()
+    return (x - x.mean(-1, keepdim=True)) / deviation * norm.weight + norm.bias
+
+
 class Vision(nn.Module):  # type: ignore[misc]
     """Patches, positions, a class token, two blocks of attention and two dense layers, as ViT has them."""
 
@@ -48,21 +55,24 @@ class Vision(nn.Module):  # type: ignore[misc]
     def passed(self, function: Any, x: Any) -> Any:
         return scaled(function(x), x) if self.twin else function(x)
 
+    def norm(self, index: int, x: Any) -> Any:
+        return normalised(self.norms[index], x) if self.twin else self.norms[index](x)
+
     def product(self, a: Any, b: Any) -> Any:
         return half(a, b) if self.twin else a @ b
 
     def forward(self, x: Any) -> Any:
         x = self.patches(x).flatten(2).transpose(1, 2)
         x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], dim=1)
-        x = self.passed(lambda x: x + self.place, x)
+        x = x + self.place
         for i in range(2):
-            tokens = self.passed(self.norms[2 * i], x)
+            tokens = self.norm(2 * i, x)
             query, key, value = self.reads[i](tokens).unflatten(2, (3, 2, 4)).permute(2, 0, 3, 1, 4)
             weights = torch.softmax(self.product(query, key.transpose(2, 3)) / 2, dim=3)
             x = x + self.product(weights, value).transpose(1, 2).flatten(2)
-            inner = self.passed(nn.functional.gelu, self.dense[i][0](self.passed(self.norms[2 * i + 1], x)))
+            inner = self.passed(nn.functional.gelu, self.dense[i][0](self.norm(2 * i + 1, x)))
             x = x + self.dense[i][1](inner)
-        return self.last(self.passed(self.norms[4], x)[:, 0])
+        return self.last(self.norm(4, x)[:, 0])
 
 
 @pytest.mark.parametrize("exporter", ["script", "dynamo"])

@@ -2,7 +2,8 @@
 
     y = scale z + bias  =>  dz = dy scale, dscale = dy z, dbias = dy
 
-summed over what shares them; both are mostly fixed in the file and then not differentiated.
+summed over what shares them; both are mostly fixed in the file and then not differentiated. With ``fixed`` a rule takes
+the deviation for a constant, as relevance does: then only the mean is differentiated.
 """
 
 from __future__ import annotations
@@ -23,21 +24,21 @@ def per_channel(op: Builder, parameter: Var, rank: int) -> Var:
 
 
 def normalized_vjp(
-    op: Builder, x: Var, dz: Var, axes: list[int], epsilon: float, *, centred: bool = True
+    op: Builder, x: Var, dz: Var, axes: list[int], epsilon: float, *, centred: bool = True, fixed: bool = False
 ) -> tuple[Var, Var]:
     """Return dx and z for ``z = (x - mean) / sqrt(var + epsilon)`` over ``axes``; without ``centred``, of ``x / rms``.
 
     ``dx = r (dz - mean(dz) - z mean(dz z))`` with ``r = 1 / sqrt(var + epsilon)``; the first mean falls away without
-    ``centred``.
+    ``centred``, and the second one where the deviation counts as ``fixed``.
     """
     if centred:
         x = x - op.ReduceMean(x, axes, keepdims=1)
     deviation = op.Sqrt(op.ReduceMean(x * x, axes, keepdims=1) + epsilon)
     z = x / deviation
-    along = z * op.ReduceMean(dz * z, axes, keepdims=1)
+    along = None if fixed else z * op.ReduceMean(dz * z, axes, keepdims=1)
     if centred:
         dz = dz - op.ReduceMean(dz, axes, keepdims=1)
-    return (dz - along) / deviation, z
+    return (dz if along is None else dz - along) / deviation, z
 
 
 def _channel_sum(op: Builder, x: Var, rank: int) -> Var:
@@ -71,19 +72,19 @@ def batch_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
 
 
 @vjp("InstanceNormalization", since=6)
-def instance_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+def instance_normalization(op: Builder, node: NodeView, dy: Var, *, fixed: bool = False) -> Cotangents:
     """Normalised over the positions of each channel of each sample."""
     rank = node.rank()
     dz = dy * per_channel(op, node.input(1), rank)
-    dx, z = normalized_vjp(op, node.x, dz, list(range(2, rank)), node.number("epsilon", 1e-5))
+    dx, z = normalized_vjp(op, node.x, dz, list(range(2, rank)), node.number("epsilon", 1e-5), fixed=fixed)
     return dx, *_scale_and_bias(node, dy, z, lambda terms, _: _channel_sum(op, terms, rank))
 
 
 @vjp("LayerNormalization", since=17)
-def layer_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+def layer_normalization(op: Builder, node: NodeView, dy: Var, *, fixed: bool = False) -> Cotangents:
     """Normalised over the last axes, from ``axis`` on."""
     dz = dy * node.input(1)
-    dx, z = normalized_vjp(op, node.x, dz, _from_axis(node), node.number("epsilon", 1e-5))
+    dx, z = normalized_vjp(op, node.x, dz, _from_axis(node), node.number("epsilon", 1e-5), fixed=fixed)
     return dx, *_scale_and_bias(node, dy, z, _unbroadcast(op, node))
 
 
@@ -106,39 +107,41 @@ def _from_axis(node: NodeView) -> list[int]:
 
 
 @vjp("GroupNormalization", since=21)
-def group_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+def group_normalization(op: Builder, node: NodeView, dy: Var, *, fixed: bool = False) -> Cotangents:
     """Normalised over the channels and positions of each group; one scale a channel."""
     rank = node.rank()
-    dx, z = _grouped(op, node, dy * per_channel(op, node.input(1), rank))
+    dx, z = _grouped(op, node, dy * per_channel(op, node.input(1), rank), fixed)
     z = shapes.reshape_like(op, z, node.raw(0)) if node.needs(1) else z
     return dx, *_scale_and_bias(node, dy, z, lambda terms, _: _channel_sum(op, terms, rank))
 
 
 @vjp("GroupNormalization", since=18)
-def group_normalization_18(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+def group_normalization_18(op: Builder, node: NodeView, dy: Var, *, fixed: bool = False) -> Cotangents:
     """Normalised over the channels and positions of each group; before opset 21 one scale a group."""
     dy = op.Reshape(dy, [0, node.integer("num_groups", 1), -1])
-    dx, z = _grouped(op, node, dy * op.Reshape(node.input(1), [1, -1, 1]))
+    dx, z = _grouped(op, node, dy * op.Reshape(node.input(1), [1, -1, 1]), fixed)
     return dx, *_scale_and_bias(node, dy, z, lambda terms, _: op.ReduceSum(terms, [0, 2], keepdims=0))
 
 
-def _grouped(op: Builder, node: NodeView, dz: Var) -> tuple[Var, Var]:
+def _grouped(op: Builder, node: NodeView, dz: Var, fixed: bool) -> tuple[Var, Var]:
     """Return dx, and z as ``[N, groups, numbers]``."""
     split = [0, node.integer("num_groups", 1), -1]
     x, dz = op.Reshape(node.x, split), op.Reshape(dz, split)
-    dx, z = normalized_vjp(op, x, dz, [2], node.number("epsilon", 1e-5))
+    dx, z = normalized_vjp(op, x, dz, [2], node.number("epsilon", 1e-5), fixed=fixed)
     return shapes.reshape_like(op, dx, node.raw(0)), z
 
 
 @vjp("MeanVarianceNormalization", since=9)
-def mean_variance_normalization(op: Builder, node: NodeView, dy: Var) -> Cotangents:
+def mean_variance_normalization(op: Builder, node: NodeView, dy: Var, *, fixed: bool = False) -> Cotangents:
     """y = (x - mean) / (deviation + 1e-9) over ``axes``."""
     axes = node.integers("axes") or [0, 2, 3]
     x = node.x - op.ReduceMean(node.x, axes, keepdims=1)
     deviation = op.Sqrt(op.ReduceMean(x * x, axes, keepdims=1))
     z = x / (deviation + 1e-9)
-    along = op.ReduceMean(dy * z, axes, keepdims=1) * x / op.Where(op.Equal(deviation, 0), 1, deviation)
-    return ((dy - op.ReduceMean(dy, axes, keepdims=1) - along) / (deviation + 1e-9),)
+    dx = dy - op.ReduceMean(dy, axes, keepdims=1)
+    if not fixed:
+        dx = dx - op.ReduceMean(dy * z, axes, keepdims=1) * x / op.Where(op.Equal(deviation, 0), 1, deviation)
+    return (dx / (deviation + 1e-9),)
 
 
 @vjp("LRN")

@@ -38,10 +38,10 @@ class ExpandFused(ir.passes.InPlacePass):
                 "save it with ORT_ENABLE_EXTENDED, or explain the original"
             )
         found = [node for node in model.graph.all_nodes() if node.domain == MICROSOFT and node.op_type in known]
-        waiting = found
+        waiting, inferred = found, False
         while waiting:
             left = [node for node in waiting if not _expand(node, known[node.op_type])]
-            if left and len(left) == len(waiting):
+            if inferred and left and len(left) == len(waiting):
                 node = left[0]
                 raise UnsupportedError(
                     f"{node.op_type} '{node.name}': the ranks of its inputs are not known; "
@@ -50,6 +50,7 @@ class ExpandFused(ir.passes.InPlacePass):
             waiting = left
             if waiting:
                 InferShapes()(model)
+                inferred = True
         return ir.passes.PassResult(model, bool(found))
 
 

@@ -62,18 +62,18 @@ def multi_head_attention(op: NodeWriter, node: ir.Node) -> Results:
         parts = [_picked(op, query, index) for index in range(3)]
     elif key is not None and rank(key) == 5:
         size = _size(key, 4)
-        parts = [op.Reshape(query, [0, 0, count, -1]), _picked(op, key, 0), _picked(op, key, 1)]
+        parts = [query, _picked(op, key, 0), _picked(op, key, 1)]
     elif key is not None and value is not None:
         size = _size(query, 2) // count
-        parts = [op.Reshape(x, [0, 0, count, -1]) if rank(x) == 3 else x for x in (query, key, value)]
+        parts = [query, key, value]
     else:
         raise op.refuse("a query without key and value")
-    given = (query, key, value)
-    # Keys and values of rank 4 are split into heads already.
-    done = [x is not None and rank(x) == 4 for x in given]
-    parts = _with_bias(op, parts, op.input(3), done, [size * count, size * count, -1], count)
+    # Packed ones have their heads apart, and given ones of rank 4 have them in their place.
+    axes = [rank(x) if x in (query, key, value) else 5 for x in parts]
+    parts = _with_bias(op, parts, op.input(3), axes, [size * count, size * count, -1], count)
+    parts = [op.Reshape(part, [0, 0, count, -1]) if axis == 3 else part for part, axis in zip(parts, axes, strict=True)]
     query, key, value = (
-        part if ready else op.Transpose(part, perm=_TO_HEADS) for part, ready in zip(parts, done, strict=True)
+        part if axis == 4 else op.Transpose(part, perm=_TO_HEADS) for part, axis in zip(parts, axes, strict=True)
     )
     heads = _Heads(query, op.Transpose(key, perm=[0, 1, 3, 2]), value)
     return (_attend(op, node, heads, size, op.input(4), op.input(5)),)
@@ -97,16 +97,22 @@ def _picked(op: NodeWriter, packed: ir.Value, index: int) -> ir.Value:
 
 
 def _with_bias(
-    op: NodeWriter, parts: Sequence[ir.Value], bias: ir.Value | None, done: Sequence[bool], sizes: list[int], count: int
+    op: NodeWriter, parts: Sequence[ir.Value], bias: ir.Value | None, axes: Sequence[int], sizes: list[int], count: int
 ) -> list[ir.Value]:
+    """Return queries, keys and values with their parts of the bias; ``axes`` as in ``multi_head_attention``.
+
+    It is added before heads are split: there it is the bias of a layer.
+    """
     if bias is None:
         return list(parts)
     sizes = [*sizes[:2], _size(bias, 0) - sum(sizes[:2])]
     starts = [0, sizes[0], sizes[0] + sizes[1]]
     results = []
-    for part, start, size, ready in zip(parts, starts, sizes, done, strict=True):
+    for part, start, size, axis in zip(parts, starts, sizes, axes, strict=True):
         own = op.Slice(bias, [start], [start + size], [0])
-        results.append(op.Add(part, op.Reshape(own, [1, count, 1, -1] if ready else [count, -1])))
+        if axis != 3:
+            own = op.Reshape(own, [1, count, 1, -1] if axis == 4 else [count, -1])
+        results.append(op.Add(part, own))
     return results
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import onnx_ir as ir
 
 from onnxcam.graph.passes.expansions.node_writer import NodeWriter, Results, rank
@@ -21,7 +19,7 @@ def layer_normalization(op: NodeWriter, node: ir.Node) -> Results:
 @expansion("SkipLayerNormalization")
 def skip_layer_normalization(op: NodeWriter, node: ir.Node) -> Results:
     """y = layer normalisation of x + skip + bias; the sum is the fourth result."""
-    total = _sum(op, [op.required(0), op.required(1), op.input(4)])
+    total = _sum(op, op.required(0), op.required(1), op.input(4))
     operands = [total, op.required(2), op.input(3)]
     epsilon = node.attributes.get_float("epsilon", 1e-12)
     y, mean, deviation = op.emit("LayerNormalization", operands, {"axis": -1, "epsilon": epsilon}, outputs=3)
@@ -39,7 +37,7 @@ def simplified_layer_normalization(op: NodeWriter, node: ir.Node) -> Results:
 @expansion("SkipSimplifiedLayerNormalization")
 def skip_simplified_layer_normalization(op: NodeWriter, node: ir.Node) -> Results:
     """y = simplified layer normalisation of x + skip + bias; the sum is the fourth result."""
-    total = _sum(op, [op.required(0), op.required(1), op.input(3)])
+    total = _sum(op, op.required(0), op.required(1), op.input(3))
     y, inverse = _divided_by_rms(op, total, op.required(2), [-1], node.attributes.get_float("epsilon", 1e-12))
     return y, None, inverse, total
 
@@ -50,12 +48,18 @@ def bias_add(op: NodeWriter, node: ir.Node) -> Results:
     return (op.Add(op.Add(op.required(0), op.required(1)), op.required(2)),)
 
 
-def _sum(op: NodeWriter, terms: Sequence[ir.Value | None]) -> ir.Value:
-    """Add up those terms that the node has."""
-    first, *rest = [term for term in terms if term is not None]
-    for term in rest:
-        first = op.Add(first, term)
-    return first
+def _sum(op: NodeWriter, x: ir.Value, skip: ir.Value, bias: ir.Value | None) -> ir.Value:
+    """Return x + skip + bias, the bias added to the product that it was the bias of before it was fused."""
+    if bias is None:
+        return op.Add(x, skip)
+    if _is_product(skip) and not _is_product(x):
+        return op.Add(x, op.Add(skip, bias))
+    return op.Add(op.Add(x, bias), skip)
+
+
+def _is_product(value: ir.Value) -> bool:
+    node = value.producer()
+    return node is not None and node.op_type == "MatMul"
 
 
 def _divided_by_rms(
