@@ -125,6 +125,14 @@ def attention_map(folder: Path) -> Any:
     return explained(path, SIZES["attention"])
 
 
+def test_a_transformer_has_one_map_before_and_after_layer_normalisation_was_an_operator(
+    folder: Path, attention_map: Any
+) -> None:
+    path = write(Attending("on logits").eval(), SIZES["attention"], "script", folder / "old_attention.onnx", opset=16)
+    assert "LayerNormalization" not in operators(path)
+    assert_close(explained(path, SIZES["attention"]), attention_map, SAME)
+
+
 @pytest.mark.parametrize("form", ATTENTIONS)
 def test_attention_has_one_map(form: str, folder: Path, attention_map: Any) -> None:
     path = write(Attending(form).eval(), SIZES["attention"], "script", folder / f"{form}.onnx")

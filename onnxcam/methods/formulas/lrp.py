@@ -19,8 +19,12 @@ class LRP(LRPMethod):
     from the target's logit. How an input's contribution ``z_ij`` is defined is the rule of each layer, and a composite
     says which layer uses which rule: ``epsilon-plus`` (epsilon for dense layers, z+ for convolutions),
     ``epsilon-plus-flat``, ``epsilon-alpha2-beta1``, ``epsilon-alpha2-beta1-flat``, ``epsilon-gamma-box``,
-    ``excitation-backprop``, ``z-plus``, ``zero``, or one of your own. Normalisations with stored statistics are folded
-    first.
+    ``excitation-backprop``, ``z-plus``, ``zero``, or one of your own.
+
+    Normalisations with stored statistics are folded first. One with statistics of its own (layer, instance, group
+    normalisation, root mean square) has one rule, however a file writes it: its deviation counts as constant, its
+    mean, scale and shift follow the epsilon rule, and the shift keeps its share. So does an encoding of positions.
+    Where the composite's rule of dense layers has shares of one sign only (z+), both pass relevance unchanged.
 
     By default, ``auto``, dense layers follow epsilon and convolutions z+ without biases, and what a unit that its bias
     alone activates would lose is spread evenly over what it reads (``epsilon-plus-spread``); where the network has
