@@ -35,7 +35,8 @@ def test_a_method_is_documented(cls: type[Method]) -> None:
     assert len(cls.summary()) < 120
     assert cls.summary().endswith(".")
     assert "``L = " in text, "no formula"
-    assert "Source: " in text
+    assert "\n\n    Source: " in text
+    assert "\n\n    Differences: " in text, "say where it differs from the authors' code and from libraries, or 'none'"
     assert bibtex(cls.paper)
     for field in fields(cls):
         assert f"        {field.name}: " in text, f"field {field.name} is not described"

@@ -175,7 +175,8 @@ def test_a_wrapper_is_documented_and_its_fields_are_varied(cls: type[Method]) ->
     assert len(cls.summary()) < 120
     assert cls.summary().endswith(".")
     assert "``L = " in text
-    assert "Source: " in text
+    assert "\n\n    Source: " in text
+    assert "\n\n    Differences: " in text, "say where it differs from the authors' code and from libraries, or 'none'"
     assert bibtex(cls.paper)
     own = {field.name: field.default for field in fields(cls) if field.default is not MISSING}
     assert {field.name for field in fields(cls)} - set(own) == {"method"}

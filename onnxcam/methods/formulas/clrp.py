@@ -19,8 +19,11 @@ class CLRP(ContrastiveLRP):
     ``n - 1`` other classes, ``z_t`` the target's logit.
 
     Source: Gu et al. 2018, CLRP1, whose difference of two propagations is computed as one, since propagation is linear
-    in the relevance that it starts from. The paper keeps the positive part of each input value; here the map is
-    signed, in units of the score.
+    in the relevance that it starts from.
+
+    Differences: the paper keeps the positive part of each input value; here the map is signed, in units of the score.
+    Code of the authors of SGLRP scales the relevance of the other classes to the sum of the target's, which is the same
+    wherever propagation conserves relevance.
 
     Where relevance starts it adds up to 0, so that the total of the map says nothing: a warning that little arrives is
     about the target's part alone, and looked for where the composite does not spread.

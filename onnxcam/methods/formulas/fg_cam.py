@@ -32,9 +32,12 @@ class FGCAM(PropagatingMethod):
     depthwise convolutions. With ``spread`` nothing is lost. Padding, as that of a layer itself, takes no share, and a
     constant other than 0 that is padded counts as a bias.
 
-    Source: Qiu et al. 2023, whose code is for VGG. Sums of two branches, dense layers (z+) and all operators that VGG
-    does not have are our extension. Batch normalisation is folded into convolutions first, where the code passes
-    relevance through it unchanged: the same for positive scales, and one map for both ways of exporting a network.
+    Source: Qiu et al. 2023, whose code is for VGG.
+
+    Differences: sums of two branches, dense layers (z+) and all operators that VGG does not have are our extension.
+    Batch normalisation is folded into convolutions first, where the code passes relevance through it unchanged: the
+    same for positive scales, and one map for both ways of exporting a network. With ``denoise`` the code keeps nothing
+    of fewer than ten channels or positions.
 
     Attributes:
         base: which method gives the weights ``w``: ``grad-cam`` or ``score-cam``.

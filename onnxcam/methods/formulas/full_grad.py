@@ -35,8 +35,11 @@ class FullGrad(Method):
     tokens, of attention, of integer operators. ``contributions`` gives their sum too.
 
     Source: Srinivas & Fleuret 2019, eq. 4, with every channel scaled by itself as in the equation and in ``FullGrad``
-    of pytorch-grad-cam; the authors' code scales all channels of a layer together. Both read the biases of layers
-    alone, which sum to the score only where every activation is a ReLU.
+    of pytorch-grad-cam.
+
+    Differences: the authors' code scales all channels of a layer together, and aligns corners when it enlarges them.
+    It and pytorch-grad-cam read the biases of layers alone, which sum to the score only where every activation is a
+    ReLU.
 
     Attributes:
         form: ``rescaled`` as in the paper, or ``signed``: the terms as they are, in units of the score, each spread

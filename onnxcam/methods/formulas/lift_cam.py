@@ -28,9 +28,11 @@ class LIFTCAM(Method):
     of their own. Not exact are steps (``Floor``, a position of a maximum) and the branches of an ``If``; half
     precision and numbers rounded to integers leave their rounding.
 
-    Source: Jung & Oh 2021, sec. 4, by the rescale rule of DeepLIFT (Shrikumar et al. 2017). Differs from captum's
-    DeepLift where that does not sum to the difference of scores: pools whose windows overlap or that follow an
-    activation directly, softmax, normalisations, products of two values, activations other than those it lists.
+    Source: Jung & Oh 2021, sec. 4, by the rescale rule of DeepLIFT (Shrikumar et al. 2017).
+
+    Differences: from captum's DeepLift, which the authors' code calls, where that does not sum to the difference of
+    scores: pools whose windows overlap or that follow an activation directly, softmax, normalisations, products of two
+    values, activations other than those it lists.
     """
 
     name: ClassVar[str] = "lift-cam"

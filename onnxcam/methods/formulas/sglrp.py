@@ -22,6 +22,10 @@ class SGLRP(ContrastiveLRP):
 
     Source: Iwana et al. 2019.
 
+    Differences: the authors' code propagates the class and the other classes one by one, scales the second map to the
+    sum of the first, and subtracts; here both start at once, which is the same wherever propagation conserves
+    relevance. Its rules are z+, and bounds of -1 and 1 at the input; here they are those of the composite.
+
     Where relevance starts it adds up to 0, so that the total of the map says nothing: a warning that little arrives is
     about the target's part alone, and looked for where the composite does not spread.
 

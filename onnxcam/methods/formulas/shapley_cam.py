@@ -19,8 +19,9 @@ class ShapleyCAM(Method):
     ``L = sum_k w_k A_k``, ``w_k = mean_xy(g - H A / 2)_k`` with ``H`` the second derivative of the score. With a head
     of ReLU, pooling and linear layers ``H`` is 0 and the map is Grad-CAM's.
 
-    Source: Cai 2025, and ``ShapleyCAM`` of pytorch-grad-cam. The paper explains a score of its own (ReST); here it is
-    the explained score, by default the logit.
+    Source: Cai 2025, and ``ShapleyCAM`` of pytorch-grad-cam.
+
+    Differences: the paper explains a score of its own (ReST); here it is the explained score, by default the logit.
     """
 
     name: ClassVar[str] = "shapley-cam"
