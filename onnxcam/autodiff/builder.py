@@ -113,6 +113,7 @@ class Builder:
         self._constants: dict[tuple[str, tuple[int, ...], bytes], Var] = {}
         self._casts: dict[tuple[ir.Value, ir.DataType], Var] = {}
         self._taken = {value.name for node in graph.all_nodes() for value in node.outputs}
+        self._taken |= {node.name for node in graph.all_nodes()}
         self._taken |= {value.name for value in graph.inputs} | set(graph.initializers)
         self._counter = 0
 

@@ -50,6 +50,8 @@ def conv_input_gradient(win: Window, x: Shape | None, weight: Shape | None, grou
     28, took 14 ms as ConvTranspose, 21 ms as a convolution for each phase with DepthToSpace, 37 ms stuffed; the 7x7
     stem of ResNet-50 17, 60 and 245 ms, 23 ms as one convolution for all phases; 1x1 kernels 11, 24 and 43 ms.
     """
+    if win.fixed is None:
+        return ConvForm.TRANSPOSED
     if min(win.turned) >= 0 and all(s == 1 for s in win.strides):
         return ConvForm.FLIPPED
     inside = spatial_sizes(x)
@@ -145,6 +147,11 @@ def step_down(op: Builder, x: Var, below: float) -> Var:
     """Return 1 where ``x < below``, else 0, in the type of ``x``."""
     slope = _STEEP if below else _STEEPEST
     return op.HardSigmoid(x, alpha=-slope, beta=below * slope)
+
+
+def is_step(node: ir.Node) -> bool:
+    """Whether a node is such a step, which counts as constant between its two values."""
+    return node.op_type == "HardSigmoid" and abs(node.attributes.get_float("alpha", 0.0)) >= _STEEP
 
 
 def complement(op: Builder, share: Var) -> Var:

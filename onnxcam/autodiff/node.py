@@ -23,7 +23,7 @@ def cotangent_type(value: ir.Value) -> ir.DataType:
     return ir.DataType.DOUBLE if value.dtype == ir.DataType.DOUBLE else ir.DataType.FLOAT
 
 
-# Writes the backward pass of a branch into the branch: where, cotangents of its results, values around it.
+# Writes the backward pass of a body into the body: where, cotangents of its results, what to differentiate by.
 WriteBranch: TypeAlias = "Callable[[Builder, ir.Graph, Sequence[Var | None], Sequence[ir.Value]], list[Var | None]]"
 
 
@@ -84,11 +84,17 @@ class NodeView:
         """The captured values whose gradient is wanted."""
         return [value for value in self.captured if self._needs(value)]
 
-    def differentiate(self, op: Builder, body: ir.Graph, dys: Sequence[Var | None]) -> list[Var | None]:
-        """Write the backward pass of a branch into it; return the cotangents of the wanted values around it."""
+    def differentiate(
+        self, op: Builder, body: ir.Graph, dys: Sequence[Var | None], wrt: Sequence[ir.Value]
+    ) -> list[Var | None]:
+        """Write the backward pass of a body into it, from its results to some of its inputs and the values around it.
+
+        Returns:
+            Their cotangents; None for those that receive none.
+        """
         if self._branch is None:
             raise TypeError(f"{self.node.op_type} is not differentiated")
-        return self._branch(op, body, dys, self.wanted)
+        return self._branch(op, body, dys, wrt)
 
     def raw(self, index: int) -> Var:
         """The input in its own type."""

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 
 import onnx_ir as ir
 
+from onnxcam.autodiff.lowering import is_step
 from onnxcam.autodiff.registry import constant_outputs, zero_gradients
 from onnxcam.errors import DependencyError, NoGradientError
 from onnxcam.graph.analysis import reachability
@@ -40,7 +41,7 @@ def carries_gradient(node: ir.Node, value: ir.Value, found: Container[ir.Value])
 
 def smooth_outputs(node: ir.Node, found: Container[ir.Value]) -> list[ir.Value]:
     """Return the outputs of a node that change smoothly with those of its inputs that are among some values."""
-    if (node.domain, node.op_type) in zero_gradients():
+    if (node.domain, node.op_type) in zero_gradients() or is_step(node):
         return []
     return [value for value in node.outputs if carries_gradient(node, value, found)]
 

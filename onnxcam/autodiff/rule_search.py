@@ -7,11 +7,14 @@ from typing import TypeAlias
 
 import onnx_ir as ir
 
+from onnxcam.autodiff.bodies import sources
 from onnxcam.autodiff.paths import kinds, located, paths
 from onnxcam.autodiff.registry import Rule, Table, find_rule, refusals
 from onnxcam.errors import NoRuleError
-from onnxcam.graph.analysis.subgraphs import bodies, captured
+from onnxcam.graph.analysis.subgraphs import bodies
 
+# A gradient passes their bodies.
+_DIFFERENTIATED = frozenset({"If", "Scan"})
 # Versions of the operator sets; only the outermost graph has them.
 Opsets: TypeAlias = Mapping[str, int]
 
@@ -39,10 +42,9 @@ def _with_wanted(
     """Yield these nodes, each with those values of its graph whose gradient is wanted."""
     for node in nodes:
         yield node, wanted
-        if node.op_type == "If":
-            sources = [value for value in captured(node) if value in wanted]
+        if not node.domain and node.op_type in _DIFFERENTIATED:
             for body in bodies(node):
-                inner, values = paths(body, sources, body.outputs)
+                inner, values = paths(body, sources(node, body, wanted), body.outputs)
                 yield from _with_wanted(inner, values)
 
 

@@ -19,13 +19,18 @@ def _input(op: Builder, name: str, dtype: ir.DataType, shape: ir.Shape | None) -
     return op.var(value)
 
 
-def cotangent_seed(op: Builder, score: ir.Value) -> Var:
+def numbered(name: str, order: int) -> str:
+    """Return a name as the derivative of some order has it: the first has no number."""
+    return name if order == 1 else f"{name}{order}"
+
+
+def cotangent_seed(op: Builder, score: ir.Value, order: int = 1) -> Var:
     """Add a float32 input of the score's shape: any linear function of the scores can be explained through it."""
-    seed = _input(op, COTANGENT, ir.DataType.FLOAT, score.shape)
+    seed = _input(op, numbered(COTANGENT, order), ir.DataType.FLOAT, score.shape)
     return op.cast(seed, cotangent_type(score))
 
 
-def class_seed(op: Builder, score: ir.Value) -> Var:
+def class_seed(op: Builder, score: ir.Value, order: int = 1) -> Var:
     """Add an int64 input ``[N]``, one class per sample; a negative one means the class with the highest score.
 
     Raises:
@@ -37,7 +42,7 @@ def class_seed(op: Builder, score: ir.Value) -> Var:
             f"the score '{score.name}' has shape {shape}, not [N, classes]: a class index cannot pick from it; "
             "use seed='cotangent', or name another score"
         )
-    index = _input(op, CLASS_INDEX, ir.DataType.INT64, ir.Shape([shape[0]]))
+    index = _input(op, numbered(CLASS_INDEX, order), ir.DataType.INT64, ir.Shape([shape[0]]))
     x = op.var(score)
     classes = shapes.dim_tensor(op, x, 1)
     flat = op.Reshape(x, shapes.sizes_tensor(op, [0, -1])) if len(shape) > 2 else x

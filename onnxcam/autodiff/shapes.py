@@ -83,15 +83,27 @@ def unbroadcast(op: Builder, dy: Var, result: Shape | None, x: Var) -> Var:
     if result is None or shape is None:
         return _unbroadcast_at_run_time(op, dy, x)
     extra = len(result) - len(shape)
-    axes = list(range(extra))
-    for axis, (have, want) in enumerate(zip(result[extra:], shape, strict=True), start=extra):
+    axes, maybe = list(range(extra)), []
+    for axis, (have, want) in enumerate(zip(result[extra:], shape, strict=True)):
         if want == 1 and have != 1:
-            axes.append(axis)
+            axes.append(axis + extra)
         elif (not isinstance(want, int) and want != have) or want is None:
-            return _unbroadcast_at_run_time(op, dy, x)
-    if axes:
+            maybe.append(axis)
+    if maybe:
+        found = _of_size_one(op, x, maybe, extra)
+        found = op.Concat(op.ints(axes), found, axis=0) if axes else found
+        dy = op.ReduceSum(dy, found, keepdims=1, noop_with_empty_axes=1)
+    elif axes:
         dy = op.ReduceSum(dy, axes, keepdims=1)
     return op.Squeeze(dy, list(range(extra))) if extra else dy
+
+
+def _of_size_one(op: Builder, x: Var, axes: list[int], offset: int) -> Var:
+    """Return those of some axes along which ``x`` turns out to have size 1, plus an offset."""
+    sizes = op.Shape(x, start=axes[0], end=axes[-1] + 1)
+    if len(axes) <= axes[-1] - axes[0]:
+        sizes = op.Gather(sizes, np.array(axes) - axes[0], axis=0)
+    return op.Compress(op.ints([axis + offset for axis in axes]), op.Equal(sizes, 1), axis=0)
 
 
 def _unbroadcast_at_run_time(op: Builder, dy: Var, x: Var) -> Var:

@@ -14,11 +14,12 @@ from onnxcam.autodiff.node import NodeView, UnknownShapeError
 class Window:
     """Geometry of windows over the spatial axes, one entry an axis.
 
-    ``pads_begin`` and ``pads_end`` are explicit, ``auto_pad`` resolved; ``ceil`` says that a last window may start
-    inside the input and reach past its end.
+    ``fixed`` is the kernel's size, None where it is only known while the graph runs. ``pads_begin`` and ``pads_end``
+    are explicit, ``auto_pad`` resolved; ``ceil`` says that a last window may start inside the input and reach past its
+    end.
     """
 
-    kernel: tuple[int, ...]
+    fixed: tuple[int, ...] | None
     strides: tuple[int, ...]
     dilations: tuple[int, ...]
     pads_begin: tuple[int, ...]
@@ -28,7 +29,18 @@ class Window:
     @property
     def rank(self) -> int:
         """Number of spatial axes."""
-        return len(self.kernel)
+        return len(self.strides)
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """Size of the kernel.
+
+        Raises:
+            UnknownShapeError: it is only known while the graph runs.
+        """
+        if self.fixed is None:
+            raise UnknownShapeError("the size of its kernel is not known")
+        return self.fixed
 
     @property
     def extents(self) -> tuple[int, ...]:
@@ -63,18 +75,18 @@ class Window:
         return [*self.turned[: self.rank], *(size - count * s + b for size, count, s, b in steps)]
 
 
-def window(node: NodeView, kernel: Sequence[int]) -> Window:
-    """Read the geometry of a Conv or pooling node.
+def window(node: NodeView, kernel: Sequence[int] | None) -> Window:
+    """Read the geometry of a Conv or pooling node, with the size of its kernel where that is known.
 
     Raises:
-        UnknownShapeError: SAME padding with a stride over an input whose size is not known.
+        UnknownShapeError: SAME padding with a stride over an input whose size is not known, or with such a kernel.
     """
-    rank = len(kernel)
+    rank = node.rank() - 2 if kernel is None else len(kernel)
     strides = tuple(node.integers("strides") or [1] * rank)
     dilations = tuple(node.integers("dilations") or [1] * rank)
     ceil = bool(node.integer("ceil_mode", 0))
     auto = node.text("auto_pad", "NOTSET")
-    plain = Window(tuple(kernel), strides, dilations, (0,) * rank, (0,) * rank, ceil)
+    plain = Window(None if kernel is None else tuple(kernel), strides, dilations, (0,) * rank, (0,) * rank, ceil)
     if auto in ("SAME_UPPER", "SAME_LOWER"):
         begin, end = _same_padding(node.shape(0), plain, upper=auto == "SAME_UPPER")
     elif auto == "VALID":
@@ -82,7 +94,7 @@ def window(node: NodeView, kernel: Sequence[int]) -> Window:
     else:
         pads = node.integers("pads") or [0] * (2 * rank)
         begin, end = tuple(pads[:rank]), tuple(pads[rank:])
-    return Window(plain.kernel, strides, dilations, begin, end, ceil)
+    return Window(plain.fixed, strides, dilations, begin, end, ceil)
 
 
 def _same_padding(shape: Shape | None, plain: Window, *, upper: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -124,7 +136,7 @@ def scatter_windows(op: Builder, dy: Var, weight: Var, win: Window, x: Var, grou
         "dilations": list(win.dilations),
         "group": group,
     }
-    if inside is None:
+    if inside is None or win.fixed is None:
         return _scatter_at_run_time(op, dy, weight, win, x, geometry)
     spans = [(o - 1) * s + e for o, s, e in zip(win.counts(inside), win.strides, win.extents, strict=True)]
     # What the windows cover beyond the input is cut off; what they leave out at its end is filled with zeros.

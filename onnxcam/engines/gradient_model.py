@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnxcam.autodiff.differentiate import Seed, add_gradients
+from onnxcam.autodiff.differentiate import Seed, add_gradients, next_order
 from onnxcam.graph.io.model_file import ModelProto, ModelSource
 from onnxcam.graph.io.serialize import to_proto
 from onnxcam.network.read import read_network
@@ -20,6 +20,12 @@ def differentiate(
     stays open where it was; where the file fixes it at 1, it is opened if two samples run at once give what they give
     one by one.
 
+    Applied to its own result it gives second derivatives: of a gradient ``grad/x``, with respect to any value. What it
+    adds then has a number in its name: input ``cotangent2``, output ``grad2/v``. With ``cotangent`` c and
+    ``cotangent2`` u, ``grad2/x`` of ``grad/x`` is H u, where H is the second derivative of ``sum(c * of)``. What is
+    linear between its kinks, such as ReLU, has the second derivative 0; where nothing else lies in between, that is a
+    DependencyError.
+
     Args:
         model: path, bytes or onnx ``ModelProto`` (which is not changed).
         of: name of the value, or of the node that makes it, whose gradient is taken: usually the logits.
@@ -33,11 +39,14 @@ def differentiate(
     Raises:
         ModelError: no ONNX model, or one that onnxruntime does not take.
         NameNotFoundError: no value has such a name.
-        DependencyError: ``of`` does not depend on one of ``wrt``.
+        DependencyError: ``of`` does not depend on one of ``wrt``, or in steps alone.
         UnsupportedError: operators without a gradient rule, all of them listed.
 
     Example:
         >>> graph = onnxcam.differentiate("model.onnx", of="logits", wrt=["layer4"], seed="class")
     """
     network = read_network(model, score=of, samples_first=False)
-    return to_proto(add_gradients(network.model, network.score.name, wrt, seed, share_weights=share_weights))
+    order = next_order(network.model.graph)
+    return to_proto(
+        add_gradients(network.model, network.score.name, wrt, seed, share_weights=share_weights, order=order)
+    )

@@ -14,9 +14,9 @@ import numpy as np
 
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView, shape_of
+from onnxcam.autodiff.reduced import reduction
 from onnxcam.autodiff.registry import Cotangents, Rule
 from onnxcam.autodiff.rules.quantized import parameter_along_axis
-from onnxcam.autodiff.rules.reduction import reduced_axes, restored
 from onnxcam.relevance.ends import BetweenView, changed, moved, numbers, varies, varying, wanted
 
 # Below this share of what a value itself is, a difference is rounding, and the slope is the gradient.
@@ -101,13 +101,13 @@ def picked(plain: Rule, op: Builder, node: NodeView, twin: NodeView, dy: Var) ->
 
 def reduced(plain: Rule, op: Builder, node: NodeView, twin: NodeView, dy: Var) -> Cotangents:
     """Correct the mean gradient of a reduction, by as little as possible, in each group of numbers of its own."""
-    axes = reduced_axes(node)
-    if axes is None:
+    over = reduction(op, node)
+    if over is None:
         return elementwise(plain, op, node, twin, dy)
     slope = _mean_gradient(plain, op, node, twin, dy, plain.function(op, node, dy))[0]
-    step, total = moved(op, node, twin, 0), restored(op, node, dy * changed(op, node, twin), axes)
-    rest = total - op.ReduceSum(slope * step, axes, keepdims=1)
-    size = op.ReduceSum(step * step, axes, keepdims=1)
+    step, total = moved(op, node, twin, 0), over.restored(dy * changed(op, node, twin))
+    rest = total - over.reduce(slope * step)
+    size = over.reduce(step * step)
     return (slope + step * (rest / op.Where(op.Equal(size, 0), 1, size)),)
 
 

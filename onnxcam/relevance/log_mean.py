@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView
+from onnxcam.autodiff.reduced import reduction
 from onnxcam.autodiff.registry import Cotangents, Rule
-from onnxcam.autodiff.rules.reduction import reduced_axes, restored
 from onnxcam.relevance.ends import moved
 
 # Where logarithms differ by less, the mean is a series: the quotient would lose digits.
@@ -35,11 +35,11 @@ def log_softmax(plain: Rule, op: Builder, node: NodeView, twin: NodeView, dy: Va
 
 def log_sum_exp(plain: Rule, op: Builder, node: NodeView, twin: NodeView, dy: Var) -> Cotangents:
     """y = log s."""
-    axes = reduced_axes(node)
-    return (dy,) if axes is None else (restored(op, node, dy, axes) * _weights(op, node, twin, axes)[0],)
+    over = reduction(op, node)
+    return (dy,) if over is None else (over.restored(dy) * _weights(op, node, twin, over.axes)[0],)
 
 
-def _weights(op: Builder, node: NodeView, twin: NodeView, axes: list[int]) -> tuple[Var, Var, Var]:
+def _weights(op: Builder, node: NodeView, twin: NodeView, axes: list[int] | Var) -> tuple[Var, Var, Var]:
     """Return ``w``, how far ``x`` has moved, and how far ``log s`` has."""
     x, x0 = node.x, twin.x
     top = op.ReduceMax(op.Max(x, x0), axes, keepdims=1)
@@ -52,7 +52,7 @@ def _weights(op: Builder, node: NodeView, twin: NodeView, axes: list[int]) -> tu
     return _log_mean(op, e, e0, step) / op.Where(op.Equal(whole, 0), 1, whole), step, rise
 
 
-def _log_sum(op: Builder, x: Var, axes: list[int]) -> Var:
+def _log_sum(op: Builder, x: Var, axes: list[int] | Var) -> Var:
     """Return ``log s`` with a shift of its own: the sum of the other end's shift may be 0 in floating point."""
     top = op.ReduceMax(x, axes, keepdims=1)
     top = op.Where(op.IsInf(top), 0, top)

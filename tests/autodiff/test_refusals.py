@@ -23,7 +23,6 @@ def _recurrent(op: str, gates: int, lengths: np.ndarray | None = None, **attribu
     ("sample", "why"),
     [
         (Sample("Pad", (var(np.ones((2, 3))), sized(np.array([0, 1, 0, 1]))), {"mode": "edge"}), "padding is computed"),
-        (Sample("ReduceSum", (var(np.ones((2, 3))), sized(np.array([1])))), "axes are not fixed"),
         (
             Sample(
                 "ScatterND",

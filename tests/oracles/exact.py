@@ -191,7 +191,13 @@ class Conv(OpRun):
         function = (torch.conv1d, torch.conv2d, torch.conv3d)[len(g.kernel) - 1]
         bias = None if b is None else torch.tensor(b)
         y = function(
-            torch.tensor(padded), torch.tensor(np.ascontiguousarray(w)), bias, g.strides, 0, g.dilations, group
+            torch.tensor(padded.copy()),
+            torch.tensor(w.copy()),
+            bias,
+            g.strides,
+            0,
+            g.dilations,
+            group,
         )
         return (y.numpy(),)
 
@@ -217,7 +223,8 @@ class ConvTranspose(OpRun):
         rank = x.ndim - 2
         stride, dilation = list(strides or [1] * rank), list(dilations or [1] * rank)
         function = (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)[rank - 1]
-        bare = function(torch.tensor(x), torch.tensor(w), None, stride, 0, 0, group, dilation).numpy()
+        given = (torch.tensor(part.copy()) for part in (x, w))
+        bare = function(*given, None, stride, 0, 0, group, dilation).numpy()
         # Output padding makes room at the end, which holds nothing but the bias.
         full = np.pad(bare, [(0, 0), (0, 0), *((0, extra) for extra in output_padding or [0] * rank)])
         begin, end = list((pads or [0] * (2 * rank))[:rank]), list((pads or [0] * (2 * rank))[rank:])
@@ -257,6 +264,16 @@ class Pad(OpRun):
             else:
                 x = np.pad(x, amount, mode=mode)  # type: ignore[call-overload]  # one of its modes
         return (x,)
+
+
+class GatherElements(OpRun):
+    """The evaluator's own takes an axis of at most 64 positions."""
+
+    def _run(self, x: npt.NDArray[np.generic], indices: npt.NDArray[np.int64], axis: int = 0) -> Result:
+        index = np.where(indices < 0, indices + x.shape[axis], indices)
+        grid: list[npt.NDArray[np.int64]] = list(np.indices(index.shape, sparse=True))
+        grid[axis] = index
+        return (x[tuple(grid)],)
 
 
 class Erf(OpRun):
@@ -342,6 +359,7 @@ EXACT: list[type[OpRun]] = [
     Conv,
     ConvTranspose,
     Erf,
+    GatherElements,
     Gelu,
     GridSample,
     GlobalLpPool,

@@ -5,11 +5,10 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnxcam.autodiff import shapes
+from onnxcam.autodiff.bodies import copied, refuse_chance
 from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView, cotangent_type
 from onnxcam.autodiff.registry import Cotangents, vjp
-from onnxcam.errors import UnsupportedError
-from onnxcam.graph.operators import Trait, operators_with
 
 _BRANCHES = ("then_branch", "else_branch")
 
@@ -19,7 +18,7 @@ def if_(op: Builder, node: NodeView, dys: list[Var | None]) -> Cotangents:
     """The same choice between the backward passes of both branches. A branch keeps its values to itself, so that its
     backward pass computes them again.
     """
-    _refuse_chance(node.node)
+    refuse_chance(node.node)
     backward = [_backward(op, node, node.node.attributes[name].as_graph(), dys) for name in _BRANCHES]
     outputs = [
         ir.Value(name=op.unique("If"), type=ir.TensorType(cotangent_type(value)), shape=value.shape)
@@ -33,16 +32,8 @@ def if_(op: Builder, node: NodeView, dys: list[Var | None]) -> Cotangents:
 
 def _backward(op: Builder, node: NodeView, body: ir.Graph, dys: list[Var | None]) -> ir.Graph:
     """Return a copy of a branch that gives the cotangents of the wanted values around it instead of its results."""
-    prefix = op.unique("branch")
-    copy = body.clone(allow_outer_scope_values=True)
-    for graph in (copy, *copy.subgraphs()):
-        graph.name = f"{prefix}/{graph.name}"
-    for inner in copy.all_nodes():
-        inner.name = f"{prefix}/{inner.name}"
-        for value in inner.outputs:
-            value.name = f"{prefix}/{value.name}" if value.name else value.name
-    inside = Builder(copy, prefix)
-    cotangents = node.differentiate(inside, copy, dys)
+    copy, inside = copied(op, body)
+    cotangents = node.differentiate(inside, copy, dys, node.wanted)
     copy.outputs.clear()
     for value, cotangent in zip(node.wanted, cotangents, strict=True):
         dtype = cotangent_type(value)
@@ -54,13 +45,3 @@ def _backward(op: Builder, node: NodeView, body: ir.Graph, dys: list[Var | None]
         )
         copy.outputs.append(result.value)
     return copy
-
-
-def _refuse_chance(node: ir.Node) -> None:
-    for body in (node.attributes[name].as_graph() for name in _BRANCHES):
-        for inner in body.all_nodes():
-            if not inner.domain and inner.op_type in operators_with(Trait.RANDOM):
-                raise UnsupportedError(
-                    f"If '{node.name}': its branch draws by chance ({inner.op_type} '{inner.name}'), which the "
-                    "backward pass would do a second time with another result; export the model without it"
-                )

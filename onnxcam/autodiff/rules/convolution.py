@@ -12,25 +12,19 @@ from onnxcam.autodiff.registry import Cotangents, vjp
 from onnxcam.autodiff.windows import Window, scatter_windows, spatial_sizes, window
 
 
-def _kernel(node: NodeView) -> tuple[int, ...]:
-    kernel = node.integers("kernel_shape")
-    if kernel is None:
-        sizes = shapes.static((node.shape(1) or (None,))[2:])
-        if sizes is None:
-            raise UnknownShapeError("the size of its kernel is not known")
-        return sizes
-    return tuple(kernel)
+def _kernel(node: NodeView) -> tuple[int, ...] | None:
+    """Return the size of the kernel; None where it is only known while the graph runs."""
+    kernel, shape = node.integers("kernel_shape"), node.shape(1)
+    if kernel is not None:
+        return tuple(kernel)
+    return None if shape is None else shapes.static(shape[2:])
 
 
 @vjp("Conv")
 def conv(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     """y = W * x + b: dx = flipped W * dy for stride 1, else the transposed convolution; dW = x * dy; db = sum of dy."""
     dx = _input_gradient(op, node, dy) if node.needs(0) else None
-    dw = (
-        _weight_gradient(op, node.x, dy, window(node, _kernel(node)), node.integer("group", 1))
-        if node.needs(1)
-        else None
-    )
+    dw = _weight_gradient(op, node, (node.x, dy), window(node, _kernel(node))) if node.needs(1) else None
     db = op.ReduceSum(dy, [0, *range(2, node.rank())], keepdims=0) if node.needs(2) else None
     return dx, dw, db
 
@@ -47,19 +41,18 @@ def _input_gradient(op: Builder, node: NodeView, dy: Var) -> Var:
     return op.Conv(dy, flipped(op, weight, group, win.kernel), pads=pads, dilations=list(win.dilations), group=group)
 
 
-def _weight_gradient(op: Builder, read: Var, per_window: Var, win: Window, group: int) -> Var:
+def _weight_gradient(op: Builder, node: NodeView, factors: tuple[Var, Var], win: Window) -> Var:
     """Return ``dW[m, c, k] = sum over n, o of per_window[n, m, o] read[n, c, o stride + k dilation - padding]``.
 
     That is a convolution itself, with samples and channels exchanged, and strides and dilations.
 
     Args:
         op: where to write.
-        read: what the windows move over, ``[N, C, *in]``.
-        per_window: one number a window, ``[N, M, *out]``.
+        node: the convolution.
+        factors: what the windows move over, ``[N, C, *in]``, and one number a window, ``[N, M, *out]``.
         win: geometry of the windows.
-        group: as in Conv.
     """
-    rank = win.rank + 2
+    (read, per_window), group, rank = factors, node.integer("group", 1), win.rank + 2
     samples = shapes.transpose(op, read, 0, 1, rank)
     if group > 1:
         # [C/g, g N, *in]: each group takes its own stretch of what now stands for channels.
@@ -71,7 +64,8 @@ def _weight_gradient(op: Builder, read: Var, per_window: Var, win: Window, group
     strides, dilations = list(win.dilations), list(win.strides)
     full = op.Conv(samples, kernels, pads=win.pads, strides=strides, dilations=dilations, group=group)
     # Positions at the end that a stride left over are read as if the kernel were larger.
-    dw = op.Slice(full, [0] * win.rank, list(win.kernel), list(range(2, rank)))
+    kernel = op.Shape(node.raw(1), start=2) if win.fixed is None else list(win.fixed)
+    dw = op.Slice(full, [0] * win.rank, kernel, list(range(2, rank)))
     return shapes.transpose(op, dw, 0, 1, rank)
 
 
@@ -123,7 +117,7 @@ def conv_transpose(op: Builder, node: NodeView, dy: Var) -> Cotangents:
     dx = dw = None
     group = node.integer("group", 1)
     if node.needs(1):
-        dw = _weight_gradient(op, dy, node.x, transposed_window(node)[0], group)
+        dw = _weight_gradient(op, node, (dy, node.x), transposed_window(node)[0])
     if node.needs(0):
         win, over = transposed_window(node)
         dx = op.Conv(
@@ -148,7 +142,7 @@ def transposed_window(node: NodeView) -> tuple[Window, bool]:
     that equation fixes the padding instead.
     """
     kernel = _kernel(node)
-    rank = len(kernel)
+    rank = node.rank() - 2 if kernel is None else len(kernel)
     strides = tuple(node.integers("strides") or [1] * rank)
     dilations = tuple(node.integers("dilations") or [1] * rank)
     extra = node.integers("output_padding") or [0] * rank

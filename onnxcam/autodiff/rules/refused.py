@@ -20,7 +20,7 @@ zero_gradient(
 )
 
 refused(
-    *("Loop", "Scan"),
+    "Loop",
     reason="its number of steps is only known while the graph runs, or above 256, or makes more than 20000 nodes; "
     "export with a fixed and smaller number",
 )

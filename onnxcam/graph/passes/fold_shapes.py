@@ -25,7 +25,9 @@ _Array: TypeAlias = npt.NDArray[Any]
 
 # Sizes that depend on sizes that depend on sizes: deeper chains than this have not been seen.
 _ROUNDS = 8
-_NOT_CONSTANT = operators_with(Trait.RANDOM | Trait.BODIES)
+# Random, or no arithmetic on sizes: onnx's evaluator interpolates and pools in other ways than engines.
+_NOT_CONSTANT = operators_with(Trait.RANDOM | Trait.BODIES | Trait.POOLS | Trait.CHANNELS_FIRST | Trait.NORMALISES)
+_NOT_CONSTANT |= {"GridSample", "Resize", "Upsample"}
 
 
 class FoldShapes(ir.passes.InPlacePass):

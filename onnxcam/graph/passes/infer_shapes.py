@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
 from onnxcam.graph.analysis.quantization import MICROSOFT, RealOperator, optional_input, real_operator
+from onnxcam.graph.operators import Trait, operators_with
 
+# Results whose rank depends on another's that was not known either.
+_ROUNDS = 8
+_CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
+_REDUCTIONS = frozenset(name for name in operators_with(Trait.REDUCES) if name.startswith("Reduce"))
 _SEQUENCE_OPERATORS = frozenset(
     {
         *("SequenceConstruct", "SequenceEmpty", "SequenceInsert", "SequenceErase", "SequenceMap", "SplitToSequence"),
@@ -22,7 +27,7 @@ class InferShapes(ir.passes.InPlacePass):
     """Fill in shapes and types; the outputs of an operator that cannot be inferred stay unknown."""
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Infer twice where the first run leaves outputs of Split unknown, whose rank is known."""
+        """Infer again where a run leaves results unknown whose rank is known."""
         infer = ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)
         with (
             _group_normalization_renamed(model.graph),
@@ -30,7 +35,9 @@ class InferShapes(ir.passes.InPlacePass):
             _as_real_operators(model.graph),
         ):
             modified = infer(model).modified
-            if _set_split_ranks(model.graph):
+            for _ in range(_ROUNDS):
+                if not _set_ranks(model.graph):
+                    break
                 infer(model)
                 modified = True
         _clear_sequence_types(model.graph)
@@ -96,18 +103,35 @@ def _write_as(node: ir.Node, read: RealOperator) -> Callable[[], None]:
     return lambda: write(domain, op_type, list(inputs))
 
 
-def _set_split_ranks(graph: ir.Graph) -> bool:
-    """Set the rank of outputs of Split whose lengths are computed at run time: onnx infers nothing for these."""
+def _set_ranks(graph: ir.Graph) -> bool:
+    """Set the ranks of results of which onnx infers nothing; return whether there were any.
+
+    These are parts of Split whose lengths, convolutions whose kernel's size, and sums whose axes are computed while the
+    graph runs.
+    """
     found = False
     for node in graph.all_nodes():
-        whole = node.inputs[0].shape if node.op_type == "Split" and node.domain == "" and node.inputs[0] else None
-        if whole is None:
+        unknown = [value for value in node.outputs if value.shape is None]
+        whole = node.inputs[0].shape if unknown and node.inputs and node.inputs[0] and not node.domain else None
+        kept = None if whole is None else _kept_axes(node, len(whole))
+        if whole is None or kept is None:
             continue
-        axis = node.attributes.get_int("axis", 0) % len(whole)
-        for value in (value for value in node.outputs if value.shape is None):
-            value.shape = ir.Shape([None if i == axis else size for i, size in enumerate(whole)])
+        for value in unknown:
+            value.shape = ir.Shape([size if i in kept else None for i, size in enumerate(whole)])
             found = True
     return found
+
+
+def _kept_axes(node: ir.Node, rank: int) -> Container[int] | None:
+    """Return the axes of the first input that a result has as they are; None where it may have fewer axes or more."""
+    if node.op_type == "Split":
+        return set(range(rank)) - {node.attributes.get_int("axis", 0) % rank}
+    if node.op_type in _CONVOLUTIONS:
+        return {0}
+    if node.op_type in _REDUCTIONS:
+        keeps: int = node.attributes.get_int("keepdims", 1)
+        return () if keeps else None
+    return None
 
 
 def _clear_sequence_types(graph: ir.Graph) -> None:

@@ -25,7 +25,8 @@ class UnrollLoops(ir.passes.InPlacePass):
     """Write out every If, Loop and Scan that is fixed.
 
     Their bodies join the graph around them, where running this pass again finds what they hold. The branches of an If
-    that is not fixed are searched too; the body of a loop that is not fixed is left alone, since no gradient passes it.
+    and the body of a Scan that are not fixed are searched too; the body of a Loop that is not fixed is left alone,
+    since no gradient passes it.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -40,7 +41,7 @@ def _unroll(main: ir.Graph, graph: ir.Graph) -> bool:
     for node in [node for node in graph if node.domain == "" and node.op_type in known]:
         if known[node.op_type](main, node):
             done = True
-        elif node.op_type == "If":
+        elif node.op_type in ("If", "Scan"):
             for branch in bodies(node):
                 done = _unroll(main, branch) or done
     return done

@@ -16,8 +16,10 @@ from onnxcam.methods.view import NetworkView
 class ShapleyCAM(Method):
     """Feature maps weighted by second-order estimates of their Shapley values.
 
-    ``L = sum_k w_k A_k``, ``w_k = mean_xy(g - H A / 2)_k`` with ``H`` the second derivative of the score. With a head
-    of ReLU, pooling and linear layers ``H`` is 0 and the map is Grad-CAM's.
+    ``L = sum_k w_k A_k``, ``w_k = mean_xy(g - H A / 2)_k`` with ``H`` the second derivative of the score with respect
+    to the layer. ``H A`` is exact: the gradient graph is differentiated once more, with the batch open or fixed. With
+    a head of ReLU, pooling and linear layers ``H`` is 0 and the map is Grad-CAM's; rounding counts as the identity in
+    both derivatives. In a transformer ``A`` is the patch tokens: the others stay as they are, as in ``recipro-cam``.
 
     Source: Cai 2025, and ``ShapleyCAM`` of pytorch-grad-cam.
 

@@ -120,7 +120,6 @@ listed(
             "Conv",
             (var(smooth(_RNG, 2, 4, 6, 5)), var(smooth(_RNG, 6, 4 // group, 3, 2))),
             {"strides": [2, 1], "group": group},
-            static_only=True,
             note="sizes",
         )
         for group in (1, 2)

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.helpers.sample import Array, Attribute, Sample, coin, const, distinct, fed, listed, positive, smooth, var
+from tests.helpers.sample import (
+    Array,
+    Attribute,
+    Sample,
+    coin,
+    const,
+    distinct,
+    fed,
+    listed,
+    positive,
+    sized,
+    smooth,
+    var,
+)
 
 _SHAPE = (2, 3, 4)
 _OPERATORS = (
@@ -47,6 +60,23 @@ def _cases(op: str, rng: np.random.Generator) -> list[Sample]:
 _RNG = np.random.default_rng(11)
 for _op in _OPERATORS:
     listed(__name__, *_cases(_op, _RNG))
+
+# Axes that are computed while the graph runs.
+for _op in _OPERATORS:
+    _spread = var(_numbers(_op, _RNG, _SHAPE))
+    listed(
+        __name__,
+        *(
+            Sample(_op, (_spread, sized(np.array(axes, np.int64))), {"keepdims": keepdims}, note=f"computed{axes}")
+            for axes, keepdims in [([1], 0), ([-1, 0], 0), ([0, -2], 1)]
+        ),
+    )
+# Of none of them, all axes are meant, or none.
+for _noop in (0, 1):
+    for _op in ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceProd"):
+        _attributes = {"keepdims": 1 - _noop, "noop_with_empty_axes": _noop}
+        _none = sized(np.array([], np.int64))
+        listed(__name__, Sample(_op, (var(_numbers(_op, _RNG, _SHAPE)), _none), _attributes, note="none computed"))
 
 # Maps, whose means are spread in the blocked layout.
 for _op in ("ReduceSum", "ReduceMean", "ReduceLogSum"):

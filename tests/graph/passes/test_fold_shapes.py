@@ -146,3 +146,17 @@ def test_weights_and_large_constants_stay() -> None:
         w=np.tile(floats(8, 8), (1, 1)),
     )
     assert _operators(canonical)[-1] == "MatMul"
+
+
+def test_interpolation_is_left_to_the_engine() -> None:
+    """onnx's evaluator averages other positions than engines where a result is smaller (antialias, aligned corners)."""
+    canonical = _canonical(
+        """g (float[n, 3, 8, 8] x) => (float[n, 3, 8, 4] y) {
+            m = Resize <antialias = 1, mode = "linear", coordinate_transformation_mode = "align_corners">
+                (eye, , scales)
+            y = MatMul(x, m)
+        }""",
+        eye=np.eye(8, dtype=np.float32),
+        scales=np.array([1, 0.5], np.float32),
+    )
+    assert _operators(canonical) == ["Resize", "MatMul"]
