@@ -50,12 +50,17 @@ class Axes:
 def axis_meanings(graph: ir.Graph) -> dict[ir.Value, Axes]:
     """Return for each value whose axes are understood what they mean."""
     known: dict[ir.Value, Axes] = {}
+    after: set[ir.Value] = set()
     for node in graph:
         found = _meaning(node, known)
+        # What is computed from the image alone, before the first layer, is still the image.
+        follows = any(value in after or value in known for value in node.inputs)
         for value in node.outputs:
-            meaning = found or _as_read(value)
+            meaning = found or (_as_read(value) if follows else None)
             if meaning is not None and value.shape is not None and len(value.shape) == len(meaning.letters):
                 known[value] = meaning
+        if follows:
+            after.update(node.outputs)
     return {value: meaning for value, meaning in known.items() if meaning.letters.isupper()}
 
 

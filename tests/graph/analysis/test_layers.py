@@ -234,3 +234,12 @@ def test_merged_patches_are_positions(first: bool) -> None:
     x[:, :, 4:8, 8:12] = 3
     marked = made.view(x, 0).a
     assert [tuple(place) for place in np.argwhere(np.abs(marked[0]).sum(axis=0) > 1e-6)] == [(1, 2)]
+
+
+def test_the_image_itself_is_no_layer() -> None:
+    """However it is arranged before the first convolution reads it."""
+    text = """g (float[n, 8, 8, 3] x) => (float[n, 2] y) {
+        t = Transpose <perm = [0, 3, 1, 2]> (x) c = Conv (t, w) p = GlobalAveragePool (c) f = Flatten (p)
+        y = Gemm <transB = 1> (f, v)
+    }"""
+    assert [layer.name for layer in candidates(_graph(text), "y")] == ["c"]
