@@ -6,11 +6,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 from typing import Any, TypeAlias, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
+from onnxcam.attribution.cancelled import CancellationWarnings
 from onnxcam.attribution.chosen_composite import with_composite
 from onnxcam.attribution.context import Context
 from onnxcam.attribution.image_reader import ImageReader
@@ -41,6 +43,7 @@ from onnxcam.methods.registry import method as find_method
 from onnxcam.methods.support.arrived import arrival_warnings
 from onnxcam.methods.support.display import display
 from onnxcam.methods.support.propagating import INPUT, with_end
+from onnxcam.methods.support.recorded_view import RecordedView
 from onnxcam.network.feeds import check_feeds, extra_inputs
 from onnxcam.network.network import Network
 from onnxcam.network.provenance import provenance
@@ -116,6 +119,7 @@ class Explainer:
         self._pool = pool or SessionPool(settings.options)
         self._images = ImageReader(plan.network, settings.preprocess, settings.resize)
         self._context = Context(plan, settings, self._pool, self.method.needs.gradient)
+        self._cancellation = CancellationWarnings(self.method, self._context)
 
     def at(self, resolution: int | tuple[int, ...]) -> Explainer:
         """Return an explainer like this one whose raw maps have another size; loaded graphs are shared.
@@ -207,9 +211,11 @@ class Explainer:
         if self.labels is not None and score.kind != "boxes":
             check_labels(self.labels, scores.shape[1])
         # Infinite activations are reported by the display map, in words.
+        record = RecordedView(view)
         with np.errstate(all="ignore"):
-            raw = np.asarray(self.method.explain(view), np.float32)
+            raw = np.asarray(self.method.explain(record), np.float32)
             lost = arrival_warnings(self.method, view, raw)
+            cancelled = self._cancellation.of(record, view, raw)
         maps, doubts = display(raw, self._map_size(view.feeds, raw), self.method.signed, self.method.enlarged_first)
         recipe = Recipe(
             layer=self.layer.name,
@@ -225,7 +231,7 @@ class Explainer:
             raw=raw,
             scores=scores,
             targets=resolved.indices,
-            warnings=tuple((*texts, *more) for texts, more in zip(doubts, lost, strict=True)),
+            warnings=tuple(tuple(chain(*texts)) for texts in zip(doubts, lost, cancelled, strict=True)),
             recipe=recipe,
             asked=tuple(target.describe() for target in resolved.targets),
             images=Images(samples=tuple(view.origin.tolist())),

@@ -55,6 +55,15 @@ class Method(ABC):
     def explain(self, view: NetworkView) -> Array:
         """Return the raw map ``[N, *spatial]`` of the samples of a view."""
 
+    def judged(self, view: NetworkView) -> list[Array]:
+        """Return the sums of signed terms that the map is made of, each ``[N, ...]``; where they cancel, it is noise.
+
+        By default the map itself. A method says so where its map is not of the size of its sums (it scales them), where
+        it takes much longer than they do, or where it looks at other images: of these one is enough, since a view that
+        repeats answers repeats that of one. No sums, an empty list, where terms are never negative.
+        """
+        return [self.explain(view)]
+
     def describe(self) -> dict[str, Any]:
         """Return the name and all fields, enough to build the same method again."""
         return {"name": self.name, **{field.name: getattr(self, field.name) for field in fields(self)}}

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
+from onnxcam.arrays import Array
 from onnxcam.errors import InputError
 from onnxcam.methods.base import Method
 from onnxcam.methods.needs import Needs
 from onnxcam.methods.registry import method
+from onnxcam.methods.view import NetworkView
 
 
 class NestedMethod(Method):
@@ -42,6 +44,10 @@ class NestedMethod(Method):
     def needs(self) -> Needs:
         """What the method needs of the network: what the method inside needs."""
         return self.inner.needs
+
+    def judged(self, view: NetworkView) -> list[Array]:
+        """Return those of the method inside."""
+        return self.inner.judged(view)
 
     def describe(self) -> dict[str, Any]:
         """Return the name and all fields, methods among them as their own descriptions."""

@@ -40,3 +40,14 @@ def carries_signal(node: ir.Node, value: ir.Value, found: Container[ir.Value]) -
         entry is not None and entry in found and (entry.dtype in QUANTIZED or entry.dtype == ir.DataType.INT32)
         for entry in node.inputs
     )
+
+
+# The distance from 1 to the next number.
+_UNITS = {ir.DataType.FLOAT16: 2.0**-10, ir.DataType.BFLOAT16: 2.0**-7}
+_UNIT_OF_FLOAT32 = 2.0**-23
+
+
+def coarsest_unit(graph: ir.Graph) -> float:
+    """Return the distance from 1 to the next number, of the coarsest type that the graph computes in."""
+    types = {value.dtype for node in graph for value in node.outputs if value.dtype is not None}
+    return max((_UNITS.get(dtype, _UNIT_OF_FLOAT32) for dtype in types), default=_UNIT_OF_FLOAT32)

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from onnxcam.arrays import Array
 from onnxcam.methods.base import ActivationMethod
-from onnxcam.methods.support.principal_component import first_component
+from onnxcam.methods.support.principal_component import first_component, judged_by_size
+from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class EigenCAM(ActivationMethod):
 
     name: ClassVar[str] = "eigen-cam"
     paper: ClassVar[str] = "muhammad2020"
+
+    def judged(self, view: NetworkView) -> list[Array]:
+        """Return what is decomposed."""
+        return judged_by_size(view.a)
 
     def __call__(self, a: Array) -> Array:
         """Return ``[N, *spatial]``, signed, mean 0, in units of the activations."""

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from onnxcam.arrays import Array
 from onnxcam.methods.base import GradientMethod
-from onnxcam.methods.support.principal_component import first_component
+from onnxcam.methods.support.principal_component import first_component, judged_by_size
+from onnxcam.methods.view import NetworkView
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,10 @@ class EigenGradCAM(GradientMethod):
 
     name: ClassVar[str] = "eigen-grad-cam"
     paper: ClassVar[str] = "gildenblat2021"
+
+    def judged(self, view: NetworkView) -> list[Array]:
+        """Return what is decomposed."""
+        return judged_by_size(view.g * view.a)
 
     def __call__(self, a: Array, g: Array) -> Array:
         """Return ``[N, *spatial]``, signed, mean 0, in units of the score."""

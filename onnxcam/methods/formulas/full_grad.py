@@ -56,6 +56,10 @@ class FullGrad(Method):
         """Whether the map can be negative: the terms of the score can, their absolute values cannot."""
         return self.form == "signed"
 
+    def judged(self, view: NetworkView) -> list[Array]:
+        """Return the map if it is signed: absolute values cannot cancel."""
+        return super().judged(view) if self.signed else []
+
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]`` at the input's size; in units of the score if signed."""
         size = view.x.shape[2:]

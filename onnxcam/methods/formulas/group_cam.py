@@ -62,6 +62,11 @@ class GroupCAM(Method):
         if not 0 <= self.percentile <= 100:
             raise InputError(f"field percentile of {self.name} is {self.percentile}; it must lie in 0..100")
 
+    def judged(self, view: NetworkView) -> list[Array]:
+        """Return the map of each group, which is scaled afterwards."""
+        terms = GradCAM().components(np.asarray(view.a), np.asarray(view.g))
+        return [np.stack([self._groups(one) for one in terms])]
+
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, signed; at the image's size its positive part is the authors' map."""
         a, g = np.asarray(view.a), np.asarray(view.g)
@@ -80,11 +85,15 @@ class GroupCAM(Method):
         summed = scaled if self.sums == "scaled" else masks[usable]
         return np.tensordot(gain, summed, axes=1).astype(terms.dtype)
 
-    def _masks(self, terms: Array) -> Array:
-        """Return the map of each group ``[groups or fewer, *spatial]``, its values up to the percentile set to 0."""
+    def _groups(self, terms: Array) -> Array:
+        """Return the sum of the terms of each group, ``[groups or fewer, *spatial]``."""
         size = -(-len(terms) // self.groups)
         starts = range(0, len(terms), size)
-        masks = relu(np.stack([np.sum(terms[at : at + size], axis=0) for at in starts]))
+        return np.stack([np.sum(terms[at : at + size], axis=0) for at in starts])
+
+    def _masks(self, terms: Array) -> Array:
+        """Return the map of each group ``[groups or fewer, *spatial]``, its values up to the percentile set to 0."""
+        masks = relu(self._groups(terms))
         if self.percentile == 0:
             return masks
         axes = tuple(range(1, masks.ndim))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from onnxcam.arrays import Array
@@ -42,6 +42,10 @@ class IntegratedGradients(Method):
         """Refuse fewer than one step."""
         super().__post_init__()
         check_counts(self, "steps")
+
+    def judged(self, view: NetworkView) -> list[Array]:
+        """Return the map of one image of those that it looks at."""
+        return [replace(self, steps=1).explain(view)]
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, signed, in units of the score."""

@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 from onnxcam.arrays import Array
 from onnxcam.errors import UnsupportedError
 from onnxcam.methods.base import ActivationMethod
-from onnxcam.methods.support.principal_component import centred_positions, component_map
+from onnxcam.methods.support.principal_component import centred_positions, component_map, judged_by_size
+from onnxcam.methods.view import NetworkView
 
 # The kernel of a layer of 64 x 64 positions fills 64 MiB, and its decomposition takes some ten seconds an image.
 _MOST_POSITIONS = 4096
@@ -37,6 +38,10 @@ class KPCACAM(ActivationMethod):
     paper: ClassVar[str] = "karmani2024"
     kernel: Literal["sigmoid", "rbf", "linear"] = "sigmoid"
     gamma: float = 0.0
+
+    def judged(self, view: NetworkView) -> list[Array]:
+        """Return what is decomposed."""
+        return judged_by_size(view.a)
 
     def __call__(self, a: Array) -> Array:
         """Return ``[N, *spatial]``, signed, mean 0."""

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from onnxcam.arrays import Array, spatial
 from onnxcam.methods.base import GradientMethod
-from onnxcam.methods.support.principal_component import first_component
+from onnxcam.methods.support.principal_component import first_component, judged_by_size
+from onnxcam.methods.view import NetworkView
 
 # Magnitudes of minimum and maximum that differ by less than this share are equal to rounding.
 _EVEN = 1e-6
@@ -28,6 +29,10 @@ class SegEigenCAM(GradientMethod):
 
     name: ClassVar[str] = "seg-eigen-cam"
     paper: ClassVar[str] = "chung2025"
+
+    def judged(self, view: NetworkView) -> list[Array]:
+        """Return what is decomposed."""
+        return judged_by_size(abs(view.g) * view.a)
 
     def __call__(self, a: Array, g: Array) -> Array:
         """Return ``[N, *spatial]``, signed, mean 0, in units of the score."""

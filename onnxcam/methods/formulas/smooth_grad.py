@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from onnxcam.arrays import Array
@@ -50,6 +50,10 @@ class SmoothGrad(Method):
     def signed(self) -> bool:
         """Whether the map can be negative: the sum over channels can, the largest absolute value cannot."""
         return self.reduce == "sum"
+
+    def judged(self, view: NetworkView) -> list[Array]:
+        """Return the map of one image of those that it looks at."""
+        return [replace(self, n=1).explain(view)]
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, in units of the score per unit of input; negative only for ``sum``."""

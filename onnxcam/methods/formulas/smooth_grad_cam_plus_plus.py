@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -44,6 +44,10 @@ class SmoothGradCAMPlusPlus(Method):
         """Refuse fewer than one copy."""
         super().__post_init__()
         check_counts(self, "n")
+
+    def judged(self, view: NetworkView) -> list[Array]:
+        """Return the map of one image of those that it looks at."""
+        return [replace(self, n=1).explain(view)]
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, signed where activations are."""

@@ -41,6 +41,10 @@ class LayerCombination(NestedMethod):
         """Whether the map can be negative: it cannot, since positive parts of maps are combined."""
         return False
 
+    def judged(self, view: NetworkView) -> list[Array]:
+        """Return those of the method inside at every layer: one layer whose map is nothing spoils the combination."""
+        return [sums for one in view.layers() for sums in self.inner.judged(one)]
+
 
 def positive_maps(inner: Method, view: NetworkView) -> list[Array]:
     """Return the positive part of the map at each layer of a view, ``[N, *spatial]``."""

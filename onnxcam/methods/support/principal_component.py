@@ -41,6 +41,14 @@ def centred_positions(x: Array) -> tuple[Array, Array]:
     return positions - xp.mean(positions, axis=2, keepdims=True), usable
 
 
+def judged_by_size(x: Array) -> list[Array]:
+    """Return what a component's map is made of, for ``Method.judged``: a component is as large as they are.
+
+    The decomposition takes long, and its sign may turn over.
+    """
+    return [centred_positions(x)[0]]
+
+
 def component_map(component: Array, usable: Array, x: Array) -> Array:
     """Return a component ``[N, Z]`` as a map ``[N, *spatial]`` of ``x``, NaN for images that are not finite."""
     xp = component.__array_namespace__()

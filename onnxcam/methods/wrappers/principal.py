@@ -10,7 +10,7 @@ from onnxcam.errors import InputError
 from onnxcam.methods.base import WeightedMethod
 from onnxcam.methods.nested import Wrapper
 from onnxcam.methods.registry import methods
-from onnxcam.methods.support.principal_component import first_component
+from onnxcam.methods.support.principal_component import first_component, judged_by_size
 from onnxcam.methods.view import NetworkView
 
 
@@ -46,6 +46,11 @@ class Principal(Wrapper):
     def signed(self) -> bool:
         """Whether the map can be negative: it can, since its mean over positions is 0."""
         return True
+
+    def judged(self, view: NetworkView) -> list[Array]:
+        """Return what is decomposed."""
+        assert isinstance(self.inner, WeightedMethod)
+        return judged_by_size(self.inner.components(view.a, view.g))
 
     def explain(self, view: NetworkView) -> Array:
         """Return ``[N, *spatial]``, signed, mean 0, in the method's units."""
