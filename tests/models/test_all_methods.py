@@ -44,8 +44,16 @@ def test_every_file_by_every_gradient_method(name: str, method: str) -> None:
     assert np.isfinite(together.raw).all()
     assert together.maps.shape[0] == 4
     assert np.abs(together.raw).max() > 0
+    assert not any("terms cancel" in text for texts in together.warnings for text in texts)
     alone = made({key: array[1:2] for key, array in four.items()})
     scale = np.abs(alone.raw).max()
     # Half precision and integers round differently where a batch changes the order of sums.
     exact = not any(kind in name for kind in ("fp16", "int8", "uint8", "dynquant"))
     np.testing.assert_allclose(together.raw[1], alone.raw[0], atol=(1e-3 if exact else 5e-2) * max(scale, 1e-6))
+
+
+@pytest.mark.parametrize("method", ["hires-cam", "grad-cam"])
+@pytest.mark.parametrize("name", ["vit_cifar10_fp32", "resnet8_cifar10_tflite_int8", "person_tflite_int8"])
+def test_terms_do_not_cancel_at_the_default_layer(name: str, method: str) -> None:
+    made = explainer(name, method)
+    assert not any("terms cancel" in text for texts in made(feeds(name, made)).warnings for text in texts)
