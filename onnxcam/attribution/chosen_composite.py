@@ -16,6 +16,6 @@ def with_composite(method: Method, network: Network) -> Method:
     """Return a method with the composite chosen by name wherever it, or the method inside, says ``auto``."""
     if isinstance(method, LRPMethod) and method.composite == AUTO:
         attention = has_attention(network.model.graph, network.score.name)
-        return replace(method, composite=default_composite(attention).name)
+        return replace(method, composite=default_composite(attention, method.contrasts).name)
     changed = {name: with_composite(one, network) for name, one in inside(method).items()}
     return replace(method, **changed) if changed else method

@@ -193,8 +193,16 @@ _PRESETS = (
 AUTO = "auto"
 
 
-def default_composite(attention: bool) -> Composite:
-    """Return the composite of networks with attention, or of all others, as measured by ``tools.composites``."""
+def default_composite(attention: bool, contrast: bool = False) -> Composite:
+    """Return the composite that suits a network and a method, as measured by ``tools.composites``.
+
+    Args:
+        attention: whether the network has attention.
+        contrast: whether relevance starts with both signs: dense layers by epsilon bring the shares of different
+            classes to different units, where by z+ what classes have in common cancels.
+    """
+    if contrast:
+        return composites()["z-plus-spread"]
     return composites()["epsilon-plus-gamma-spread" if attention else "epsilon-plus-spread"]
 
 

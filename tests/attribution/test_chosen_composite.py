@@ -15,7 +15,7 @@ from tests.helpers.models import classifier, floats
 from tests.networks.special import Transformer
 from tests.networks.torch_files import write
 
-PLAIN, GAMMA = "epsilon-plus-spread", "epsilon-plus-gamma-spread"
+PLAIN, GAMMA, ALL = "epsilon-plus-spread", "epsilon-plus-gamma-spread", "z-plus-spread"
 METHODS = ("lrp", "clrp", "sglrp")
 
 
@@ -26,12 +26,12 @@ def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(Transformer(token=True).eval(), (3, 8, 6), "script", path)
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_attention_decides_which_it_is(name: str, transformer: Path) -> None:
+@pytest.mark.parametrize(("name", "wanted"), [("lrp", (PLAIN, GAMMA)), ("clrp", (ALL, ALL)), ("sglrp", (ALL, ALL))])
+def test_attention_and_method_decide_which_it_is(name: str, wanted: tuple[str, str], transformer: Path) -> None:
     assert onnxcam.method(name).describe()["composite"] == AUTO
-    assert onnxcam.Explainer(classifier(), name).method.describe()["composite"] == PLAIN
-    assert onnxcam.Explainer(transformer, name, grid=(4, 3)).method.describe()["composite"] == GAMMA
-    assert (default_composite(False).name, default_composite(True).name) == (PLAIN, GAMMA)
+    assert onnxcam.Explainer(classifier(), name).method.describe()["composite"] == wanted[0]
+    assert onnxcam.Explainer(transformer, name, grid=(4, 3)).method.describe()["composite"] == wanted[1]
+    assert tuple(default_composite(each, name != "lrp").name for each in (False, True)) == wanted
 
 
 def test_one_inside_a_wrapper_is_chosen_too() -> None:
@@ -44,13 +44,14 @@ def test_one_inside_a_wrapper_is_chosen_too() -> None:
 def test_what_is_named_stays_and_gives_the_same_map(name: str) -> None:
     model, x = classifier(), floats(2, 3, 8, 8)
     found = onnxcam.Explainer(model, name)(x, 1)
-    assert found.record()["method"]["composite"] == PLAIN
+    chosen = PLAIN if name == "lrp" else ALL
+    assert found.record()["method"]["composite"] == chosen
     again: Method = onnxcam.method(**found.method)
-    assert again == onnxcam.method(name, composite=PLAIN)
+    assert again == onnxcam.method(name, composite=chosen)
     repeated = onnxcam.Explainer(model, again)(x, 1)
     np.testing.assert_array_equal(repeated.raw, found.raw)
-    other = onnxcam.Explainer(model, onnxcam.method(name, composite="z-plus"))(x, 1)
-    assert other.method["composite"] == "z-plus"
+    other = onnxcam.Explainer(model, onnxcam.method(name, composite="epsilon-gamma-box"))(x, 1)
+    assert other.method["composite"] == "epsilon-gamma-box"
     assert not np.allclose(other.raw, found.raw)
 
 

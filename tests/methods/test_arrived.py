@@ -64,7 +64,7 @@ def test_a_contrast_is_judged_by_the_targets_part(name: str) -> None:
         assert warned(biased(0.11, 0.1), method, target=target) == ()
         (text,) = warned(biased(0.09, 0.1), method, target=target)
         assert text.startswith("only 0.09 of the target's relevance arrives in the map (")
-        assert text.endswith("; use composite=epsilon-plus-spread")
+        assert text.endswith("; use composite=z-plus-spread")
     assert warned(biased(1e-3, 0.1), name) == ()
 
 

@@ -11,7 +11,8 @@ from tests.helpers.shared import shared_path
 from tools.composites.contenders import CONTENDERS, DEFAULT
 from tools.composites.measure import RANDOM, Findings, Network, Worth, measure
 from tools.composites.sets import sets
-from tools.composites.table import tables
+from tools.composites.table import METRICS, tables
+from tools.docs import page, placed
 from tools.truth.sets import drawings
 
 
@@ -73,3 +74,18 @@ def test_the_table_says_what_was_found(kept: list[float], cell: str) -> None:
     for line in (f"| `{DEFAULT}` | 0.150 |", "| `zero` | 0.450 |", "| `zero` | 0.805 \\* |", f"| `zero` | {cell} |"):
         assert line in text.splitlines(), line
     assert f"| {RANDOM} | 0.500 |" in text
+
+
+def test_the_page_has_all_of_it() -> None:
+    written = placed(page("composites").read_text(), "composites")
+    for title in (
+        *METRICS.values(),
+        *CONTENDERS,
+        RANDOM,
+        "EfficientNet-Lite0",
+        "MobileNetV2",
+        "drawings",
+        "ResNet-8",
+        "ViT",
+    ):
+        assert title in written

@@ -23,10 +23,12 @@ class LRPMethod(PropagatingMethod):
     """A method that propagates relevance to the input, or to a layer before the score, by the rules of a composite.
 
     Attributes:
+        contrasts: whether relevance starts with both signs.
         composite: the rule of each layer: a composite's name, a JSON file, the composite itself, or ``auto`` for the
             one that suits the network.
     """
 
+    contrasts: ClassVar[bool] = False
     composite: str | Composite = AUTO
 
     def __post_init__(self) -> None:
@@ -46,12 +48,14 @@ class LRPMethod(PropagatingMethod):
     @property
     def rules(self) -> Composite:
         """The composite, read if it is given by name or as a file; ``auto`` is that of networks without attention."""
-        return default_composite(attention=False) if self.composite == AUTO else Composite.parse(self.composite)
+        if self.composite == AUTO:
+            return default_composite(attention=False, contrast=self.contrasts)
+        return Composite.parse(self.composite)
 
     @property
     def remedy(self) -> str:
         """The composite that keeps more, if there is one."""
-        better = "z-plus-spread" if self.rules.spread else default_composite(attention=False).name
+        better = "z-plus-spread" if self.rules.spread else default_composite(False, self.contrasts).name
         return "use gradient-x-input" if self.rules.name == better else f"use composite={better}"
 
     def propagated(self, view: NetworkView, start: Array | None = None) -> Array:
@@ -69,6 +73,7 @@ class LRPMethod(PropagatingMethod):
 class ContrastiveLRP(LRPMethod):
     """A method whose relevance starts with both signs: at the target, and at the other classes against it."""
 
+    contrasts: ClassVar[bool] = True
     origin: ClassVar[str] = "the target's relevance"
 
     @abstractmethod

@@ -31,6 +31,12 @@ PLAIN = {
     "stabilizer": 1e-6,
     "spread": True,
 }
+PLUS = {
+    "name": "plus",
+    "rules": [{"at": "any", "rule": "z-plus", "stabilizer": 0.0, "bias": False}],
+    "stabilizer": 0.0,
+    "spread": True,
+}
 OWN = {
     "name": "own",
     "rules": [{"at": "first conv", "rule": "box"}, {"at": "any", "rule": "epsilon", "stabilizer": 0.1}],
@@ -99,7 +105,8 @@ def seeded(method: Any, network: Special, image: int, seed: Floats) -> Floats:
     """Return the relevance of an image's values ``[C, *space]``, from relevance of the scores."""
     depth, x = ending(method, network, image)
     modules = modules_of(network.trunk, network.head)[depth:]
-    rules = PLAIN if method.composite == "auto" else method.composite
+    default = PLAIN if method.name == "lrp" else PLUS
+    rules = default if method.composite == "auto" else method.composite
     return down(modules, x, seed, Composite.parse(rules), depth == 0)
 
 
