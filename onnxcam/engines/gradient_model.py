@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from onnxcam.autodiff.differentiate import Seed, add_gradients, next_order
+from onnxcam.autodiff.quantized_range import QuantizedRange, gradient_rules
 from onnxcam.graph.io.model_file import ModelProto, ModelSource
 from onnxcam.graph.io.serialize import to_proto
 from onnxcam.network.read import read_network
 
 
 def differentiate(
-    model: ModelSource, of: str, wrt: Sequence[str], seed: Seed = "cotangent", *, share_weights: bool = True
+    model: ModelSource,
+    of: str,
+    wrt: Sequence[str],
+    seed: Seed = "cotangent",
+    *,
+    share_weights: bool = True,
+    quantized_range: QuantizedRange = "unrounded",
 ) -> ModelProto:
     """Return a model that computes gradients too, with standard ONNX operators only.
 
@@ -35,6 +42,8 @@ def differentiate(
             negative for the class with the highest score.
         share_weights: let the backward pass read the forward pass's weights. Some runtimes compute wrong gradients then
             without a word; False gives it copies, in a file that is larger by as much.
+        quantized_range: where QuantizeLinear passes a gradient: where the number lies in the range before rounding
+            (``unrounded``, as in TensorFlow), or after it (``rounded``, as in torch's fake quantisation).
 
     Raises:
         ModelError: no ONNX model, or one that onnxruntime does not take.
@@ -46,7 +55,8 @@ def differentiate(
         >>> graph = onnxcam.differentiate("model.onnx", of="logits", wrt=["layer4"], seed="class")
     """
     network = read_network(model, score=of, samples_first=False)
-    order = next_order(network.model.graph)
-    return to_proto(
-        add_gradients(network.model, network.score.name, wrt, seed, share_weights=share_weights, order=order)
+    table, order = gradient_rules(quantized_range), next_order(network.model.graph)
+    with_gradients = add_gradients(
+        network.model, network.score.name, wrt, seed, table=table, share_weights=share_weights, order=order
     )
+    return to_proto(with_gradients)

@@ -3,11 +3,18 @@
 The cotangent of a quantised value is the derivative with respect to its integer number, in float32. Rounding counts as
 the identity (straight-through), cutting to the range does not: what lies beyond it has no gradient. Scales and zero
 points count as constants, also where they are computed from the data, as in training with fake quantisation.
+
+Whether a number lies in the range is asked before rounding, as in TensorFlow's fake quantisation and in LSQ (Esser et
+al. 2020): the derivative of cutting alone, which is ReLU's where the range begins at 0. torch's fake quantisation asks
+after rounding, so that numbers up to half a step beyond the range count too: ``rounded_range``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import onnx_ir as ir
 
 from onnxcam.autodiff import shapes
 from onnxcam.autodiff.builder import Builder, Var
@@ -23,14 +30,22 @@ constant_output("DynamicQuantizeLinear", 1, 2)
 @vjp("QuantizeLinear", domain=MICROSOFT)
 def quantize_linear(op: Builder, node: NodeView, dq: Var) -> Cotangents:
     """q = round(x / scale) + zero point, cut to the range: dx = dq / scale where x / scale + zero point is inside."""
+    return _quantize(op, node, dq, lambda number, _: number)
+
+
+def rounded_range(op: Builder, node: NodeView, dq: Var) -> Cotangents:
+    """The same where round(x / scale) + zero point is inside, as in torch; floats of 8 and 4 bits are not rounded."""
+    return _quantize(op, node, dq, lambda number, dtype: op.Round(number) if dtype.is_integer() else number)
+
+
+def _quantize(op: Builder, node: NodeView, dq: Var, asked: Callable[[Var, ir.DataType], Var]) -> Cotangents:
     scale = parameter_along_axis(op, node, op.cast(node.input(1), dq.dtype), default_axis=1)
-    number = op.cast(node.x, dq.dtype) / scale
-    if node.has(2):
-        number = number + parameter_along_axis(op, node, op.cast(node.raw(2), dq.dtype), default_axis=1)
     # onnx infers no type for Microsoft's operator, whose zero point has that of the result.
     dtype = (node.raw(2) if node.has(2) else op.var(node.node.outputs[0])).dtype
-    dx = where_inside(op, dq / scale, number, dtype, reached=False)
-    return dx, *_constants(op, node, dq)
+    number = asked(op.cast(node.x, dq.dtype) / scale, dtype)
+    if node.has(2):
+        number = number + parameter_along_axis(op, node, op.cast(node.raw(2), dq.dtype), default_axis=1)
+    return where_inside(op, dq / scale, number, dtype, reached=False), *_constants(op, node, dq)
 
 
 @vjp("DequantizeLinear", since=10)
