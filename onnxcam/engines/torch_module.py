@@ -17,6 +17,7 @@ from onnxcam.graph.io.model_file import ModelFile
 from onnxcam.graph.io.serialize import to_proto
 from onnxcam.graph.passes.infer_shapes import InferShapes
 from onnxcam.graph.passes.lift_constants import LiftConstants
+from onnxcam.graph.passes.read_copied_weights import ReadCopiedWeights
 from onnxcam.graph.passes.size_normalized_axes import SizeNormalizedAxes
 
 Tensor: TypeAlias = npt.NDArray[Any]
@@ -108,8 +109,10 @@ def convert(file: ModelFile) -> TorchModule:
             f"onnx2torch does not convert {', '.join(missing)}; use engine='onnx', or another opset of the file"
         )
     try:
-        sized = SizeNormalizedAxes()(InferShapes()(LiftConstants()(file.ir.clone()).model).model).model
-        proto = to_proto(sized)
+        model = file.ir.clone()
+        for step in (LiftConstants(), ReadCopiedWeights(), InferShapes(), SizeNormalizedAxes()):
+            model = step(model).model
+        proto = to_proto(model)
         module = onnx2torch.convert(proto, attach_onnx_mapping=True).eval()
     except Exception as error:  # converters raise what they like
         raise UnsupportedError(f"onnx2torch does not convert the file: {_line(error)}; use engine='onnx'") from error

@@ -69,6 +69,16 @@ def test_maps_of_a_small_model_are_the_same(method: str, batch: str) -> None:
     check_engines_agree(old(batch=batch), floats(3, 3, 8, 8), method=method)
 
 
+def test_a_weight_may_be_a_copy() -> None:
+    """Torch's exporter keeps weights of the same numbers once, as the biases of a network that has not been trained."""
+    text = """g (float[n, 3, 8, 8] x) => (float[n, 4] y) {
+        bias = Identity (b) c = Conv (x, v, b) d = Conv (c, k, bias) a = Relu (d)
+        p = GlobalAveragePool (a) y = Flatten (p)
+    }"""
+    weights = {"v": floats(4, 3, 3, 3, seed=1), "k": floats(4, 4, 3, 3, seed=2), "b": np.zeros(4, np.float32)}
+    check_engines_agree(model(text, weights, opset=13), floats(2, 3, 8, 8))
+
+
 def test_targets_mean_the_same() -> None:
     check_engines_agree(old(), floats(3, 3, 8, 8), [None, 2, Difference(1, (0, 3))], layer="a1")
 

@@ -21,7 +21,7 @@ from tests.helpers.few import few
 from tests.helpers.models import floats
 from tests.helpers.shared import shared_path
 from tests.networks.torch_files import write
-from tests.networks.torch_transformers import OWN, SIZE, network
+from tests.networks.torch_transformers import FULL, FULL_SIZE, OWN, SIZE, full_network, network
 
 Array = npt.NDArray[Any]
 
@@ -133,6 +133,13 @@ def test_no_layer_is_offered_whose_map_cancels(name: str, folder: Path) -> None:
 @pytest.mark.parametrize("name", ["vit", "deit", "deit_distilled", "swin", "dinov2", "clip", "convnext"])
 def test_both_engines_give_the_same_map(name: str, folder: Path) -> None:
     check_engines(file_of(name, folder), images(), TARGET)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FULL)
+def test_both_engines_give_the_same_map_at_full_size(name: str, tmp_path: Path) -> None:
+    path = write(full_network(name), (3, FULL_SIZE, FULL_SIZE), "script", tmp_path / "m.onnx")
+    check_engines(path, floats(1, 3, FULL_SIZE, FULL_SIZE), 5)
 
 
 def test_both_engines_give_the_same_map_of_a_real_file() -> None:

@@ -156,6 +156,28 @@ NAMED: dict[str, Callable[[], Any]] = {
     "maxvit": _maxvit,
 }
 
+# As published, with random weights, on images of 224 pixels.
+FULL_SIZE = 224
+FULL: dict[str, Callable[[], Any]] = {
+    "vit_b_16": partial(torchvision.models.vit_b_16, weights=None),
+    "deit_small": partial(timm.create_model, "deit_small_patch16_224"),
+    "swin_t": partial(torchvision.models.swin_t, weights=None),
+    "dinov2_small": partial(timm.create_model, "vit_small_patch14_reg4_dinov2", img_size=224, num_classes=9),
+    "clip_vit_b_16": partial(timm.create_model, "vit_base_patch16_clip_224", num_classes=9),
+    "convnext_tiny": partial(torchvision.models.convnext_tiny, weights=None),
+}
+
+
+def full_network(name: str) -> Any:
+    """Return a network of full size as it is made for training, but for a classifier of zeros."""
+    torch.manual_seed(0)
+    module = FULL[name]().eval()
+    with torch.no_grad():
+        for weight in module.parameters():
+            if weight.ndim > 1 and not weight.any():
+                weight.normal_(0, 0.02)
+    return module
+
 
 def network(name: str) -> Any:
     """Return a network with seeded random weights, in inference mode; none of them is 0 and no scale is 1."""

@@ -27,6 +27,7 @@ from onnxcam.graph.passes.leave_training_mode import LeaveTrainingMode
 from onnxcam.graph.passes.lift_constants import LiftConstants
 from onnxcam.graph.passes.open_batch import OpenBatch
 from onnxcam.graph.passes.raise_opset import RaiseOpset
+from onnxcam.graph.passes.read_copied_weights import ReadCopiedWeights
 from onnxcam.graph.passes.size_normalized_axes import SizeNormalizedAxes
 from onnxcam.graph.passes.type_expanded_constants import TypeExpandedConstants
 from onnxcam.graph.passes.unpack_sequences import UnpackSequences
@@ -80,6 +81,9 @@ TO_DO: dict[type[ir.passes.PassBase], Callable[[], onnx.ModelProto]] = {
         "g (float[n, 3] x) => (float[n, 3] y) { c = Constant <value_float = 2.0> ()  y = Mul (x, c) }"
     ),
     RaiseOpset: lambda: classifier(opset=13),
+    ReadCopiedWeights: lambda: model(
+        "g (float[n, 3] x) => (float[n, 3] y) { c = Identity (w)  y = Mul (x, c) }", {"w": floats(3)}
+    ),
     SizeNormalizedAxes: lambda: model(
         "g (float[n, m] x) => (float[n, m] y) { y = LayerNormalization (x, w, w) }", {"w": floats(3)}
     ),
