@@ -38,6 +38,8 @@ BLANK = {
     ("person_keras_fp32", "group-cam"),
     ("mnist_burn", "recipro-cam"),
 }
+# The paper's rules lose what units without contributions have, along chains of depthwise convolutions nearly all.
+LOSSY = {("mobilenet_v2_torch_dynamo_fp32", "fg-cam")}
 # A run for every channel, hundreds of them in the two largest files.
 RUNS_OF_CHANNELS = {"score-cam", "ss-cam", "is-cam"}
 LARGE = {"squeezenet_caffe2_fp16", "mobilenet_v2_torch_dynamo_fp32"}
@@ -89,7 +91,9 @@ def test_every_method_gives_a_map(name: str, method: str) -> None:
     assert np.isfinite(result.raw).all()
     blank = np.array([any("blank" in warning for warning in one) for one in result.warnings])
     assert blank.any() == ((name, method) in BLANK), result.warnings
-    assert all(blank[row] for row, one in enumerate(result.warnings) if one), result.warnings
+    lossy = np.array([any("arrives in the map" in warning for warning in one) for one in result.warnings])
+    assert lossy.all() == ((name, method) in LOSSY), result.warnings
+    assert all(blank[row] or lossy[row] for row, one in enumerate(result.warnings) if one), result.warnings
     np.testing.assert_array_equal(result.maps.max(axis=(1, 2)), np.where(blank, 0, 1))
     if len(photos) == 1:
         return
