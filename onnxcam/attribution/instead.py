@@ -11,7 +11,6 @@ from onnxcam.attribution.plan import plan_for
 from onnxcam.attribution.view import BatchView, view_batch
 from onnxcam.errors import OnnxcamError
 from onnxcam.graph.analysis.layers import candidates
-from onnxcam.graph.analysis.normalised import normalised_forms
 from onnxcam.methods.base import GradientMethod, Method, WeightedMethod
 from onnxcam.methods.registry import methods
 from onnxcam.methods.support.cancellation import remaining
@@ -49,7 +48,7 @@ class Instead:
         return f"use {' or '.join(named)}" if named else "choose another layer (onnxcam inspect lists them) or method"
 
     def _layers(self) -> list[str]:
-        """Return names of layers to try: after the normalisation, then later ones, then earlier ones, nearest first."""
+        """Return names of layers to try: later ones (what a normalisation gives), then earlier, nearest first."""
         needs = self.method.needs
         if needs.at == "input" or needs.layers or needs.reads != "layer":
             return []
@@ -60,7 +59,7 @@ class Instead:
         offered = [one.name for one in candidates(graph, network.score.name) if one.name != layer]
         later = [name for name in offered if order.get(name, -1) > here]
         earlier = [name for name in offered if order.get(name, -1) < here]
-        return list(dict.fromkeys([*normalised_forms(graph, layer)[:1], *later, *earlier[::-1]]))[:_TRIES]
+        return [*later, *earlier[::-1]][:_TRIES]
 
     def _methods(self) -> list[str]:
         """Return the methods of gradient and activation that hold at the same layer, and one of attention."""

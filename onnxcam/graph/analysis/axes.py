@@ -7,7 +7,7 @@ until a convolution or a pool reads the value.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -86,6 +86,8 @@ def _reads_image(node: ir.Node, value: ir.Value, rank: int) -> bool:
 def _meaning(node: ir.Node, known: dict[ir.Value, Axes]) -> Axes | None:
     rank = None if node.outputs[0].shape is None else len(node.outputs[0].shape)
     given = [known[value] for value in node.inputs if value is not None and value in known]
+    if node.op_type in _NORMALIZATIONS and not given and _producer(node, _RESHAPES) is not None:
+        return None  # groups of channels are normalised; what is put in a row with space then is no position
     if node.op_type in TAKE_CHANNELS_FIRST and not (given and node.op_type in _NORMALIZATIONS):
         letters = AXES_BY_RANK.get(rank or 0)
         # Rows and columns may have been exchanged before.
@@ -93,6 +95,8 @@ def _meaning(node: ir.Node, known: dict[ir.Value, Axes]) -> Axes | None:
         if turned is not None and letters is not None and sorted(turned.letters) == sorted(letters):
             letters = turned.letters if turned.letters.startswith("NC") else letters
         return None if letters is None else Axes(letters)
+    if node.op_type in _RESHAPES and not given:
+        return _regrouped(node, known)
     if not given or node.op_type in _MIX_AXES:
         return None
     if node.op_type in _RESHAPES:
@@ -108,6 +112,22 @@ def _meaning(node: ir.Node, known: dict[ir.Value, Axes]) -> Axes | None:
     if node.op_type in ("Slice", "Split") and "T" in first.letters:
         return _sliced(node, first)
     return first
+
+
+def _producer(node: ir.Node, kinds: Collection[str]) -> ir.Node | None:
+    """Return the node that makes what another one reads first, if it is of one of some kinds."""
+    made = node.inputs[0].producer() if node.inputs and node.inputs[0] is not None else None
+    return made if made is not None and not made.domain and made.op_type in kinds else None
+
+
+def _regrouped(node: ir.Node, known: dict[ir.Value, Axes]) -> Axes | None:
+    """Undo the reshape before a normalisation of groups of channels, as GroupNorm is exported."""
+    normalization = _producer(node, _NORMALIZATIONS)
+    grouped = None if normalization is None else _producer(normalization, _RESHAPES)
+    source = None if grouped is None else grouped.inputs[0]
+    if source is None or _sizes(source)[1:] != _sizes(node.outputs[0])[1:]:
+        return None
+    return known.get(source)
 
 
 def _sizes(value: ir.Value | None) -> list[int | None]:

@@ -243,3 +243,26 @@ def test_the_image_itself_is_no_layer() -> None:
         y = Gemm <transB = 1> (f, v)
     }"""
     assert [layer.name for layer in candidates(_graph(text), "y")] == ["c"]
+
+
+@pytest.mark.parametrize("size", [[0, 4, 4, 4], "shape of c"])
+def test_groups_of_channels_are_no_layer(size: list[int] | str) -> None:
+    """GroupNorm as exported: groups put in a row with space are normalised, and put back."""
+    back = "s = Shape (c) b = Reshape (i, s)" if isinstance(size, str) else "b = Reshape (i, back)"
+    text = f"""g (float[n, 3, 8, 8] x) => (float[n, 2] y) {{
+        c = Conv <strides = [2, 2], kernel_shape = [2, 2]> (x, w) r = Reshape (c, rows)
+        i = InstanceNormalization (r, one, zero) {back} m = Mul (b, scale) d = Relu (m) f = Flatten (d)
+        y = MatMul (f, v)
+    }}"""
+    weights = {
+        "w": floats(4, 3, 2, 2),
+        "rows": np.array([0, 2, -1]),
+        "one": np.ones(2, np.float32),
+        "zero": np.zeros(2, np.float32),
+        "scale": floats(4, 1, 1),
+        "v": floats(64, 2),
+        "back": np.array(size if isinstance(size, list) else []),
+    }
+    graph = canonicalize(load(model(text, weights)).ir).graph
+    found = [(layer.name, layer.axes, layer.extent) for layer in candidates(graph, "y")]
+    assert found == [("c", "NCHW", (4, 4)), ("d", "NCHW", (4, 4))]
