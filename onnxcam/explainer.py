@@ -39,11 +39,11 @@ from onnxcam.images import (
     list_sources,
 )
 from onnxcam.methods.base import Method
+from onnxcam.methods.cancellation.recorded_view import RecordedView
 from onnxcam.methods.registry import method as find_method
 from onnxcam.methods.support.arrived import arrival_warnings
 from onnxcam.methods.support.display import display
 from onnxcam.methods.support.propagating import INPUT, with_end
-from onnxcam.methods.support.recorded_view import RecordedView
 from onnxcam.network.feeds import check_feeds, extra_inputs
 from onnxcam.network.network import Network
 from onnxcam.network.provenance import provenance

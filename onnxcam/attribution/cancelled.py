@@ -12,8 +12,8 @@ from onnxcam.attribution.instead import Instead
 from onnxcam.attribution.view import BatchView
 from onnxcam.graph.analysis.dtypes import coarsest_unit
 from onnxcam.methods.base import Method
-from onnxcam.methods.support.cancellation import remaining
-from onnxcam.methods.support.recorded_view import RecordedView
+from onnxcam.methods.cancellation.recorded_view import RecordedView
+from onnxcam.methods.cancellation.remaining import remaining
 
 
 class CancellationWarnings:

@@ -12,9 +12,9 @@ from onnxcam.attribution.view import BatchView, view_batch
 from onnxcam.errors import OnnxcamError
 from onnxcam.graph.analysis.layers import candidates
 from onnxcam.methods.base import GradientMethod, Method, WeightedMethod
+from onnxcam.methods.cancellation.recorded_view import RecordedView
+from onnxcam.methods.cancellation.remaining import remaining
 from onnxcam.methods.registry import methods
-from onnxcam.methods.support.cancellation import remaining
-from onnxcam.methods.support.recorded_view import RecordedView
 from onnxcam.network.sessions import SessionPool
 
 # Layers that are tried: each is a graph to write, to load and to run once.

@@ -10,12 +10,13 @@ from typing import Literal
 import numpy as np
 
 from onnxcam.arrays import Array
-from onnxcam.methods.support.recorded_view import Question, RecordedView
+from onnxcam.methods.cancellation.recorded_view import Question, RecordedView
+from onnxcam.methods.cancellation.view_around import ViewAround
 from onnxcam.methods.view import Attention, NetworkView
 from onnxcam.relevance.composite import Composite
 
 
-class ReplayedView:
+class ReplayedView(ViewAround):
     """Answers as a recorded view did, times ``1 + change e``: a ``NetworkView``, which describes the members.
 
     ``e`` is random, of mean 0 and standard deviation 1, the same for every sample, and drawn anew for each answer. The
@@ -33,17 +34,13 @@ class ReplayedView:
             seed: of the changes.
             other: whether to answer as the recorded views of other images did.
         """
+        self.view: NetworkView = record
         self._record = record
         self._change = change
         self._seed = seed
         self._other = other
         self._draw = np.random.default_rng(seed)
         self._numbers = cycle(record.answers.numbers)
-
-    @property
-    def x(self) -> Array:
-        """The images."""
-        return self._record.x
 
     @cached_property
     def a(self) -> Array:
@@ -59,26 +56,6 @@ class ReplayedView:
     def score(self) -> Array:
         """The score, changed."""
         return self._changed(self._record.score)
-
-    @property
-    def scores(self) -> Array:
-        """All scores."""
-        return self._record.scores
-
-    @property
-    def weights(self) -> Array:
-        """Weight of each score."""
-        return self._record.weights
-
-    @property
-    def affine(self) -> bool:
-        """Whether the score is an affine function of the layer."""
-        return self._record.affine
-
-    @property
-    def leading_tokens(self) -> int:
-        """Number of extra tokens."""
-        return self._record.leading_tokens
 
     def probability(self) -> Array:
         """Return the next answer."""
@@ -156,10 +133,6 @@ class ReplayedView:
     def attentions(self) -> Sequence[Attention]:
         """Return attention and gradients, both changed."""
         return [Attention(self._changed(one.a), self._changed(one.g)) for one in self._record.attentions()]
-
-    def to_positions(self, tokens: Array) -> Array:
-        """Return tokens as positions."""
-        return self._record.to_positions(tokens)
 
     def steps(self, total: int) -> Iterator[int]:
         """Count without reporting progress."""

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from onnxcam.methods.base import Method
+from onnxcam.methods.cancellation.recorded_view import RecordedView
+from onnxcam.methods.cancellation.remaining import remaining
+from onnxcam.methods.cancellation.replayed_view import ReplayedView
 from onnxcam.methods.registry import method
-from onnxcam.methods.support.cancellation import remaining
-from onnxcam.methods.support.recorded_view import RecordedView
-from onnxcam.methods.support.replayed_view import ReplayedView
 from tests.helpers.method_samples import EVERY, VIEWED
 from tests.networks.table import NETWORKS
 

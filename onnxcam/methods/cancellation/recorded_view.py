@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from onnxcam.arrays import Array
+from onnxcam.methods.cancellation.view_around import ViewAround
 from onnxcam.methods.view import Attention, NetworkView
 from onnxcam.relevance.composite import Composite
 
@@ -44,7 +45,7 @@ class Answers:
 
 
 @dataclass(eq=False)
-class RecordedView:
+class RecordedView(ViewAround):
     """Asks another view everything, and keeps the answers: a ``NetworkView``, which describes the members.
 
     Attributes:
@@ -57,11 +58,6 @@ class RecordedView:
     answers: Answers = field(default_factory=Answers)
     other: bool = False
     _layers: list[RecordedView] = field(default_factory=list)
-
-    @property
-    def x(self) -> Array:
-        """The images."""
-        return self.view.x
 
     @property
     def a(self) -> Array:
@@ -78,26 +74,6 @@ class RecordedView:
         """The score of each sample."""
         self.answers.scores = True
         return self.view.score
-
-    @property
-    def scores(self) -> Array:
-        """All scores."""
-        return self.view.scores
-
-    @property
-    def weights(self) -> Array:
-        """Weight of each score."""
-        return self.view.weights
-
-    @property
-    def affine(self) -> bool:
-        """Whether the score is an affine function of the layer."""
-        return self.view.affine
-
-    @property
-    def leading_tokens(self) -> int:
-        """Number of extra tokens."""
-        return self.view.leading_tokens
 
     def probability(self) -> Array:
         """Keep the probability of the target."""
@@ -166,10 +142,6 @@ class RecordedView:
     def attentions(self) -> Sequence[Attention]:
         """Return the attention of every layer."""
         return self.view.attentions()
-
-    def to_positions(self, tokens: Array) -> Array:
-        """Return tokens as positions."""
-        return self.view.to_positions(tokens)
 
     def steps(self, total: int) -> Iterator[int]:
         """Count, reporting progress."""

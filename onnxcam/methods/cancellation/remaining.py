@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from onnxcam.arrays import Array
 from onnxcam.methods.base import Method
-from onnxcam.methods.support.recorded_view import RecordedView
-from onnxcam.methods.support.replayed_view import ReplayedView
+from onnxcam.methods.cancellation.recorded_view import RecordedView
+from onnxcam.methods.cancellation.replayed_view import ReplayedView
 
 Numbers: TypeAlias = npt.NDArray[Any]
 
