@@ -40,11 +40,11 @@ def test_the_scale_of_the_score_does_not_matter(seed: int, exponent: float) -> N
     np.testing.assert_allclose(display(raw * 10**exponent, (8, 8))[0], display(raw, (8, 8))[0], rtol=0, atol=1e-6)
 
 
-BLANK_NEGATIVE = "the map is blank: no place speaks for the target"
+BLANK_NEGATIVE = "the map is blank: no position raises the score"
 BLANK_ZERO = "the map is blank: the raw map is zero everywhere"
-BLANK_BAD = "the map is blank: every place is NaN or infinite"
+BLANK_BAD = "the map is blank: every position is NaN or infinite"
 CONSTANT = "the map is constant: it holds no location information"
-ONE_BAD = "1 of 12 places are NaN or infinite; they are shown as 0"
+ONE_BAD = "1 of 12 positions are NaN or infinite; they are shown as 0"
 
 
 @pytest.mark.parametrize(

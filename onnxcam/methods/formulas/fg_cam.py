@@ -27,10 +27,10 @@ class FGCAM(PropagatingMethod):
     ``L = sum_k R_k``, ``R`` the relevance at the earlier layer, propagated from ``I_k = w_k A_k`` at the layer: the
     terms of the base CAM, neither summed over channels nor rectified. Convolutions propagate by z+ without bias, the
     first one by z^B with the image's own minimum and maximum, pooling in proportion to positive values, sums in
-    proportion. At the layer itself the map is that of the base. Relevance of a unit to which no input contributes (its
-    bias alone activates it) is lost: next to nothing where many inputs are summed, most of it along a chain of
-    depthwise convolutions. With ``spread`` nothing is lost. Padding, as that of a layer itself, takes no share, and a
-    constant other than 0 that is padded counts as a bias.
+    proportion. At the layer itself the map is that of the base. Relevance of a unit to which no input contributes (it
+    is active by its bias alone) is lost. Where units sum many inputs this is next to nothing; in a chain of depthwise
+    convolutions it is most of the relevance. With ``spread`` nothing is lost. Padding, as that of a layer itself, takes
+    no share, and a constant other than 0 that is padded counts as a bias.
 
     Source: Qiu et al. 2023, whose code is for VGG.
 

@@ -22,16 +22,16 @@ class FinerCAM(BasedMethod):
     Source: Zhang et al. 2025: the plain mean over three classes, with the comparison strength 0.6.
 
     Differences: the authors' own code (Imageomics/Finer-CAM, and their contribution to pytorch-grad-cam) weights the
-    classes by their probability and has the strength 1: ``alpha=1,weights=probability``. The gradient of these weights
-    is part of it, there and here. The difference is then not linear in the scores: a base that needs more than its
-    gradient at the image takes it to first order. The code's 1e-9 in the denominator is left out, and the class can be
-    any. torch-cam follows the paper, as this does.
+    classes by their probability and has the strength 1: ``alpha=1,weights=probability``. There and here, these weights
+    are differentiated too. The difference is then not linear in the scores; a base that needs more than the gradient at
+    the image uses the linear approximation at the image. The code's 1e-9 in the denominator is left out, and any class
+    can be explained. torch-cam follows the paper, as this does.
 
     Attributes:
         base: the gradient method that is applied to the difference: its name, or the method itself.
         alpha: factor of the other classes' mean score.
         count: number of nearest classes, at least 1.
-        weights: of these classes in their mean: all the same (``mean``), or their ``probability``.
+        weights: of these classes: all the same (``mean``), or their ``probability``.
     """
 
     name: ClassVar[str] = "finer-cam"

@@ -25,21 +25,20 @@ class FullGrad(Method):
     ``L = sum_k psi(x_k g_k) + sum_sites sum_k psi(b_k g_k)``, ``psi`` the absolute value of one channel, scaled to
     minimum 0 and maximum 1, at the input's size. Without ``psi`` the sum of all terms is exactly the score.
 
-    Biases are those of layers, and the implicit ones of all operators that are not linear, ``b = f(x) - f'(x) x``:
-    what a clipped unit is held at, the curve of a smooth activation, the product of two values, rounding. ReLU, leaky
-    ReLU and pools have none. Element-wise operators that follow each other count as one, so that an activation gives
-    the same however a file writes it; of an operator that mixes positions, such as a normalisation, a position counts
-    with ``g y - g x``.
+    Biases are those of layers, and the implicit ones of all operators that are not linear, ``b = f(x) - f'(x) x``: what
+    a clipped unit is held at, the curve of a smooth activation, the product of two values, rounding. ReLU, leaky ReLU
+    and pools have none. Element-wise operators that follow each other count as one, so that an activation gives the
+    same however a file writes it; of an operator that mixes positions, such as a normalisation, a position counts with
+    ``g y - g x``.
 
-    Biases without spatial positions are part of the score and of no map: of linear layers after the pooling, of
-    tokens, of attention, of integer operators. ``contributions`` gives their sum too.
+    Biases without spatial positions are part of the score and of no map: of linear layers after the pooling, of tokens,
+    of attention, of integer operators. The function ``contributions`` in the module of this method gives their sum too.
 
     Source: Srinivas & Fleuret 2019, eq. 4, with every channel scaled by itself as in the equation and in ``FullGrad``
     of pytorch-grad-cam.
 
-    Differences: the authors' code scales all channels of a layer together, and aligns corners when it enlarges them.
-    It and pytorch-grad-cam read the biases of layers alone, which sum to the score only where every activation is a
-    ReLU.
+    Differences: the authors' code scales all channels of a layer together, and aligns corners when it enlarges them. It
+    and pytorch-grad-cam read the biases of layers alone, which sum to the score only where every activation is a ReLU.
 
     Attributes:
         form: ``rescaled`` as in the paper, or ``signed``: the terms as they are, in units of the score, each spread

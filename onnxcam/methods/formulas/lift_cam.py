@@ -19,14 +19,14 @@ class LIFTCAM(Method):
     """Feature maps weighted by each channel's DeepLIFT contribution to the score.
 
     ``L = sum_k w_k A_k``, ``w_k = sum_xy m_k A_k``, with ``m`` the multipliers of DeepLIFT against the baseline 0: an
-    estimate of the channels' Shapley values from one backward pass. Weights sum to the difference between the score
-    and that of a layer of zeros, whatever operators follow the layer; of tokens, extra ones stay in it. With a linear
-    head they are those of Ablation-CAM.
+    estimate of the channels' Shapley values from one backward pass. Weights sum to the difference between the score and
+    that of a layer of zeros, whatever operators follow the layer. In a transformer only patch tokens are set to zero;
+    the class token stays. With a linear head the weights are those of Ablation-CAM.
 
     At a max pool, a rise of the maximum counts where the largest number is now, a fall where it is in the layer of
-    zeros. Products of two values that both change are shared evenly, and softmax and normalisations have exact rules
-    of their own. Not exact are steps (``Floor``, a position of a maximum) and the branches of an ``If``; half
-    precision and numbers rounded to integers leave their rounding.
+    zeros. Products of two values that both change are shared evenly, and softmax and normalisations have exact rules of
+    their own. Not exact are steps (``Floor``, ``ArgMax``) and the branches of an ``If``; in half precision and in
+    quantised networks the rounding errors remain.
 
     Source: Jung & Oh 2021, sec. 4, by the rescale rule of DeepLIFT (Shrikumar et al. 2017).
 

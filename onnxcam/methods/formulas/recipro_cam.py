@@ -30,7 +30,7 @@ class ReciproCAM(Method):
 
     Differences: the authors' code takes the softmax ``probability`` and scales the map to [0, 1]; here the score is the
     logit, and includes the constants of the head, so that a position that adds nothing has the score of a layer of
-    zeros and not 0. The Gaussian is cut off at the edge, as in both of their codes, but these are of two kinds: for
+    zeros and not 0. The Gaussian is cut off at the edge, as in the authors' two codes. These use it in two ways: for
     transformers the tokens around a position are multiplied by it (``gaussian``), for convolutional networks the
     position's own features are repeated around it, multiplied by the Gaussian (``spread``). The code for transformers
     (openvinotoolkit/openvino_xai) also masks what the next normalisation made of all tokens, in place of normalising

@@ -24,11 +24,11 @@ class SSCAM(ScoreCAM):
     Source: Wang et al. 2020 (SS-CAM), whose two variants are the noise in the ``mask`` and in the ``image``.
 
     Differences: here, as in torch-cam, maps are scaled to [0, 1] and sigma is the standard deviation. The authors' code
-    (r0cketr1kky/SS-CAM) draws noise of the standard deviation ``(sigma / range)^2``, and in the first variant adds it
-    to the enlarged map as it is, whose range that is; in the second it is the range of the masked image:
-    ``deviation=authors``. Both codes draw new noise for each channel; here the same noise serves all channels and
-    images, so that weights differ by the mask alone, and no map depends on the batch that its image is in. With noise
-    added, an image of integers is rounded and clipped to the range of its type.
+    (r0cketr1kky/SS-CAM) draws noise of the standard deviation ``(sigma / range)^2``, as ``deviation=authors`` does. In
+    the first variant the range is that of the enlarged map, which is not scaled before the noise is added; in the
+    second it is that of the masked image. Both codes draw new noise for each channel; here the same noise serves all
+    channels and images, so that weights differ by the mask alone, and no map depends on the batch that its image is in.
+    With noise added, an image of integers is rounded and clipped to the range of its type.
 
     Attributes:
         score: weights are the ``probability`` of the target or its ``logit``.

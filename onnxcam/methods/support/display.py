@@ -62,12 +62,12 @@ def _is_flat(positive: Maps) -> bool:
 def _warnings(values: Maps, finite: npt.NDArray[np.bool_]) -> list[str]:
     """Return the warnings about one raw map, whose positions that are not finite are 0 in ``values``."""
     if not finite.any():
-        return ["the map is blank: every place is NaN or infinite"]
+        return ["the map is blank: every position is NaN or infinite"]
     found = []
     if not finite.all():
-        found.append(f"{int((~finite).sum())} of {finite.size} places are NaN or infinite; they are shown as 0")
+        found.append(f"{int((~finite).sum())} of {finite.size} positions are NaN or infinite; they are shown as 0")
     if values.max() <= 0:
-        why = "no place speaks for the target" if values.min() < 0 else "the raw map is zero everywhere"
+        why = "no position raises the score" if values.min() < 0 else "the raw map is zero everywhere"
         found.append(f"the map is blank: {why}")
     elif _is_flat(values):
         found.append("the map is constant: it holds no location information")
