@@ -14,7 +14,7 @@
         OutOfMemoryError    there is too little memory                        the same
       VerificationError     two computations of one gradient disagree         exit code 11
 
-    OnnxcamWarning          a map that should not be trusted as it stands
+    OnnxcamWarning          preprocessing that is only assumed
 
 Exit code 1 is Python's (an unexpected failure), 2 is click's (wrong usage).
 Every message is one line that says what, where, and what to do next.
@@ -103,7 +103,7 @@ class VerificationError(OnnxcamError):
 
 
 class OnnxcamWarning(UserWarning):
-    """A result that should not be trusted as it stands: a blank map, or preprocessing that is only assumed."""
+    """Preprocessing that is only assumed; warnings about maps are in ``Explanation.warnings``."""
 
 
 def did_you_mean(name: str, known: Iterable[str], limit: int = 3) -> str:

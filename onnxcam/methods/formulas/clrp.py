@@ -25,10 +25,10 @@ class CLRP(ContrastiveLRP):
     Code of the authors of SGLRP scales the relevance of the other classes to the sum of the target's, which is the same
     wherever propagation conserves relevance.
 
-    By default, ``auto``, all layers follow z+ without biases, and what would be lost is spread (``z-plus-spread``):
-    this contrasts classes better than the default of ``lrp``. Relevance starts with the total 0, so that the total of
-    the map does not say how much arrives. The warning that little arrives is therefore about the target's part alone.
-    It is given only with composites that do not spread.
+    By default, ``auto``, all layers follow z+ without biases, and what would be lost is spread (``z-plus-spread``): by
+    z+ what classes have in common cancels, by epsilon in dense layers it does so only in part. Relevance starts with
+    the total 0, so that the total of the map does not say how much arrives. The warning that little arrives is
+    therefore about the target's part alone. It is given only with composites that do not spread.
 
     Attributes:
         composite: which propagation rules to use, as for ``lrp``.

@@ -26,10 +26,10 @@ class SGLRP(ContrastiveLRP):
     sum of the first, and subtracts; here both start at once, which is the same wherever propagation conserves
     relevance. Its rules are z+, and bounds of -1 and 1 at the input; here they are those of the composite.
 
-    By default, ``auto``, all layers follow z+ without biases, and what would be lost is spread (``z-plus-spread``):
-    this contrasts classes better than the default of ``lrp``. Relevance starts with the total 0, so that the total of
-    the map does not say how much arrives. The warning that little arrives is therefore about the target's part alone.
-    It is given only with composites that do not spread.
+    By default, ``auto``, all layers follow z+ without biases, and what would be lost is spread (``z-plus-spread``): by
+    z+ what classes have in common cancels, by epsilon in dense layers it does so only in part. Relevance starts with
+    the total 0, so that the total of the map does not say how much arrives. The warning that little arrives is
+    therefore about the target's part alone. It is given only with composites that do not spread.
 
     Attributes:
         composite: which propagation rules to use, as for ``lrp``.
