@@ -16,7 +16,8 @@ from onnxcam.graph.io.model_file import Model
 from onnxcam.network.sessions import run_in_pieces
 from onnxcam.perturbation import DIRECTION, KEEP, PRODUCT, SCORE_COTANGENT, ablate_layer, hessian_vector_product
 from onnxcam.perturbation.head_sessions import HeadSessions
-from onnxcam.relevance.deeplift import KEPT, deeplift_table, with_baseline
+from onnxcam.relevance.deeplift.baseline import KEPT, with_baseline
+from onnxcam.relevance.deeplift.table import deeplift_table
 
 Tensor: TypeAlias = npt.NDArray[Any]
 

@@ -22,10 +22,10 @@ from onnxcam.graph.analysis.values import find_value
 from onnxcam.graph.passes.expose import expose
 from onnxcam.graph.passes.fold_batchnorm import FoldBatchNorm
 from onnxcam.relevance.composite import Composite
-from onnxcam.relevance.normalised import Normalised
+from onnxcam.relevance.forms.normalised import Normalised
+from onnxcam.relevance.forms.regroup import regroup_normalizations
+from onnxcam.relevance.forms.softmax import join_softmax
 from onnxcam.relevance.origins import Origins
-from onnxcam.relevance.regroup import regroup_normalizations
-from onnxcam.relevance.softmax_forms import join_softmax
 from onnxcam.relevance.table import refuse_unlisted, relevance_table
 
 # What relevance starts as: at the score, the explained number; at a layer its value times its mean gradient, the terms

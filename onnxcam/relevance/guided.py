@@ -21,7 +21,7 @@ from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import Cotangents, Rule, Table, gradient_table
 from onnxcam.graph.analysis.nonnegative import nonnegative
 from onnxcam.graph.analysis.quantization import MICROSOFT, optional_input, quantization, real_operator
-from onnxcam.relevance.activations import ACTIVATIONS, is_activation
+from onnxcam.relevance.forms.activations import ACTIVATIONS, is_activation
 
 _ROUNDED = (
     ("", "QuantizeLinear"),

@@ -15,10 +15,10 @@ from onnxcam.graph.analysis.nonnegative import nonnegative
 from onnxcam.graph.operators import Trait, operators_with
 from onnxcam.relevance.composite import Composite
 from onnxcam.relevance.fixed_positions import FixedPositions, filled, hand_over
+from onnxcam.relevance.forms.normalised import is_centring
 from onnxcam.relevance.gates import gate
 from onnxcam.relevance.linear_layer import LinearLayer
-from onnxcam.relevance.normalisations import NormalisationRules
-from onnxcam.relevance.normalised import is_centring
+from onnxcam.relevance.normalisation_rules import NormalisationRules
 from onnxcam.relevance.origins import Origins
 from onnxcam.relevance.propagate import propagate
 from onnxcam.relevance.quotients import divided, factor, like, refuse, unshared

@@ -18,7 +18,7 @@ from onnxcam.graph.analysis.values import find_value
 from onnxcam.graph.operators import Trait, operators_with
 from onnxcam.relevance.composite import Composite
 from onnxcam.relevance.fixed_positions import FILLING
-from onnxcam.relevance.normalisations import CENTRING
+from onnxcam.relevance.normalisation_rules import CENTRING
 from onnxcam.relevance.operator_rules import OperatorRules
 from onnxcam.relevance.origins import LINEAR, Origins
 

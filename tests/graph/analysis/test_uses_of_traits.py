@@ -15,7 +15,7 @@ from onnxcam.graph.analysis.score import find_score
 from onnxcam.graph.analysis.values import find_value
 from onnxcam.graph.io.load import load
 from onnxcam.graph.passes.canonicalize import canonicalize
-from onnxcam.relevance.activations import is_activation
+from onnxcam.relevance.forms.activations import is_activation
 from tests.helpers.models import floats, model
 
 CONSTANTS: dict[str, Any] = {

@@ -27,7 +27,7 @@ from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import Cotangents, RuleFunction
 from onnxcam.autodiff.rules import normalization as derivatives
 from onnxcam.relevance.composite import Composite
-from onnxcam.relevance.normalised import Normalised
+from onnxcam.relevance.forms.normalised import Normalised
 from onnxcam.relevance.origins import Origins
 from onnxcam.relevance.quotients import divided, like
 from onnxcam.relevance.rules import LinearRule

@@ -28,24 +28,14 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-import onnx_ir as ir
-
-from onnxcam.autodiff.builder import Builder, Var
-from onnxcam.autodiff.functions import write_out_functions
+from onnxcam.autodiff.builder import Builder
 from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.registry import Cotangents, Key, Rule, Table, gradient_table
-from onnxcam.graph.analysis.reachability import between
-from onnxcam.graph.analysis.values import find_value
 from onnxcam.graph.operators import Trait, traits
-from onnxcam.relevance import deeplift_rules as rules
-from onnxcam.relevance import log_mean
-from onnxcam.relevance.ends import PREFIX, BaselineView, Ends, varying, wanted
-from onnxcam.relevance.written_out import write_out
+from onnxcam.relevance.deeplift import log_mean, rules
+from onnxcam.relevance.deeplift.ends import BaselineView, Ends, varying, wanted
 
 Kind: TypeAlias = Callable[[Rule, Builder, NodeView, BaselineView, Any], Cotangents]
-
-# Name of the input of factors that say what of the layer the baseline keeps.
-KEPT = "kept"
 _OWN: dict[str, Kind] = {
     "Softmax": log_mean.softmax,
     "LogSoftmax": log_mean.log_softmax,
@@ -58,56 +48,6 @@ _OWN: dict[str, Kind] = {
     "TopK": rules.secant,
 }
 _LINEAR = Trait.LINEAR_IN_ALL | Trait.LINEAR_IN_FIRST | Trait.MOVES
-
-
-def with_baseline(model: ir.Model, layer: str, score: str, keeps: bool = False) -> ir.Model:
-    """Return a model that computes everything after a layer a second time, with zeros instead of the layer.
-
-    Args:
-        model: canonical; it is not changed.
-        layer: name of the value that differs.
-        score: name of the value that is explained.
-        keeps: add an input ``KEPT``, float32 factors of the layer's rank: the baseline is the layer times these.
-    """
-    model = model.clone()
-    graph = model.graph
-
-    def after(graph: ir.Graph) -> list[ir.Node]:
-        return between(graph, [find_value(graph, layer)], [find_value(graph, score)])[0]
-
-    write_out_functions(model, after, gradient_table())
-    write_out(model, after(graph))
-    start = find_value(graph, layer)
-    zeros = _baseline(Builder(graph, "zeros"), start, keeps)
-    twins: dict[ir.Value, ir.Value] = {start: zeros.value}
-    for node in after(graph):
-        if traits(node.op_type) & Trait.SIZES or not any(value in twins for value in node.inputs):
-            continue  # the same at the baseline
-        inputs = [None if value is None else twins.get(value, value) for value in node.inputs]
-        outputs = [
-            ir.Value(name=f"{PREFIX}{value.name}" if value.name else "", type=value.type, shape=value.shape)
-            for value in node.outputs
-        ]
-        graph.append(
-            ir.Node(node.domain, node.op_type, inputs, list(node.attributes.values()), outputs=outputs, name=None)
-        )
-        twins.update(zip(node.outputs, outputs, strict=True))
-    zeros.value.name = f"{PREFIX}{start.name}"
-    graph.sort()
-    return model
-
-
-def _baseline(op: Builder, start: ir.Value, keeps: bool) -> Var:
-    factors = op.const(0.0, start.dtype)
-    if keeps:
-        axes = range(len(start.shape or ()))
-        kind = ir.TensorType(ir.DataType.FLOAT)
-        given = ir.Value(name=KEPT, type=kind, shape=ir.Shape([f"kept_{axis}" for axis in axes]))
-        op.graph.inputs.append(given)
-        factors = op.cast(op.var(given), op.var(start).dtype)
-    zeros = op.var(start) * factors
-    zeros.value.shape = start.shape
-    return zeros
 
 
 def deeplift_table() -> Table:

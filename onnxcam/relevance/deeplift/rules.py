@@ -17,7 +17,7 @@ from onnxcam.autodiff.node import NodeView, shape_of
 from onnxcam.autodiff.reduced import reduction
 from onnxcam.autodiff.registry import Cotangents, Rule
 from onnxcam.autodiff.rules.quantized import parameter_along_axis
-from onnxcam.relevance.ends import BetweenView, changed, moved, numbers, varies, varying, wanted
+from onnxcam.relevance.deeplift.ends import BetweenView, changed, moved, numbers, varies, varying, wanted
 
 # Below this share of what a value itself is, a difference is rounding, and the slope is the gradient.
 _SMALL = 1e-6

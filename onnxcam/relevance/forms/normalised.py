@@ -7,7 +7,7 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from onnxcam.graph.operators import Trait, operators_with
-from onnxcam.relevance.affine_forms import is_statistic
+from onnxcam.relevance.forms.affine import is_statistic
 from onnxcam.relevance.gates import is_normaliser
 from onnxcam.relevance.origins import Origins
 

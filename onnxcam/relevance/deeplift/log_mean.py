@@ -14,7 +14,7 @@ from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.node import NodeView
 from onnxcam.autodiff.reduced import reduction
 from onnxcam.autodiff.registry import Cotangents, Rule
-from onnxcam.relevance.ends import moved
+from onnxcam.relevance.deeplift.ends import moved
 
 # Where logarithms differ by less, the mean is a series: the quotient would lose digits.
 _NEAR = 0.1

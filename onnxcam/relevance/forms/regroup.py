@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnxcam.graph.passes.expansions.node_writer import NodeWriter
-from onnxcam.relevance.affine_forms import Form, Forms, Product, mean_of
+from onnxcam.relevance.forms.affine import Form, Forms, Product, mean_of
 from onnxcam.relevance.gates import is_normaliser
 from onnxcam.relevance.origins import Origins
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnxcam.relevance.affine_forms import reduced_axes
+from onnxcam.relevance.forms.affine import reduced_axes
 
 
 def join_softmax(graph: ir.Graph, keep: frozenset[str]) -> None:

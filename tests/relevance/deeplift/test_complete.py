@@ -15,7 +15,8 @@ import torch
 
 from onnxcam.autodiff.differentiate import add_gradients, gradient_name
 from onnxcam.graph.passes.canonicalize import canonicalize
-from onnxcam.relevance.deeplift import deeplift_table, with_baseline
+from onnxcam.relevance.deeplift.baseline import with_baseline
+from onnxcam.relevance.deeplift.table import deeplift_table
 from tests.autodiff.samples import SAMPLES
 from tests.helpers.between import LAYER, after_layer
 from tests.helpers.checks import OnnxRuntime, Reference, cotangent_like

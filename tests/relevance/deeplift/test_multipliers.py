@@ -13,7 +13,8 @@ from onnxcam.graph.io.load import load
 from onnxcam.graph.operators import Trait, operators_with
 from onnxcam.graph.passes.canonicalize import canonicalize
 from onnxcam.network.open_session import open_session
-from onnxcam.relevance.deeplift import deeplift_table, with_baseline
+from onnxcam.relevance.deeplift.baseline import with_baseline
+from onnxcam.relevance.deeplift.table import deeplift_table
 from tests.helpers.models import floats, model
 
 # Functions with a finite value at 0, where the baseline is; the others' multipliers have nothing to add up to.
