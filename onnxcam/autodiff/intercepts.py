@@ -180,7 +180,8 @@ def _of_product(op: Builder, node: ir.Node, wanted: Container[ir.Value]) -> Var:
 def _total(op: Builder, node: ir.Node, cotangents: Sequence[Var | None], received: Mapping[int, Var]) -> Var:
     """Return the sum of a node's terms."""
     inputs = [*node.inputs, *captured(node)]
-    pairs = [(1.0, dy, value) for dy, value in zip(cotangents, node.outputs, strict=True) if dy is not None]
+    # A loop outputs more once its backward pass is written: the states before each step.
+    pairs = [(1.0, dy, value) for dy, value in zip(cotangents, node.outputs, strict=False) if dy is not None]
     pairs += [(-1.0, dx, value) for index, dx in received.items() if (value := inputs[index]) is not None]
     sums = [op.ReduceSum(d * _signal(op, value), keepdims=0) * sign for sign, d, value in pairs]
     return op.Sum(*sums) if len(sums) > 1 else sums[0]

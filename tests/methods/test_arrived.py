@@ -103,3 +103,19 @@ def test_fg_cam_warns_of_what_its_rules_lose() -> None:
 def test_methods_without_that_total_are_not_judged(name: str) -> None:
     found = onnxcam.Explainer(biased(0.01), name)(np.abs(floats(1, 2, 3, 3)), 0)
     assert not any("arrives" in text for text in found.warnings[0])
+
+
+@pytest.mark.parametrize(("sizes", "said"), [((30, -50), "-20 times"), ((-20, 50), "30 times"), ((4, -2), "")])
+def test_relevance_that_grows_where_it_cancels_is_said(sizes: tuple[float, float], said: str) -> None:
+    """A score of 1 that is the difference of two parts: the bias of the last layer takes what is too much."""
+    positive, negative = sizes
+    weights = {
+        "w": np.array([[abs(positive), 0], [0, abs(negative)]], np.float32).reshape(2, 2, 1, 1),
+        "v": np.array([[np.sign(positive)], [np.sign(negative)]], np.float32),
+        "b": np.array([1 - positive - negative], np.float32),
+    }
+    text = "g (float[n, 2, 3, 3] x) => (float[n, 1] y) { c = Conv(x, w) a = Relu(c) p = GlobalAveragePool(a) "
+    file = model(text + "f = Flatten(p) y = Gemm(f, v, b) }", weights)
+    found = warned(file, onnxcam.method("lrp", composite="epsilon-plus"))
+    total = onnxcam.Explainer(file, onnxcam.method("lrp", composite="epsilon-plus"))(ONES, 0).raw.sum()
+    assert [text.partition(" of the score")[0] for text in found] == ([said] if said else []), (found, total)

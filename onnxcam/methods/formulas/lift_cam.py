@@ -25,8 +25,8 @@ class LIFTCAM(Method):
 
     At a max pool, a rise of the maximum counts where the largest number is now, a fall where it is in the layer of
     zeros. Products of two values that both change are shared evenly, and softmax and normalisations have exact rules of
-    their own. Not exact are steps (``Floor``, ``ArgMax``) and the branches of an ``If``; in half precision and in
-    quantised networks the rounding errors remain.
+    their own. Not exact are steps (``Floor``, ``ArgMax``), loops of open length (``Scan``) and the branches of an
+    ``If``; in half precision and in quantised networks the rounding errors remain.
 
     Source: Jung & Oh 2021, sec. 4, by the rescale rule of DeepLIFT (Shrikumar et al. 2017).
 

@@ -34,9 +34,9 @@ class LRP(LRPMethod):
     composite. These were chosen by measurement (``onnxcam docs composites``): by ``epsilon-plus``, the biases of a deep
     network of depthwise convolutions take 99.9 % of the score or more.
 
-    With every composite a warning is given where less than a tenth of the score arrives in the map, and where relevance
-    overflows. LRP-0 without biases overflows in deep networks: it divides by sums that can be near 0, and a stabilizer
-    that is large enough to prevent this takes the score instead.
+    With every composite a warning is given where less than a tenth of the score arrives in the map, where more than ten
+    times as much does, and where relevance overflows. LRP-0 without biases overflows in deep networks: it divides by
+    sums that can be near 0, and a stabilizer that is large enough to prevent this takes the score instead.
 
     Source: Bach et al. 2015; other composites and stabilizers are those of zennit 0.5; normalisations that cannot be
     folded, softmax and products follow AttnLRP. A vision transformer with the epsilon rule everywhere has the map of

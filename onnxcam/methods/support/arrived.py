@@ -1,4 +1,4 @@
-"""Warnings about relevance that does not arrive: less than a tenth of what it starts as, or no number at all."""
+"""Warnings about relevance that does not arrive: less than a tenth of what it starts as, far more, or no number."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from onnxcam.methods.base import Method
 from onnxcam.methods.support.propagating import PropagatingMethod
 from onnxcam.methods.view import NetworkView
 
-# A map that less of the score arrives in explains next to nothing of it.
-LEAST = 0.1
+# A map that less of the score arrives in explains next to nothing of it, and one that more of it arrives in is made of
+# terms that cancel.
+LEAST, MOST = 0.1, 10.0
 
 
 def arrival_warnings(method: Method, view: NetworkView, raw: Maps) -> list[list[str]]:
@@ -29,9 +30,14 @@ def arrival_warnings(method: Method, view: NetworkView, raw: Maps) -> list[list[
             texts.append(f"relevance overflows: it is divided by sums near 0, layer after layer; {method.remedy}")
     totals = method.arrival(view, raw)
     for texts, started, arrived in zip(found, *totals, strict=True) if totals is not None else ():
-        if np.isfinite(arrived) and abs(arrived) < LEAST * abs(started):
+        if not np.isfinite(arrived) or not started:
+            continue
+        share = arrived / started
+        numbers = f"of {method.origin} arrives in the map ({arrived:.3g} of {started:.3g})"
+        if abs(share) < LEAST:
+            texts.append(f"only {abs(share):.2g} {numbers}: biases and stabilizers take the rest; {method.remedy}")
+        elif share < LEAST or share > MOST:
             texts.append(
-                f"only {abs(arrived / started):.2g} of {method.origin} arrives in the map ({arrived:.3g} of "
-                f"{started:.3g}): biases and stabilizers take the rest; {method.remedy}"
+                f"{share:.2g} times {numbers}: relevance of both signs grows where it cancels; {method.remedy}"
             )
     return found

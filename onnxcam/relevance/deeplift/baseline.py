@@ -8,8 +8,10 @@ from onnxcam.autodiff.builder import Builder, Var
 from onnxcam.autodiff.functions import write_out_functions
 from onnxcam.autodiff.registry import gradient_table
 from onnxcam.graph.analysis.reachability import between
+from onnxcam.graph.analysis.subgraphs import reads
 from onnxcam.graph.analysis.values import find_value
 from onnxcam.graph.operators import Trait, traits
+from onnxcam.graph.passes.clone import clone_node
 from onnxcam.relevance.deeplift.ends import PREFIX
 from onnxcam.relevance.deeplift.written_out import write_out
 
@@ -38,17 +40,12 @@ def with_baseline(model: ir.Model, layer: str, score: str, keeps: bool = False) 
     zeros = _baseline(Builder(graph, "zeros"), start, keeps)
     twins: dict[ir.Value, ir.Value] = {start: zeros.value}
     for node in after(graph):
-        if traits(node.op_type) & Trait.SIZES or not any(value in twins for value in node.inputs):
+        if traits(node.op_type) & Trait.SIZES or not any(value in twins for value in reads(node)):
             continue  # the same at the baseline
-        inputs = [None if value is None else twins.get(value, value) for value in node.inputs]
-        outputs = [
-            ir.Value(name=f"{PREFIX}{value.name}" if value.name else "", type=value.type, shape=value.shape)
-            for value in node.outputs
-        ]
-        graph.append(
-            ir.Node(node.domain, node.op_type, inputs, list(node.attributes.values()), outputs=outputs, name=None)
-        )
-        twins.update(zip(node.outputs, outputs, strict=True))
+        twin = clone_node(node, twins, lambda name: f"{PREFIX}{name}")
+        for value, other in zip(node.outputs, twin.outputs, strict=True):
+            other.type, other.shape = value.type, value.shape
+        graph.append(twin)
     zeros.value.name = f"{PREFIX}{start.name}"
     graph.sort()
     return model

@@ -17,8 +17,9 @@ and rescale a softmax as if each number depended on its own logit alone: there c
 change.
 
 Not exact: what a step function alone carries (``Floor``, ``Sign``, the positions of a maximum) is not attributed; the
-branches of an ``If`` pass on their gradient; and so does an operator of the last kind that changes the number of
-samples (it picks some, or sets boxes of several images side by side).
+branches of an ``If`` and loops whose length the file leaves open (``Scan``) pass on their gradient; and so does an
+operator of the last kind that changes the number of samples (it picks some, or sets boxes of several images side by
+side).
 """
 
 from __future__ import annotations
