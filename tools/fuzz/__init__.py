@@ -1,0 +1,1 @@
+"""Mutated model files against everything that reads one: ``python -m tools.fuzz``."""
