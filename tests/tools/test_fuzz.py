@@ -42,7 +42,7 @@ def _late(path: Path) -> int:
 
 
 def _greedy(path: Path) -> int:
-    return len(bytearray(700 << 20)) * 0
+    return len(bytearray(1500 << 20)) * 0
 
 
 def _said(*messages: str, code: int = 3) -> Callable[[Path], int]:
@@ -77,7 +77,7 @@ def test_what_goes_wrong_is_noticed(job: Callable[[Path], int], kind: str, monke
     monkeypatch.setattr(server, "JOBS", {"job": job})
     with workplace() as folder:
         # What the fork has in common with this process counts, and tests have imported much.
-        found = run_job("job", b"", folder, Limits(seconds=3, megabytes=_resident() + 500))
+        found = run_job("job", b"", folder, Limits(seconds=3, megabytes=_resident() + 300))
     assert found.kind == kind, found
 
 
